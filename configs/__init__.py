@@ -1,0 +1,1 @@
+"""Hyper-parameters and published numbers, one file a paper."""

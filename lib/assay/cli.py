@@ -1,0 +1,273 @@
+"""The command line of every experiment: flags, progress, errors, results."""
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import importlib.util
+import os
+import pathlib
+import signal
+import sys
+import time
+
+from assay import papers
+from assay.errors import UserError
+
+
+def main(paper, argv=None):
+  """Runs `experiments.<paper>` as its flags say; returns the exit status."""
+  argv = sys.argv[1:] if argv is None else argv
+  flags, overrides = _parser(paper).parse_known_args(argv)
+  try:
+    return _run(paper, flags, _pairs(overrides))
+  except UserError as error:
+    if flags.debug:
+      raise
+    print(f'error: {error}', file=sys.stderr)
+    return 2
+
+
+def _parser(paper):
+  parser = argparse.ArgumentParser(
+      prog=f'python -m experiments.{paper}', allow_abbrev=False,
+      usage='%(prog)s [--config=FILE:VARIANT] [--config.FIELD=VALUE] [flags]',
+      description='Runs a paper: its table beside the published one, and a '
+      'verdict on each claim. The same command continues a run that stopped.')
+  add = parser.add_argument
+  add('--config', default=f'configs/{paper}.py', metavar='FILE:VARIANT',
+      help='configuration file and variant (default: %(default)s)')
+  add('--list', action='store_true', help='list the variants and stop')
+  add('--workdir', help='where results go (default: out/<paper>/<variant>)')
+  add('--seeds', type=int, metavar='N', help='run seeds 0 to N-1 (default: as '
+      'the config planned)')
+  add('--arms', default='', metavar='A,B', help='run only these arms')
+  add('--seeds_at_once', type=int, metavar='N',
+      help='seeds trained together, bounds memory (default: all)')
+  add('--mesh', default='', metavar='seed:2,data:4',
+      help='devices by axis (default: seeds over all devices)')
+  add('--steps_per_call', type=int, metavar='N',
+      help='steps in one compiled call (default: by device and model)')
+  add('--seed_map', choices=('vmap', 'loop'),
+      help='seeds mapped or one after another (default: by device and model)')
+  add('--save_every', type=float, default=60., metavar='SECONDS',
+      help='time between checkpoints (default: %(default)s)')
+  add('--data_dir', help='where data files are looked for first (default: '
+      '$ASSAY_DATA)')
+  add('--deterministic', action='store_true',
+      help='the same bits on a GPU too; slower there')
+  add('--strict', action='store_true',
+      help='stop at the first loss that is not finite')
+  add('--quiet', action='store_true', help='no progress')
+  add('--debug', action='store_true', help='errors with their traceback')
+  return parser
+
+
+def _run(paper, flags, overrides):
+  file, _, variant = flags.config.partition(':')
+  module = _config_module(file)
+  if flags.list:
+    width = max(map(len, module.VARIANTS))
+    for name, text in module.VARIANTS.items():
+      print(f'{name:{width}}  {text}')
+    return 0
+  variant = variant or next(iter(module.VARIANTS))
+  config = apply_overrides(module.get_config(variant), overrides)
+  num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
+  mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic)
+
+  # JAX may start only now that its devices are set up.
+  from assay import checkpoint
+  from assay import train
+  from assay.study import Study
+
+  workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}')
+  progress = Progress(flags.quiet)
+  with checkpoint.signals() as stopping, progress:
+    study = Study(
+        paper, variant, config, workdir=workdir, num_seeds=num_seeds,
+        only=tuple(filter(None, flags.arms.split(','))),
+        seeds_at_once=flags.seeds_at_once, data_dir=flags.data_dir,
+        announce=progress.say, settings=train.Settings(
+            mesh=mesh, steps_per_call=flags.steps_per_call,
+            seed_map=flags.seed_map, save_every=flags.save_every,
+            strict=flags.strict, progress=progress, stopping=stopping))
+    try:
+      rows = papers.load(paper).run(config, study)
+    except checkpoint.Interrupted as stop:
+      progress.say(f'{stop}. To continue, give the same command again:\n  '
+                   + ' '.join(['python', *sys.orig_argv[1:]]))
+      return 128 + stopping.caught[0]
+  import jax
+  if jax.process_index() == 0:
+    show(paper, rows, workdir)
+  return 0
+
+
+def show(paper, rows, workdir):
+  """Prints tables and verdicts; writes table.md and the figures."""
+  from rich.console import Console
+
+  from assay import claims
+  from assay import plots
+  from assay import results
+
+  module = papers.load(paper)
+  reported = papers.configs(paper).REPORTED
+  console = Console()
+  console.print(results.to_terminal(results.table(rows, reported)))
+  for line in claims.lines(claims.judge(
+      claims.about(module.CLAIMS, rows), rows)):
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+  results.write_bytes(workdir / 'table.md',
+                      results.report(rows, paper).encode())
+  written = [workdir / 'rows.jsonl', workdir / 'table.md']
+  for name, figure in module.figures(rows).items():
+    written.append(workdir / f'{name}.png')
+    plots.save(figure, written[-1])
+  console.print('\nWritten: ' + ', '.join(map(str, written))
+                + f', {workdir / "runs"}/', highlight=False, soft_wrap=True)
+
+
+def set_up_devices(mesh, num_seeds, deterministic=False):
+  """Readies JAX, before its first use; returns the mesh's sizes.
+
+  A CPU shows one device per core, since one program does not keep two cores
+  busy; compiled programs are kept in the user's cache folder.
+  """
+  import jax
+
+  from assay import sharding
+
+  sizes = sharding.parse_mesh(mesh)
+  if deterministic:
+    os.environ['XLA_FLAGS'] = (os.environ.get('XLA_FLAGS', '')
+                               + ' --xla_gpu_deterministic_ops=true')
+  wanted = 1
+  for size in sizes.values():
+    wanted *= size
+  if 'seed' not in sizes:
+    wanted *= max(1, min(len(os.sched_getaffinity(0)), num_seeds))
+  try:
+    jax.config.update('jax_num_cpu_devices', wanted)
+  except RuntimeError:
+    pass  # JAX runs already, in a notebook or a test: its devices stay
+  cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
+  jax.config.update('jax_compilation_cache_dir',
+                    str(cache.expanduser() / 'assay' / 'xla'))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+  if 'JAX_COORDINATOR_ADDRESS' in os.environ:  # one process of several
+    jax.distributed.initialize(
+        num_processes=int(os.environ['JAX_NUM_PROCESSES']),
+        process_id=int(os.environ['JAX_PROCESS_ID']))
+  return sizes
+
+
+def _config_module(file):
+  """The module of a configuration file."""
+  path = pathlib.Path(file)
+  if not path.is_file():
+    raise UserError(f'--config={file}: there is no such file; run from the '
+                    "repository's root, or give the file's path.")
+  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def _pairs(arguments):
+  """{'field': 'value'} of ['--config.field=value']."""
+  pairs = {}
+  for argument in arguments:
+    name, equals, value = argument.partition('=')
+    if not name.startswith('--config.') or not equals:
+      known = [a.option_strings[-1] for a in _parser('')._actions]
+      near = difflib.get_close_matches(name, known, 1)
+      hint = f'did you mean {near[0]}?' if near else '--help lists them.'
+      raise UserError(f'unknown flag {argument}; {hint}')
+    pairs[name.removeprefix('--config.')] = value
+  return pairs
+
+
+def apply_overrides(config, overrides):
+  """A locked copy of the config with fields replaced by parsed texts.
+
+  Args:
+    config: ConfigDict of numbers, booleans, texts and tuples.
+    overrides: field -> text, read as a value of the field's type.
+
+  Raises:
+    UserError: unknown field, or a text that is not of its type.
+  """
+  config = config.copy_and_resolve_references().unlock()
+  for field, text in overrides.items():
+    if field not in config:
+      near = difflib.get_close_matches(field, config.keys(), 1)
+      raise UserError(
+          f'--config.{field}: the config has no such field; '
+          + (f'did you mean {near[0]}?' if near
+             else f'it has {", ".join(sorted(config))}.'))
+    kind = type(config[field])
+    try:
+      value = text if kind is str else ast.literal_eval(text)
+      if kind is float and type(value) is int:
+        value = float(value)
+      if kind is tuple and not isinstance(value, tuple):
+        value = (value,)
+    except (ValueError, SyntaxError):
+      value = None
+    if type(value) is not kind:
+      raise UserError(f'--config.{field}={text}: must be of type '
+                      f'{kind.__name__}, like {config[field]!r}.')
+    config[field] = value
+  return config.lock()
+
+
+class Progress:
+  """A bar for each block on a terminal, else a line when it is done."""
+
+  def __init__(self, quiet=False):
+    self._quiet = quiet
+    self._bars = None
+    self._tasks = {}
+    self._started = {}
+
+  def __enter__(self):
+    if not self._quiet and sys.stderr.isatty():
+      from rich import progress
+      from rich.console import Console
+      self._bars = progress.Progress(
+          progress.TextColumn('{task.description:28}'), progress.BarColumn(),
+          progress.MofNCompleteColumn(), progress.TimeRemainingColumn(),
+          progress.TextColumn('{task.fields[note]}'),
+          console=Console(stderr=True))
+      self._bars.start()
+    return self
+
+  def __exit__(self, *error):
+    if self._bars:
+      self._bars.stop()
+
+  def __call__(self, arm, seeds, step, num_steps, metrics):
+    import numpy as np
+    if self._quiet:
+      return
+    name = f'{arm}, seeds {seeds[0]}-{seeds[-1]}'
+    self._started.setdefault(name, time.monotonic())
+    shown = metrics.get('val', metrics['loss'])
+    kind = 'val' if 'val' in metrics else 'loss'
+    note = f'{kind} {np.nanmean(shown):.4g}'
+    if self._bars:
+      if name not in self._tasks:
+        self._tasks[name] = self._bars.add_task(name, total=num_steps, note='')
+      self._bars.update(self._tasks[name], completed=step, note=note)
+    elif step >= num_steps:
+      self.say(f'{name}: {num_steps} steps, {note}, '
+               f'{time.monotonic() - self._started[name]:.1f} s')
+
+  def say(self, text):
+    """Prints a message beside the bars."""
+    if self._bars:
+      self._bars.console.print(text, highlight=False, markup=False)
+    else:
+      print(text, file=sys.stderr)

@@ -1,0 +1,236 @@
+"""Small regression tables: loading, splitting, normalizing, drawing."""
+import functools
+import zlib
+
+import jax.numpy as jnp
+import numpy as np
+
+from assay.data import files
+from assay.errors import UserError
+
+SPLITS = ('train', 'val', 'test')
+
+
+def _diabetes(data_dir):
+  del data_dir  # scikit-learn ships the file
+  from sklearn import datasets  # takes a second, so only where used
+  table = datasets.load_diabetes(scaled=False)
+  return np.column_stack([table.data, table.target])
+
+
+# `target` is a column of what `read` gives; `low` and `high` are the smallest
+# and largest value of each predictor, then of the target.
+TABLES = {
+    # Diabetes progression (Efron et al., 2004): age, sex, body mass index,
+    # blood pressure, six serum measurements; progression after one year.
+    'diabetes': dict(
+        read=_diabetes, target=10, num_rows=442,
+        low=(19, 1, 18, 62, 97, 41.6, 22, 2, 3.2581, 58, 25),
+        high=(79, 2, 42.2, 133, 301, 242.4, 99, 9.09, 6.107, 124, 346)),
+    # Units in `files.SOURCES`; the target is the sound pressure level [dB].
+    'airfoil': dict(
+        read=functools.partial(files.read, 'airfoil'), target=5,
+        num_rows=1503,
+        low=(200, 0, 0.0254, 31.7, 0.000400682, 103.38),
+        high=(20000, 22.2, 0.3048, 71.3, 0.0584113, 140.987)),
+    # The target is the log of the NO2 concentration.
+    'no2': dict(
+        read=functools.partial(files.read, 'no2'), target=0, num_rows=500,
+        low=(4.12713, -18.6, 0.3, -5.4, 2, 1, 32, 1.22378),
+        high=(8.34854, 21.1, 9.9, 4.3, 359, 24, 608, 6.39509)),
+}
+
+
+def load(name, data_dir=None):
+  """A table as published, in its own units.
+
+  Args:
+    name: a key of `TABLES`.
+    data_dir: folder with the data files; see `files.find`.
+
+  Returns:
+    dict of x [N, D] float32 and y [N, 1] float32.
+
+  Raises:
+    UserError: the name is unknown, the file is missing or another one, or
+      scikit-learn holds another table than the one known here.
+  """
+  if name not in TABLES:
+    raise UserError(f'No table named {name!r}; known: {sorted(TABLES)}.')
+  spec = TABLES[name]
+  table = spec['read'](data_dir)
+  y = table[:, [spec['target']]]
+  x = np.delete(table, spec['target'], axis=1)
+  shape = spec['num_rows'], len(spec['low'])
+  if table.shape != shape:
+    raise UserError(f'Table {name!r} has shape {table.shape}, not {shape}; '
+                    'install the versions in setup.cfg.')
+  # A NaN is unequal to all, so this also says that all values are finite.
+  columns = np.concatenate([x, y], axis=1)
+  for bound, found in (('low', columns.min(0)), ('high', columns.max(0))):
+    if not np.array_equal(found, spec[bound]):
+      raise UserError(
+          f'Table {name!r}: the {bound} ends of its columns are '
+          f'{found.tolist()}, not {list(spec[bound])}; install the versions '
+          'in setup.cfg.')
+  return {'x': x.astype(np.float32), 'y': y.astype(np.float32)}
+
+
+def split(num_rows, sizes, seed, name):
+  """Disjoint random rows for training, validation and test.
+
+  Args:
+    num_rows: rows in the table.
+    sizes: three counts (train, val, test); rows beyond their sum are unused.
+    seed: integer >= 0; another seed gives another split.
+    name: of the data set; keeps the splits of two sets apart.
+
+  Returns:
+    dict of 'train', 'val', 'test', each an int32 array of row numbers.
+
+  Raises:
+    UserError: the sizes are not three counts, or exceed the rows.
+  """
+  if len(sizes) != 3 or min(sizes) < 0 or sizes[0] < 1:
+    raise UserError(f'sizes={tuple(sizes)} must be three counts (train, val, '
+                    'test), the first at least 1 and the others at least 0.')
+  if sum(sizes) > num_rows:
+    raise UserError(f'sizes={tuple(sizes)} add up to {sum(sizes)}, more than '
+                    f'the {num_rows} rows of {name!r}; use at most '
+                    f'{num_rows}.')
+  if seed < 0:
+    raise UserError(f'seed={seed} is negative; use 0 or more.')
+  rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
+  order = rng.permutation(num_rows).astype(np.int32)
+  ends = np.cumsum(sizes)
+  return dict(zip(SPLITS, np.split(order[:ends[-1]], ends[:-1]), strict=True))
+
+
+def normalization(x, rows=None):
+  """Low and scale that take each column to [0, 1]: (x - low) * scale.
+
+  Args:
+    x: [N, D] float.
+    rows: row numbers to fit on; None fits on all.
+
+  Returns:
+    (low, scale), both [D] float32. The scale of a constant column is 1, so
+    that it becomes 0 on these rows, and not NaN.
+  """
+  x = x if rows is None else x[rows]
+  low, high = x.min(axis=0), x.max(axis=0)
+  span = high.astype(np.float64) - low
+  # A smaller span has no reciprocal in float32.
+  span = np.where(span < np.finfo(np.float32).tiny, 1.0, span)
+  return low.astype(np.float32), (1 / span).astype(np.float32)
+
+
+def own_splits(table, sizes, seeds, name, normalize='all'):
+  """One split and normalization for each seed, as the data named `own`.
+
+  Args:
+    table: dict with x [N, D].
+    sizes, name: see `split`.
+    seeds: S integers >= 0.
+    normalize: 'all' fits on all rows, as the code of C-Mixup does, so that
+      test inputs leak into training; 'train' fits on the seed's training
+      rows, and other rows may leave [0, 1].
+
+  Returns:
+    dict of arrays with a leading seed axis: train_rows, val_rows, test_rows
+    [S, n] int32; low, scale [S, D] float32.
+
+  Raises:
+    UserError: `normalize` is neither; no seeds; see also `split`.
+  """
+  if normalize not in ('all', 'train'):
+    raise UserError(f"normalize={normalize!r} must be 'all' or 'train'.")
+  if not len(seeds):
+    raise UserError('seeds is empty; give at least one.')
+  own = []
+  for seed in seeds:
+    rows = split(len(table['x']), sizes, seed, name)
+    low, scale = normalization(
+        table['x'], rows['train'] if normalize == 'train' else None)
+    own.append({f'{k}_rows': v for k, v in rows.items()}
+               | {'low': low, 'scale': scale})
+  return {k: np.stack([one[k] for one in own]) for k in own[0]}
+
+
+def draw_from(split):
+  """A `draw(shared, own, item, key)` of normalized rows of one split.
+
+  `item` [B] int32 counts within the split. `own` is that of one seed. The
+  table, x [N, D] and y [N, 1], is in `shared`, or in `own` where each seed
+  has its own data. The batch is x [B, D] and y [B, 1]. An item beyond the
+  split gives NaN: the compiled program cannot raise an error.
+
+  Raises:
+    UserError: no such split.
+  """
+  if split not in SPLITS:
+    raise UserError(f'split={split!r} must be one of {SPLITS}.')
+
+  def draw(shared, own, item, key):
+    del key  # methods that need it wrap `draw`
+    table = shared if 'x' in shared else own
+    # `take` fills with NaN where indexing would repeat the last row.
+    rows = jnp.take(own[f'{split}_rows'], item)
+    x = jnp.take(table['x'], rows, axis=0)
+    return {'x': (x - own['low'][None]) * own['scale'][None],
+            'y': jnp.take(table['y'], rows, axis=0)}
+
+  return draw
+
+
+def epoch_items(num_examples, batch_size, seed, stream='order',
+                reshuffle=True):
+  """Shuffled indices by step; the incomplete batch of an epoch is dropped.
+
+  An epoch has `num_examples // batch_size` steps. The indices of a step are a
+  function of the arguments and the step alone, so a resumed run sees the same.
+
+  Args:
+    num_examples: examples in the split.
+    batch_size: B, at most `num_examples`.
+    seed: integer >= 0.
+    stream: name that keeps two orders of one seed apart.
+    reshuffle: False repeats the order of the first epoch in each, as the
+      loaders of C-Mixup do out of distribution.
+
+  Returns:
+    `items(start, stop)`: the indices of steps start to stop - 1,
+    [stop - start, B] int32.
+
+  Raises:
+    UserError: the batch is empty or larger than the data; negative seed.
+  """
+  if not 1 <= batch_size <= num_examples:
+    raise UserError(f'batch_size={batch_size} must be at least 1 and not '
+                    f'exceed the {num_examples} examples; use at most '
+                    f'{num_examples}.')
+  if seed < 0:
+    raise UserError(f'seed={seed} is negative; use 0 or more.')
+  steps = num_examples // batch_size
+  name = zlib.crc32(stream.encode())
+
+  @functools.lru_cache(maxsize=1)  # for callers that ask step by step
+  def epoch_order(epoch):
+    order = np.random.default_rng((seed, name, epoch)).permutation(num_examples)
+    order = order[:steps * batch_size].astype(np.int32)
+    return order.reshape(steps, batch_size)
+
+  def items(start, stop):
+    if not 0 <= start <= stop:
+      raise ValueError(f'start={start}, stop={stop}: 0 <= start <= stop fails.')
+    out = np.empty((stop - start, batch_size), np.int32)
+    step = start
+    while step < stop:
+      epoch, first = divmod(step, steps)
+      last = min(steps, first + stop - step)
+      part = epoch_order(epoch if reshuffle else 0)[first:last]
+      out[step - start:step - start + len(part)] = part
+      step += len(part)
+    return out
+
+  return items

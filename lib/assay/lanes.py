@@ -1,0 +1,230 @@
+"""The two compiled forms of a step, and seeds over devices.
+
+A chunk of steps is one pure function of one seed's carry. `Lanes` maps it over
+seeds: all in one program (`vmap` inside, `shard_map` over the mesh axis `seed`
+outside), or one after another (`loop`), each on its share of the mesh.
+"""
+
+from typing import Any
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec as P
+import numpy as np
+
+from assay import sharding
+
+CHECKED = ('loss', 'grad_norm')  # a seed stops where one is not finite
+
+
+@struct.dataclass
+class Best:
+  """The state with the lowest selection value so far; ties: the later."""
+  value: jax.Array  # float32 []
+  step: jax.Array  # int32 []
+  params: Any
+  extra: Any
+
+
+@struct.dataclass
+class Carry:
+  """What a checkpoint holds of each seed."""
+  state: Any  # train.State
+  best: Best | None
+  broken: jax.Array  # int32 []; 0, or 1 + the index in CHECKED
+
+
+def start(init, selects):
+  """Turns `init(key) -> State` into `(seed []) -> Carry`."""
+
+  def started(seed):
+    state = init(jax.random.key(seed))
+    best = Best(jnp.float32(jnp.inf), state.step, state.params,
+                state.extra) if selects else None
+    return Carry(state, best, jnp.int32(0))
+
+  return started
+
+
+def make_one(step, draw, mesh):
+  """`(carry, item, shared, own) -> (carry, metrics)`: draw, step, keep.
+
+  A seed past its own number of steps, or broken, keeps its state; so does the
+  step that breaks it. `metrics` then are 0, and `updates` counts the others.
+  """
+
+  def one(carry, item, shared, own):
+    state = carry.state
+    draw_key, step_key = jax.random.split(
+        jax.random.fold_in(state.key, state.step))
+    batch = sharding.over_data(draw(shared, own, item, draw_key), mesh)
+    progress = state.step / own['num_steps']
+    new, metrics = step(state, batch, step_key, progress)
+    finite = jnp.stack([jnp.isfinite(metrics[name]) for name in CHECKED])
+    active = (state.step < own['num_steps']) & (carry.broken == 0)
+    kept = active & jnp.all(finite)
+    first = 1 + jnp.argmin(finite).astype(jnp.int32)
+    broken = jnp.where(active & ~jnp.all(finite), first, carry.broken)
+    choose = lambda new, old: jnp.where(kept, new, old)
+    state = jax.tree.map(choose, new.replace(key=None),
+                         state.replace(key=None)).replace(key=state.key)
+    metrics = {k: jnp.where(kept, v, 0).astype(jnp.float32)
+               for k, v in metrics.items()}
+    metrics['updates'] = kept.astype(jnp.float32)
+    return carry.replace(state=state, broken=broken), metrics
+
+  return one
+
+
+def make_validate(select, watch):
+  """`(carry, shared, own) -> (carry, values)`: keeps the best, and looks on.
+
+  Args:
+    select: `(params, extra, shared, own) -> []`, smaller is better, or None.
+    watch: name -> function of the same type, only recorded.
+  """
+
+  def validate(carry, shared, own):
+    state, best = carry.state, carry.best
+    measured = {name: f(state.params, state.extra, shared, own).astype(
+        jnp.float32) for name, f in watch.items()}
+    if select is None:
+      return carry, measured
+    value = select(state.params, state.extra, shared, own).astype(jnp.float32)
+    better = value <= best.value  # false for NaN
+    new = Best(value, state.step, state.params, state.extra)
+    best = jax.tree.map(lambda n, b: jnp.where(better, n, b), new, best)
+    return carry.replace(best=best), measured | {'val': value}
+
+  return validate
+
+
+def make_chunk(one, validate):
+  """`(carry, shared, own, items) -> (carry, metrics)`, metrics [points].
+
+  Args:
+    one: from `make_one`.
+    validate: from `make_validate`, or None: nothing is selected.
+
+  `items` has leading axes [points, steps]: metrics are sums over the steps of
+  a point; after each point the parameters are validated.
+  """
+
+  def chunk(carry, shared, own, items):
+
+    def point(carry, items):
+      carry, metrics = _scan(lambda c, i: one(c, i, shared, own), carry, items)
+      metrics = {k: jnp.sum(v, axis=0) for k, v in metrics.items()}
+      if validate is not None:
+        carry, values = validate(carry, shared, own)
+        metrics |= values
+      return carry, metrics
+
+    return _scan(point, carry, items)
+
+  return chunk
+
+
+def _scan(function, carry, items):
+  """`lax.scan`, but a call where there is one item.
+
+  On a CPU the gradient of a convolution is many times slower inside a scan.
+  """
+  if jax.tree.leaves(items)[0].shape[0] > 1:
+    return jax.lax.scan(function, carry, items)
+  carry, out = function(carry, jax.tree.map(lambda x: x[0], items))
+  return carry, jax.tree.map(lambda x: x[None], out)
+
+
+class Lanes:
+  """Seeds over the mesh: one lane of all seeds (`vmap`), or one each (`loop`).
+
+  Per-seed trees are lists with one entry per lane, each with a leading seed
+  axis. A single lane is padded with copies of its last seed up to a multiple
+  of the mesh's seed axis; `join` drops them.
+  """
+
+  def __init__(self, mesh, seed_map, num_seeds):
+    self.seed_map = seed_map
+    self.num_seeds = num_seeds
+    if seed_map == 'vmap':
+      padded = -(-num_seeds // mesh.shape['seed']) * mesh.shape['seed']
+      self.meshes = [mesh]
+      self.positions = [np.minimum(np.arange(padded), num_seeds - 1)]
+    else:
+      parts = sharding.seed_lanes(mesh)
+      self.meshes = [parts[i % len(parts)] for i in range(num_seeds)]
+      self.positions = [np.array([i]) for i in range(num_seeds)]
+
+  def share(self, tree):
+    """Arrays that all seeds read, on every device."""
+    placed = {m: sharding.put(tree, m) for m in set(self.meshes)}
+    return [placed[m] for m in self.meshes]
+
+  def put(self, tree):
+    """Host arrays [S, ...] over the lanes."""
+    return [sharding.put(jax.tree.map(lambda x: np.asarray(x)[p], tree), m,
+                         P('seed'))
+            for m, p in zip(self.meshes, self.positions)]
+
+  def start(self, started, seeds, rules):
+    """Carries of all seeds, created where they will live."""
+    one = jax.eval_shape(started, jnp.int32(0))
+    carries, programs = [], {}
+    for m, seed in zip(self.meshes, self.put(np.asarray(seeds, np.uint32))):
+      if m not in programs:
+        specs = sharding.state_specs(one, m, rules)
+        placed = jax.tree.map(lambda s, m=m: NamedSharding(m, P('seed', *s)),
+                              specs, is_leaf=lambda x: isinstance(x, P))
+        programs[m] = jax.jit(jax.vmap(started), out_shardings=placed)
+      carries.append(programs[m](seed))
+    return carries
+
+  def map(self, function):
+    """`function(carry, shared, own, ...)` of one seed, for lists of lanes."""
+    programs = {m: self._compiled(function, m) for m in set(self.meshes)}
+
+    def call(carries, shared, own, *rest):
+      out = [programs[m](*args) for m, *args in zip(
+          self.meshes, carries, shared, own, *rest)]
+      return [c for c, _ in out], [o for _, o in out]
+
+    return call
+
+  def _compiled(self, function, mesh):
+
+    def mapped(carry, shared, own, *rest):
+      if self.seed_map == 'vmap':
+        axes = (0, None, 0) + (0,) * len(rest)
+        return jax.vmap(function, in_axes=axes)(carry, shared, own, *rest)
+      carry, own, rest = jax.tree.map(lambda x: x[0], (carry, own, rest))
+      return jax.tree.map(lambda x: x[None],
+                          function(carry, shared, own, *rest))
+
+    def program(carry, shared, own, *rest):
+      seed = P('seed')
+      specs = (seed, P(), seed) + (seed,) * len(rest)
+      # A sharded vmap would synchronize the seeds at every random draw.
+      return jax.shard_map(mapped, mesh=mesh, in_specs=specs, out_specs=seed,
+                           axis_names={'seed'}, check_vma=False)(
+                               carry, shared, own, *rest)
+
+    return jax.jit(program, donate_argnums=0)
+
+  def join(self, trees):
+    """One tree [S, ...] of the lanes' trees, on the first lane's devices."""
+    if len(trees) == 1:
+      # No slice where nothing is padded: shardings stay as they are.
+      return trees[0] if len(self.positions[0]) == self.num_seeds else (
+          jax.tree.map(lambda x: x[:self.num_seeds], trees[0]))
+    first = NamedSharding(self.meshes[0], P())
+    return jax.tree.map(
+        lambda *xs: jnp.concatenate([jax.device_put(x, first) for x in xs]),
+        *trees)
+
+  def cut(self, tree, like):
+    """The lanes' trees of one tree [S, ...], placed as the trees `like`."""
+    return [jax.tree.map(lambda x, l, p=p: jax.device_put(x[p], l.sharding),
+                         tree, place)
+            for p, place in zip(self.positions, like)]

@@ -1,0 +1,1 @@
+"""Methods: one idea a file, each a function that keeps the type it wraps."""

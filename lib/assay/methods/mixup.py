@@ -1,0 +1,342 @@
+"""Mixup and its relatives for regression: who is paired, and where they blend.
+
+Mixup (Zhang et al., 2018) trains on lam * a + (1 - lam) * b of two examples.
+C-Mixup (Yao et al., 2022, arXiv 2210.05775) keeps that and draws the partner b
+by its label: close labels are likely, far ones are not. On your own arrays:
+
+  partner = mixup.similar_partners(key, y, y, bandwidth=1.75)  # [N] int32
+  lam = mixup.sample_lam(other_key, alpha=2.0, batch_size=len(y))
+  x_mixed, y_mixed = (mixup.mix(a, a[partner], lam) for a in (x, y))
+
+Pairing is a part of drawing: `paired(draw, choose)` wraps a `draw`, and
+`choose` is one of `uniform`, `similar`, `pooled` and `matched`. Blending is a
+function of the batch (`blend`) or of hidden representations (`manifold`).
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from assay.errors import UserError
+
+# --- The idea: partners by similarity ---------------------------------------
+
+
+def similar_partners(key, anchors, candidates, bandwidth):
+  """Partners drawn with probability prop. to exp(-|a - c|^2 / (2 s^2)).
+
+  With labels as `anchors` and `candidates` this is C-Mixup's law (Yao et al.,
+  2022, equation 6), self pairs included. No matrix over all pairs is held.
+
+  Args:
+    key: typed key [].
+    anchors: [B, Q] float, in the units of the bandwidth.
+    candidates: [N, Q] float, same units.
+    bandwidth: s > 0, [] float; towards 0 an anchor keeps to equals, inf is
+      uniform.
+
+  Returns:
+    [B] int32 positions in `candidates`.
+  """
+  scores = log_similarity(anchors, candidates, bandwidth)
+  # The largest weight of each row is 1: a tiny bandwidth cannot give 0 / 0.
+  weights = jnp.exp(scores - jnp.max(scores, axis=1, keepdims=True))
+  return draw_columns(key, weights)
+
+
+def uniform_partners(key, num_candidates, batch_size):
+  """[batch_size] int32 uniform in [0, num_candidates): mixup's law."""
+  return jax.random.randint(key, (batch_size,), 0, num_candidates, jnp.int32)
+
+
+def log_similarity(anchors, candidates, bandwidth):
+  """[B, N] float, -|anchor - candidate|^2 / (2 bandwidth^2).
+
+  Args:
+    anchors: [B, Q] float.
+    candidates: [N, Q] float.
+    bandwidth: > 0, [] float.
+  """
+  # Dividing first keeps bandwidth^2 from underflowing to 0.
+  a, c = anchors / bandwidth, candidates / bandwidth
+  if a.shape[1] <= 16:
+    # A sum over a trailing axis of [B, N, Q] would be ten times slower.
+    squared = sum(jnp.square(a[:, q, None] - c[None, :, q])
+                  for q in range(a.shape[1]))
+  else:
+    # One matrix product; centered, since the expansion cancels far from 0.
+    center = jnp.mean(c, axis=0)
+    a, c = a - center, c - center
+    squared = jnp.maximum(jnp.sum(a * a, axis=1)[:, None] - 2 * a @ c.T
+                          + jnp.sum(c * c, axis=1)[None], 0)
+  return -squared / 2
+
+
+def draw_columns(key, weights):
+  """One column per row, with probability proportional to its weight.
+
+  Inverts the cumulative sum in two levels (block sums, then inside a block),
+  one uniform per row: a third of the cost of one long cumulative sum, and
+  far below one random number per entry. Exact up to float32 rounding: entries
+  below 2^-24 of the row's total may never be drawn, zeros never are.
+
+  Args:
+    key: typed key [].
+    weights: [B, N] float >= 0, at least one positive per row.
+
+  Returns:
+    [B] int32 in [0, N).
+  """
+  num_rows, num_columns = weights.shape
+  block = max(32, int(np.ceil(num_columns ** 0.5)))
+  padding = -num_columns % block
+  blocks = jnp.pad(weights, ((0, 0), (0, padding)))
+  blocks = blocks.reshape(num_rows, -1, block)
+  uniform = jax.random.uniform(key, (num_rows, 1), weights.dtype)
+
+  def search(cumulative, target):
+    """First position whose cumulative sum exceeds the target, [B, 1]."""
+    # Rounding can lift the target to the total: then take the last positive.
+    target = jnp.minimum(target, jnp.nextafter(cumulative[:, -1:], 0.))
+    position = jnp.sum(cumulative <= target, axis=1, keepdims=True)
+    return target, position.astype(jnp.int32)
+
+  upper = jnp.cumsum(jnp.sum(blocks, axis=2), axis=1)
+  target, which = search(upper, uniform * upper[:, -1:])
+  before = jnp.take_along_axis(upper, jnp.maximum(which - 1, 0), axis=1)
+  inner = jnp.take_along_axis(blocks, which[:, :, None], axis=1)[:, 0]
+  _, inside = search(jnp.cumsum(inner, axis=1),
+                     target - jnp.where(which > 0, before, 0))
+  return (which * block + inside)[:, 0]
+
+
+# --- Pairing: draw -> draw ---------------------------------------------------
+
+
+def paired(draw, choose, per_example=False):
+  """A draw whose batches also hold `partner_x`, `partner_y` and `lam` [B].
+
+  Args:
+    draw: `(shared, own, item, key) -> batch`, where `item` [B] are positions
+      in the seed's training rows.
+    choose: `(key, own, item) -> (anchors [B], partners [B])`, positions.
+    per_example: one lam per example; else one per batch, as C-Mixup.
+
+  Returns:
+    A draw that reads `own['alpha']`: lam ~ Beta(alpha, alpha).
+  """
+
+  def drawn(shared, own, item, key):
+    draw_key, choose_key, lam_key = jax.random.split(key, 3)
+    anchors, partners = choose(choose_key, own, item)
+    batch = draw(shared, own, anchors, draw_key)
+    partner = draw(shared, own, partners, draw_key)
+    lam = sample_lam(lam_key, own['alpha'], anchors.shape[0], per_example)
+    return batch | {'partner_x': partner['x'], 'partner_y': partner['y'],
+                    'lam': lam}
+
+  return drawn
+
+
+def uniform(key, own, item):
+  """Any training example is the partner: mixup."""
+  return item, uniform_partners(key, own['train_rows'].shape[0], len(item))
+
+
+def similar(key, own, item):
+  """Partners by similarity of `own['features']` [n, Q]: C-Mixup for labels."""
+  features = own['features']
+  return item, similar_partners(key, features[item], features,
+                                own['bandwidth'])
+
+
+def pooled(key, own, item):
+  """C-Mixup inside a pool: the batch and as many uniform candidates.
+
+  For data too large for a row of weights per anchor (Yao et al., 2022, the
+  code's `batch_type` 1). `item` [2, B]: anchors, then candidates.
+  """
+  pool = item.reshape(-1)
+  features = own['features'][pool]
+  return item[0], pool[similar_partners(
+      key, features[:item.shape[1]], features, own['bandwidth'])]
+
+
+def matched(key, own, item):
+  """Partners that the host chose; `item` [2, B]: anchors, then partners."""
+  del key, own
+  return item[0], item[1]
+
+
+def sample_lam(key, alpha, batch_size, per_example=False):
+  """[batch_size] float32 of Beta(alpha, alpha); one value for all by default.
+
+  Exact without rejection: T / sqrt(2 alpha + T^2) / 2 + 1/2 is Beta(alpha,
+  alpha) for T of Student's t with 2 alpha degrees of freedom, and Bailey's
+  polar form (1994) makes T of two uniforms. `jax.random.beta` has nested loops,
+  which compile for two seconds and tie the seeds of a `vmap` together.
+
+  Args:
+    key: typed key [].
+    alpha: > 0, [] float.
+    batch_size: B.
+    per_example: draw B values instead of one.
+  """
+  u, v = jax.random.uniform(key, (2, batch_size if per_example else 1))
+  # 1 - u lies in (0, 1]; radius^2 = (1 - w) / w, written without overflow.
+  w = (1 - u) ** (1 / jnp.asarray(alpha, jnp.float32))
+  cosine = jnp.cos(2 * jnp.pi * v)
+  ratio = (1 - w) / jnp.maximum(w + (1 - w) * cosine ** 2, 1e-30)
+  lam = jnp.clip(0.5 + 0.5 * cosine * jnp.sqrt(ratio), 0, 1)
+  return jnp.broadcast_to(lam, (batch_size,))
+
+
+# --- Blending ----------------------------------------------------------------
+
+
+def mix(first, second, lam):
+  """lam * first + (1 - lam) * second; arrays [B, ...], lam [B]."""
+  lam = jnp.reshape(lam, lam.shape + (1,) * (first.ndim - 1))
+  # This form returns `first` exactly where both are equal.
+  return second + lam.astype(first.dtype) * (first - second)
+
+
+def blend(batch, fields=('x', 'y')):
+  """The batch with these fields mixed with their partners'."""
+  return batch | {name: mix(batch[name], batch[f'partner_{name}'],
+                            batch['lam']) for name in fields}
+
+
+def manifold(encode, decode):
+  """Predictor `(params, batch) -> [B, Q]` that mixes at a hidden layer.
+
+  Manifold Mixup (Verma et al., 2019) with the layer fixed, as in C-Mixup's
+  code: both inputs are encoded apart, the representations mixed.
+
+  Args:
+    encode: `(params, x) -> [B, ...]`.
+    decode: `(params, hidden) -> [B, Q]`.
+  """
+
+  def predict(params, batch):
+    both = jnp.concatenate([batch['x'], batch['partner_x']])
+    first, second = jnp.split(encode(params, both), 2)
+    return decode(params, mix(first, second, batch['lam']))
+
+  return predict
+
+
+# --- Peers -------------------------------------------------------------------
+
+
+def local_weights(batch, threshold):
+  """The batch with `weight` [B]: 1 where the pair's inputs are near, else 0.
+
+  Local Mixup (Baena et al., 2022) in its thresholded form: mixed examples of
+  pairs farther apart than `threshold` (in units of x) are dropped.
+  """
+  difference = batch['x'] - batch['partner_x']
+  squared = jnp.sum(jnp.square(difference.reshape(len(difference), -1)), 1)
+  return batch | {'weight': (squared <= threshold ** 2).astype(jnp.float32)}
+
+
+def distance_quantile(x, fraction, max_anchors=2048):
+  """The distance below which a fraction in [0, 1] of all pairs of rows lie."""
+  squared = _squared_distances(x, max_anchors)
+  return float(np.sqrt(np.quantile(squared, fraction)))
+
+
+def match(first, second):
+  """Partner order that minimizes the total squared distance of two batches.
+
+  The matching of k-Mixup (Greenewald et al., 2021), with k the batch size; on
+  the host, for a whole chunk of steps.
+
+  Args:
+    first: [T, B, D] float, inputs of T batches.
+    second: [T, B, D] float.
+
+  Returns:
+    [T, B] int: `second[t, order[t]]` are the partners of `first[t]`.
+  """
+  from scipy import optimize  # half a second to import
+
+  cost = (np.square(first).sum(-1)[:, :, None]
+          - 2 * first @ second.swapaxes(1, 2)
+          + np.square(second).sum(-1)[:, None])
+  return np.stack([optimize.linear_sum_assignment(c)[1] for c in cost])
+
+
+# --- How much does a bandwidth select? ---------------------------------------
+
+
+def effective_partners(features, bandwidth, max_anchors=2048):
+  """Mean of exp(entropy of an anchor's partner law) / n.
+
+  1 is uniform (mixup), 1/n the self pair alone (no mixing).
+
+  Args:
+    features: [n, Q] float, labels for C-Mixup.
+    bandwidth: > 0, same units; inf is allowed.
+    max_anchors: average over at most so many evenly spaced rows.
+
+  Returns:
+    float in [1/n, 1].
+  """
+  return float(np.mean(np.exp(_entropies(
+      _squared_distances(features, max_anchors), bandwidth))) / len(features))
+
+
+def bandwidth_for(features, fraction, max_anchors=2048):
+  """The bandwidth at which `effective_partners` is `fraction`.
+
+  Args:
+    features: [n, Q] float.
+    fraction: wanted fraction in (1/n, 1).
+    max_anchors: as in `effective_partners`.
+
+  Returns:
+    float > 0, units of `features`, relative accuracy 1e-3.
+
+  Raises:
+    UserError: no bandwidth gives this fraction (ties bound it from below).
+  """
+  from scipy import optimize
+
+  squared = _squared_distances(features, max_anchors)
+  log_scale = 0.5 * np.log(np.mean(squared) + 1e-300)
+
+  def excess(log_bandwidth):
+    entropies = _entropies(squared, np.exp(log_bandwidth))
+    return np.mean(np.exp(entropies)) / len(features) - fraction
+
+  low, high = log_scale - 16, log_scale + 7
+  if not excess(low) < 0 < excess(high):
+    raise UserError(
+        f'no bandwidth gives {fraction} effective partners among '
+        f'{len(features)} examples; the fraction must lie between '
+        f'{excess(low) + fraction:.3g} and {excess(high) + fraction:.3g}.')
+  return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-3)))
+
+
+def _squared_distances(features, max_anchors):
+  """[A, n] float64 between at most `max_anchors` rows and all rows."""
+  features = np.asarray(features, np.float64)
+  features = features.reshape(len(features), -1)
+  count = min(len(features), max_anchors)
+  anchors = features[np.linspace(0, len(features) - 1, count).astype(int)]
+  squared = np.zeros((count, len(features)))
+  for a, c in zip(anchors.T, features.T):
+    squared += np.square(a[:, None] - c)
+  return squared
+
+
+def _entropies(squared, bandwidth):
+  """[A] entropy in nats of each anchor's partner law."""
+  # Scaled twice by s: s^2 may underflow.
+  scores = squared / (-2 * bandwidth) / bandwidth
+  weights = np.exp(scores)
+  total = weights.sum(axis=1)  # the self pair alone gives 1
+  product = np.where(weights > 0, weights * np.where(weights > 0, scores, 0),
+                     0)
+  return np.log(total) - product.sum(axis=1) / total

@@ -1,0 +1,1 @@
+"""Metrics: computed once, on the host, from all predictions of a split."""

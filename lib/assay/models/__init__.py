@@ -1,0 +1,1 @@
+"""Models: Flax Linen modules, sizes as fields, one family a file."""

@@ -1,0 +1,62 @@
+"""Papers by name: the only place that turns a string into an import."""
+import importlib
+import importlib.util
+import pathlib
+import re
+import sys
+
+from assay.errors import UserError
+
+# lib/assay/papers.py -> the clone's root, where experiments/ and configs/ are.
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def names(package='experiments'):
+  """The papers that have a file in `experiments/` (or `configs/`), sorted.
+
+  Raises:
+    UserError: no such folder; experiments run from a clone.
+  """
+  if not importlib.util.find_spec(package) and (ROOT / package).is_dir():
+    sys.path.append(str(ROOT))
+    importlib.invalidate_caches()
+  spec = importlib.util.find_spec(package)
+  folders = spec and spec.submodule_search_locations
+  if not folders:
+    raise UserError(f'no folder {package}/ in {ROOT} or on the Python path: '
+                    'run from a clone of the repository.')
+  stems = {f.stem for folder in folders
+           for f in pathlib.Path(folder).glob('*.py')}
+  return sorted(s for s in stems if s != '__init__' and _is_name(s))
+
+
+def load(name):
+  """The module `experiments.<name>`, with `run`, `CLAIMS` and `figures`.
+
+  Raises:
+    UserError: there is no such paper.
+  """
+  return _import('experiments', name)
+
+
+def configs(name):
+  """The module `configs.<name>`, with `get_config`, `VARIANTS`, `REPORTED`.
+
+  Raises:
+    UserError: there is no such paper.
+  """
+  return _import('configs', name)
+
+
+def _is_name(name):
+  return re.fullmatch(r'[a-z_0-9]+', name) is not None
+
+
+def _import(package, name):
+  known = names(package)
+  if not _is_name(name) or name not in known:
+    raise UserError(f'no paper {name!r} in {package}/; there '
+                    f'{"is" if len(known) == 1 else "are"}: '
+                    f'{", ".join(known) or "none"}.')
+  # What the paper's own imports raise is a bug there, and is not hidden.
+  return importlib.import_module(f'{package}.{name}')

@@ -1,0 +1,135 @@
+"""One mesh with axes seed, data and model; where arrays live on it."""
+
+import math
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
+import numpy as np
+
+from assay.errors import UserError
+
+AXES = ('seed', 'data', 'model')
+
+
+def parse_mesh(text):
+  """{'seed': 2, 'data': 4} of 'seed:2,data:4'.
+
+  Raises:
+    UserError: an unknown axis, or a size that is not a positive integer.
+  """
+  sizes = {}
+  for part in filter(None, text.split(',')):
+    name, _, size = part.partition(':')
+    if name not in AXES or name in sizes or not size.isdecimal() or (
+        int(size) < 1):
+      raise UserError(f'--mesh={text}: cannot read {part!r}; write for example '
+                      f'seed:2,data:4 with axes {", ".join(AXES)}.')
+    sizes[name] = int(size)
+  return sizes
+
+
+def make_mesh(sizes=None, num_seeds=1, devices=None):
+  """A mesh over (seed, data, model); axis types Auto.
+
+  Axes that are not given: `seed` takes as many devices as there are seeds,
+  `data` what is left over, `model` 1. On CPU left-over devices stay unused,
+  for splitting a small batch over cores only costs.
+
+  Args:
+    sizes: what `parse_mesh` returns.
+    num_seeds: seeds that will be mapped together.
+    devices: default all devices of the default backend.
+
+  Raises:
+    UserError: the mesh needs more devices than there are.
+  """
+  devices = list(jax.devices() if devices is None else devices)
+  sizes = dict(sizes or {})
+  given = math.prod(sizes.values())
+  if given > len(devices):
+    raise UserError(
+        f'the mesh {sizes} needs {given} devices and there are '
+        f'{len(devices)}; use a smaller mesh.')
+  left = len(devices) // given
+  if 'seed' not in sizes:
+    sizes['seed'] = min(num_seeds, left)
+    left //= sizes['seed']
+  if 'data' not in sizes:
+    sizes['data'] = 1 if devices[0].platform == 'cpu' else left
+  shape = tuple(sizes.get(axis, 1) for axis in AXES)
+  grid = np.array(devices[:math.prod(shape)]).reshape(shape)
+  return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def seed_lanes(mesh):
+  """One mesh of seed size 1 for each position on the seed axis."""
+  return [Mesh(mesh.devices[i:i + 1], AXES, axis_types=mesh.axis_types)
+          for i in range(mesh.shape['seed'])]
+
+
+def state_specs(shapes, mesh, rules=(), min_size=2**16):
+  """A PartitionSpec for each array of one seed's state.
+
+  Args:
+    shapes: tree of ShapeDtypeStruct, without a seed axis.
+    mesh: the mesh.
+    rules: pairs (suffix of the array's path, PartitionSpec), first match wins;
+      a path reads `params/hidden_0/affine/kernel`.
+    min_size: other arrays from so many elements on are split over `data`,
+      along the first axis that divides.
+  """
+  size = mesh.shape['data']
+
+  def spec(path, leaf):
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    for suffix, rule in rules:
+      if name.endswith(suffix):
+        return rule
+    if size > 1 and leaf.size >= min_size:
+      for axis, dim in enumerate(leaf.shape):
+        if dim % size == 0:
+          return P(*[None] * axis, 'data')
+    return P()
+
+  return jax.tree_util.tree_map_with_path(spec, shapes)
+
+
+def over_data(batch, mesh):
+  """The batch, split over the axis `data`; inside a compiled program.
+
+  Raises:
+    UserError: the batch size is no multiple of the axis.
+  """
+  size = mesh.shape['data']
+  if size == 1:
+    return batch
+  # Inside shard_map the mesh in scope has `seed` manual: use that one.
+  here = jax.sharding.get_abstract_mesh()
+  spec = NamedSharding(mesh if here.empty else here, P('data'))
+  for name, value in batch.items():
+    if value.shape[0] % size:
+      raise UserError(f'a batch of {value.shape[0]} ({name}) cannot be split '
+                      f'over data:{size}; change the mesh or the batch size.')
+  return {k: jax.lax.with_sharding_constraint(v, spec)
+          for k, v in batch.items()}
+
+
+def put(tree, mesh, spec=P()):
+  """Host arrays as global arrays; each host hands over its own part."""
+  sharding = NamedSharding(mesh, spec)
+
+  def place(x):
+    x = np.asarray(x)
+    if sharding.is_fully_addressable:
+      return jax.device_put(x, sharding)
+    return jax.make_array_from_callback(x.shape, sharding, lambda i: x[i])
+
+  return jax.tree.map(place, tree)
+
+
+def fetch(tree):
+  """Global arrays as host arrays, the same on every host."""
+  if jax.process_count() > 1:
+    from jax.experimental import multihost_utils
+    return multihost_utils.process_allgather(tree, tiled=True)
+  return jax.device_get(tree)

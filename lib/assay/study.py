@@ -1,0 +1,306 @@
+"""A study: the arms of one config, in blocks of seeds, and its workdir.
+
+  workdir/
+    config.json                     what was asked; another config is refused
+    <arm>/<stage>/seeds_0-9/        checkpoints of one block
+    rows/<arm>.0.jsonl              its rows, written once, at its end
+    predictions/<arm>.0.npz         its predictions
+    curves/<arm>.0.npz              its learning curves
+    rows.jsonl, runs/<run>.json     all rows; how they came about
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import io
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+
+import jax
+import ml_collections
+import numpy as np
+
+from assay import checkpoint
+from assay import papers
+from assay import results
+from assay import train
+from assay.errors import UserError
+
+PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
+            'scikit-learn')
+
+
+@dataclasses.dataclass
+class Study:
+  """Which blocks of a config are done, and the rows of those that are.
+
+  Attributes:
+    paper: name of the experiment.
+    variant: the config's name.
+    config: locked ConfigDict with `num_seeds`, `seed_varies` and `scale`.
+    workdir: folder, or None to keep everything in memory.
+    num_seeds: seeds 0 .. num_seeds - 1; default `config.num_seeds`.
+    only: names of the arms to run; default all.
+    seeds_at_once: largest block; default all seeds in one.
+    settings: how to train.
+    data_dir: where to look for data first.
+  """
+  paper: str
+  variant: str
+  config: object
+  workdir: str | None = None
+  num_seeds: int | None = None
+  only: tuple = ()
+  seeds_at_once: int | None = None
+  settings: train.Settings = train.Settings()
+  data_dir: str | None = None
+  announce: object = lambda text: None
+
+  def __post_init__(self):
+    if self.num_seeds is None:
+      self.num_seeds = self.config.num_seeds
+    for name in ('num_seeds', 'seeds_at_once'):
+      value = getattr(self, name)
+      if value is not None and value < 1:
+        flag = {'num_seeds': 'seeds'}.get(name, name)
+        raise UserError(f'--{flag}={value}; use 1 or more.')
+    self._memory = []
+    self._started = time.time()
+    self._commit = _commit()
+    described = json.dumps([self.paper, self.config.to_dict(), self._commit],
+                           sort_keys=True)
+    self.run = hashlib.sha256(described.encode()).hexdigest()[:8]
+    if self.workdir is not None:
+      self._open()
+
+  def _open(self):
+    """Claims the workdir for this config."""
+    self.workdir = pathlib.Path(self.workdir)
+    try:
+      self.workdir.mkdir(parents=True, exist_ok=True)
+      self._lock = open(self.workdir / '.lock', 'w')
+    except OSError as error:
+      raise UserError(f'--workdir={self.workdir}: {error.strerror}; choose a '
+                      'folder that can be written.') from error
+    try:
+      fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      raise UserError(f'another run is using {self.workdir}; wait for it, or '
+                      'choose another --workdir.') from error
+    path = self.workdir / 'config.json'
+    mine = {'paper': self.paper, 'variant': self.variant,
+            'config': json.loads(json.dumps(self.config.to_dict()))}
+    if not path.exists():
+      results.write_json(path, mine)
+      return
+    theirs = json.loads(path.read_text())
+    if theirs != mine:
+      a, b = (flat['config'] | {'variant': flat['variant'],
+                                'paper': flat['paper']}
+              for flat in (theirs, mine))
+      differ = ', '.join(f'{k}: {a.get(k)!r} there, {b.get(k)!r} here'
+                         for k in sorted(a.keys() | b.keys())
+                         if a.get(k) != b.get(k))
+      raise UserError(f'{self.workdir} holds another config ({differ}); use '
+                      'another --workdir, or the config it holds.')
+
+  def chosen(self, arms):
+    """Those of the arms that are asked for, in their order.
+
+    Raises:
+      UserError: one that is asked for does not exist.
+    """
+    for arm in self.only:
+      if arm not in arms:
+        raise UserError(f'unknown arm {arm!r} of {self.paper}:{self.variant}; '
+                        f'use some of {", ".join(arms)}.')
+    return [arm for arm in arms if not self.only or arm in self.only]
+
+  def blocks(self, arm, seeds=None):
+    """The unfinished blocks of an arm, each a `Block`.
+
+    Args:
+      arm: a name; also part of file names.
+      seeds: default 0 .. num_seeds - 1.
+    """
+    seeds = range(self.num_seeds) if seeds is None else seeds
+    done = {row['seed'] for row in self.rows_of(arm)}
+    missing = [seed for seed in seeds if seed not in done]
+    size = self.seeds_at_once or max(len(missing), 1)
+    for start in range(0, len(missing), size):
+      yield Block(self, arm, tuple(missing[start:start + size]))
+
+  def rows_of(self, arm):
+    """The rows of one arm's finished blocks."""
+    if self.workdir is None:
+      return [row for name, rows in self._memory for row in rows
+              if name == arm]
+    return [row for path in self._row_files(f'{arm}.*.jsonl')
+            for row in results.read_rows(path)]
+
+  def _row_files(self, pattern='*.jsonl'):
+    # By arm, then by number: 10 comes after 2.
+    return sorted((self.workdir / 'rows').glob(pattern), key=lambda p: (
+        p.name.rsplit('.', 2)[0], int(p.name.rsplit('.', 2)[1])))
+
+  def rows(self):
+    """All rows so far, with the fields that `results.read` joins."""
+    if self.workdir is None:
+      rows = [row for _, rows in self._memory for row in rows]
+      joined = {k: self.describe()[k] for k in results.JOINED}
+      return [row | joined for row in rows]
+    rows = [row for path in self._row_files()
+            for row in results.read_rows(path)]
+    if jax.process_index() == 0:
+      results.write(self.workdir / 'rows.jsonl', rows)
+    return results.read([self.workdir])
+
+  def describe(self, **more):
+    """How the rows of this run came about: the content of runs/<run>.json."""
+    versions = {'python': platform.python_version()}
+    for package in PACKAGES:
+      versions[package] = metadata.version(package)
+    return {
+        'run': self.run, 'paper': self.paper, 'config_name': self.variant,
+        'config': self.config.to_dict(),
+        'command': ' '.join(['python', *sys.orig_argv[1:]]),
+        'commit': self._commit, 'versions': versions,
+        'device_kind': jax.devices()[0].device_kind,
+        'device_count': jax.device_count(),
+        'wall_seconds': round(time.time() - self._started, 1),
+        'seed_varies': self.config.seed_varies,
+        'planned_seeds': self.config.num_seeds,
+        'scale': self.config.scale} | more
+
+  def finish(self, block, rows, arrays, **more):
+    """Writes a block's arrays, then its rows, then how they came about."""
+    if self.workdir is None:
+      self._memory.append((block.arm, rows))
+      return
+    if jax.process_index() > 0:
+      return
+    for kind, data in arrays.items():
+      _write_npz(self.workdir / kind / f'{block.name}.npz', data)
+    checkpoint.stop_here('predictions', 0)
+    path = self.workdir / 'runs' / f'{self.run}.json'
+    before = json.loads(path.read_text()) if path.exists() else {}
+    info = self.describe(**more)
+    # A run that was continued took the time of all its parts.
+    spent = before.get('spent', {}) | {str(int(self._started)):
+                                       info['wall_seconds']}
+    results.write_json(path, info | {
+        'spent': spent, 'wall_seconds': round(sum(spent.values()), 1)})
+    checkpoint.stop_here('rows', 0)
+    results.write(self.workdir / 'rows' / f'{block.name}.jsonl', rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+  """Seeds of one arm that are trained together."""
+  study: Study
+  arm: str
+  seeds: tuple
+
+  @property
+  def name(self):
+    return f'{self.arm}.{self.seeds[0]}'
+
+  @property
+  def settings(self):
+    """The study's settings, with progress under the arm's name."""
+    progress = self.study.settings.progress
+    return dataclasses.replace(
+        self.study.settings,
+        progress=lambda *report: progress(self.arm, self.seeds, *report))
+
+  def directory(self, stage, config):
+    """Where this block's checkpoints of a stage go; None without a workdir."""
+    if self.study.workdir is None:
+      return None
+    folder = self.study.workdir / self.arm / stage
+    mine = folder / f'seeds_{self.seeds[0]}-{self.seeds[-1]}'
+    if not mine.exists() and folder.exists():
+      done = {row['seed'] for row in self.study.rows_of(self.arm)}
+      for other in folder.glob('seeds_*'):
+        first, last = map(int, other.name[6:].split('-'))
+        if not done.issuperset(range(first, last + 1)):
+          self.study.announce(
+              f'{self.arm}: seeds {self.seeds[0]} to {self.seeds[-1]} start '
+              f'afresh; the unfinished block {first} to {last} was grouped '
+              'otherwise.')
+    results.write_json(mine / 'config.json', {
+        'paper': self.study.paper, 'variant': self.study.variant,
+        'seeds': list(self.seeds), 'config': config.to_dict()})
+    return mine
+
+  def row(self, seed, metric, value, *, dataset, method, split, n, step, state,
+          group='', why='not finite', **sweep):
+    """One row; a value that is not finite becomes null with a reason."""
+    row = {'paper': self.study.paper, 'config': self.study.variant,
+           'run': self.study.run, 'dataset': dataset, 'method': method,
+           'seed': int(seed), 'split': split, 'group': group, 'metric': metric,
+           'value': float(value), 'n': int(n), 'step': int(step),
+           'state': state} | sweep
+    if not np.isfinite(row['value']):
+      row |= {'value': None, 'why': why}
+    return row
+
+  def finish(self, rows, predictions, curves, num_params):
+    """Writes the block; it is done then, and not run again."""
+    self.study.finish(self, rows, {'predictions': predictions,
+                                   'curves': curves}, num_params=num_params)
+
+
+def load(workdir, method, seed, state='best'):
+  """See `assay.load`."""
+  if state not in ('best', 'last'):
+    raise UserError(f'state={state!r}; use best or last.')
+  arms = {path.parents[2].name: path.parents[2] for path in
+          pathlib.Path(workdir).glob('*/fit/seeds_*/config.json')}
+  if method not in arms:
+    raise UserError(f'{workdir} has no run of {method!r}; it has '
+                    f'{", ".join(sorted(arms)) or "none"}.')
+  for path in sorted(arms[method].glob('fit/seeds_*/config.json')):
+    info = json.loads(path.read_text())
+    if seed not in info['seeds']:
+      continue
+    tree = checkpoint.read(path.parent)
+    if tree is None:
+      raise UserError(f'{path.parent} holds no checkpoint yet.')
+    found = tree['carry']['best' if state == 'best' else 'state']
+    mine = jax.tree.map(lambda x: x[info['seeds'].index(seed)],
+                        {k: found[k] for k in ('params', 'extra')})
+    module = papers.load(info['paper'])
+    config = ml_collections.ConfigDict(
+        {k: tuple(v) if isinstance(v, list) else v
+         for k, v in info['config'].items()})
+    apply = module.make_apply(config.lock())
+    return (lambda params, x: apply(params, mine['extra'], x)), mine['params']
+  raise UserError(f'{workdir} has no seed {seed} of {method}.')
+
+
+def _write_npz(path, arrays):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  buffer = io.BytesIO()
+  np.savez(buffer, **arrays)
+  results.write_bytes(path, buffer.getvalue())
+
+
+def _commit():
+  """The commit of this checkout, with + if files differ from it."""
+  here = pathlib.Path(__file__).parent
+  try:
+    run = lambda *words: subprocess.run(
+        ['git', '-C', str(here), *words], capture_output=True, text=True,
+        check=True).stdout.strip()
+    dirty = run('status', '--porcelain', '--untracked-files=no',
+                '--', ':/lib', ':/experiments', ':/configs')
+    return run('rev-parse', 'HEAD') + ('+' if dirty else '')
+  except (OSError, subprocess.CalledProcessError):
+    return 'unknown'

@@ -1,0 +1,321 @@
+"""The one training loop: State, make_step, fit.
+
+A step is a pure function. `fit` maps it over seeds, scans it, selects the best
+parameters, logs, saves and continues; no experiment has a loop of its own.
+"""
+
+import dataclasses
+import time
+from concurrent import futures
+from typing import Any, Callable, NamedTuple
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+import numpy as np
+import optax
+
+from assay import checkpoint
+from assay import lanes as lanes_lib
+from assay import sharding
+from assay.errors import UserError
+
+
+@struct.dataclass
+class State:
+  """All that one seed needs to go on."""
+  step: jax.Array  # int32 [], updates done
+  params: Any
+  extra: Any  # collections not trained by gradient, e.g. batch_stats
+  opt_state: optax.OptState
+  key: jax.Array  # typed key []; never changes
+
+
+class Source(NamedTuple):
+  """Where batches come from, apart from `draw`.
+
+  Attributes:
+    shared: dict of arrays that all seeds read.
+    own: dict of arrays with a leading seed axis [S, ...]; with `num_steps` [S]
+      where seeds differ in length.
+    items: `(position, start, stop) -> [stop - start, ...]` host arrays: what
+      `draw` gets at these steps for the seed at this position. Called in
+      another thread, one call ahead.
+  """
+  shared: dict
+  own: dict
+  items: Callable
+
+
+class Fitted(NamedTuple):
+  """What training leaves; each leaf has the leading seed axis [S]."""
+  state: State
+  best: lanes_lib.Best | None
+  curves: dict  # metric -> float32 [points, S]; `step` int [points]
+  broken: dict  # position of a seed that diverged -> (step, metric)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How a run is carried out; may differ on resume.
+
+  Attributes:
+    mesh: sizes of axes, from `sharding.parse_mesh`.
+    steps_per_call: steps in one compiled call; 1 calls the jitted step itself.
+      By default some 1000, or 1 for convolutions on a CPU.
+    seed_map: `vmap`, or `loop` (one seed after another; the default for
+      convolutions on a CPU).
+    save_every: seconds between saves.
+    strict: stop at the first loss that is not finite.
+    progress: called with (step, num_steps, {metric: [S]}) after each call.
+    stopping: asked after each call whether to save and stop.
+  """
+  mesh: dict | Mesh | None = None
+  steps_per_call: int | None = None
+  seed_map: str | None = None
+  save_every: float = 60.
+  strict: bool = False
+  progress: Callable = lambda step, num_steps, metrics: None
+  stopping: Callable = lambda: False
+
+
+def make_init(init_variables, tx):
+  """Turns `init_variables(key) -> {'params': ..., ...}` into `init(key)`."""
+
+  def init(key):
+    init_key, key = jax.random.split(key)
+    extra = dict(init_variables(init_key))
+    params = extra.pop('params')
+    return State(jnp.int32(0), params, extra, tx.init(params), key)
+
+  return init
+
+
+def make_step(grad_fn, tx):
+  """Turns a gradient into an update.
+
+  Args:
+    grad_fn: `(params, extra, batch, key) -> ((loss, (extra, metrics)), grads)`,
+      what `jax.value_and_grad(loss_fn, has_aux=True)` gives.
+    tx: optax transformation; gets `progress`, the share of this seed's steps
+      done, in [0, 1), as an extra argument (see `scale_by_progress`).
+
+  Returns:
+    `step(state, batch, key, progress) -> (state, metrics)`.
+  """
+  tx = optax.with_extra_args_support(tx)
+
+  def step(state, batch, key, progress):
+    (loss, (extra, metrics)), grads = grad_fn(
+        state.params, state.extra, batch, key)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params,
+                                   progress=progress)
+    params = optax.apply_updates(state.params, updates)
+    metrics = metrics | {'loss': loss, 'grad_norm': optax.tree.norm(grads)}
+    return State(state.step + 1, params, extra, opt_state, state.key), metrics
+
+  return step
+
+
+def scale_by_progress(schedule):
+  """Scales updates by `schedule(progress)`; seeds may differ in length."""
+
+  def init(params):
+    del params
+    return optax.EmptyState()
+
+  def update(updates, state, params=None, *, progress, **extra_args):
+    del params, extra_args
+    return optax.tree.scale(schedule(progress), updates), state
+
+  return optax.GradientTransformationExtraArgs(init, update)
+
+
+def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
+        select=None, watch=None, directory=None, rules=(),
+        settings=Settings()):
+  """Trains all seeds.
+
+  Args:
+    init: `key -> State`, from `make_init`.
+    step: from `make_step`.
+    draw: `(shared, own, item, key) -> batch`; batch is a dict, leading axis B.
+    source: a `Source`.
+    seeds: S integers.
+    num_steps: updates; where seeds differ in length, the largest number.
+    eval_every: steps between selections, and per point of the curves.
+    select: `(params, extra, shared, own) -> []`, smaller is better, computed
+      inside the program; see `evaluate.mean_loss`.
+    watch: name -> function like `select`, recorded in the curves only.
+    directory: where to save and from where to continue, or None.
+    rules: placement of large parameters, see `sharding.state_specs`.
+    settings: a `Settings`.
+
+  Returns:
+    A `Fitted`.
+
+  Raises:
+    Interrupted: `settings.stopping()` said so; the state has been saved.
+    UserError: every seed diverged, or one with `settings.strict`.
+  """
+  mesh = settings.mesh
+  if not isinstance(mesh, Mesh):
+    mesh = sharding.make_mesh(mesh, len(seeds))
+  source = source._replace(own={
+      'num_steps': np.full(len(seeds), num_steps, np.int32)} | source.own)
+  started = lanes_lib.start(init, select is not None)
+  one = lanes_lib.make_one(step, draw, mesh)
+  watched = sorted(watch or {}) + ['val'] * (select is not None)
+  validate = lanes_lib.make_validate(select, watch or {}) if watched else None
+  names, convolves = _traced(one, started, source)
+
+  per_call, seed_map = _forms(settings, convolves, num_steps, eval_every)
+  inside = per_call >= eval_every  # selection is part of the call
+  shape = (max(1, per_call // eval_every), min(per_call, eval_every))
+  num_points = -(-num_steps // eval_every)
+  end = -(-num_points * eval_every // per_call) * per_call  # tail: no updates
+
+  lanes = lanes_lib.Lanes(mesh, seed_map, len(seeds))
+  carries = lanes.start(started, seeds, rules)
+  shared, own = lanes.share(source.shared), lanes.put(source.own)
+  advance = lanes.map(lanes_lib.make_chunk(one, validate if inside else None))
+  select_best = lanes.map(validate) if validate and not inside else None
+  curves = {name: np.zeros((num_points, len(seeds)), np.float32)
+            for name in names + watched}
+
+  done, manager = 0, None
+  if directory is not None:
+    manager = checkpoint.open_manager(directory)
+    done, saved = checkpoint.restore(
+        manager, {'carry': lanes.join(carries), 'curves': _arrays(curves)})
+    if saved is not None:
+      carries = lanes.cut(saved['carry'], carries)
+      curves = {k: np.array(v) for k, v in saved['curves'].items()}
+  saved_at = time.monotonic()
+
+  with futures.ThreadPoolExecutor(1) as host:
+    prepare = lambda: host.submit(
+        lambda first: lanes.put(_items(source, first, shape)), done)
+    coming = prepare() if done < end else None
+    while done < end:
+      carries, metrics = advance(carries, shared, own, coming.result())
+      point, done = done // eval_every, done + per_call
+      # The call has only been dispatched: the host prepares the next meanwhile.
+      coming = prepare() if done < end else None
+      if select_best and done % eval_every == 0:
+        carries, values = select_best(carries, shared, own)
+        metrics = [m | {k: x[:, None] for k, x in v.items()}
+                   for m, v in zip(metrics, values)]
+      _record(curves, point, sharding.fetch(lanes.join(metrics)), watched)
+      broken = sharding.fetch(lanes.join([c.broken for c in carries])) > 0
+      checkpoint.stop_here('step', done)
+      settings.progress(min(done, num_steps), num_steps,
+                        _means({k: v[min(point + shape[0], num_points) - 1]
+                                for k, v in curves.items()}, watched))
+      finished = done >= end or broken.all() or settings.strict and broken.any()
+      stopping = not finished and (settings.stopping() or (
+          manager is not None and manager.reached_preemption(done)))
+      due = time.monotonic() - saved_at >= settings.save_every
+      if manager is not None and (finished or stopping or due):
+        checkpoint.save(manager, done, {'carry': lanes.join(carries),
+                                        'curves': _arrays(curves)})
+        checkpoint.stop_here('after_save', done)
+        saved_at = time.monotonic()
+      if stopping or finished:
+        break
+  if manager is not None:
+    manager.close()  # waits for the save
+  if done < end and stopping:
+    raise checkpoint.Interrupted(
+        f'stopped at step {done} of {num_steps}'
+        + (', saved' if manager else ', nothing saved: no directory'))
+  ends = np.arange(1, num_points + 1) * eval_every
+  curves = {'step': np.minimum(ends, num_steps)} | _means(curves, watched)
+  return _fitted(lanes.join(carries), curves, seeds, settings.strict)
+
+
+def _traced(one, started, source):
+  """Names of the metrics, and whether a step holds a convolution."""
+  own = {k: v[0] for k, v in source.own.items()}
+  item = jax.tree.map(lambda x: x[0], source.items(0, 0, 1))
+  jaxpr, (_, metrics) = jax.make_jaxpr(one, return_shape=True)(
+      jax.eval_shape(started, jnp.int32(0)), item, source.shared, own)
+  return sorted(metrics), 'conv_general_dilated' in str(jaxpr)
+
+
+def _forms(settings, convolves, num_steps, eval_every):
+  """Steps per call, and `vmap` or `loop`.
+
+  Measured on a CPU: a convolution's gradient inside a scan is 6 to 16 times
+  slower than the jitted step, and mapped weights make grouped convolutions; a
+  small MLP gains 8 times from the scan.
+  """
+  slow = convolves and jax.default_backend() == 'cpu'
+  seed_map = settings.seed_map or ('loop' if slow else 'vmap')
+  if seed_map not in ('vmap', 'loop'):
+    raise UserError(f'seed_map={seed_map!r}; use vmap or loop.')
+  wanted = settings.steps_per_call or (1 if slow else 1000)
+  if wanted < 1:
+    raise UserError(f'steps_per_call={wanted}; use 1 or more.')
+  if wanted < eval_every:  # a divisor: selections fall between calls
+    return max(k for k in range(1, wanted + 1) if eval_every % k == 0), seed_map
+  num_points = -(-num_steps // eval_every)
+  points = min(wanted // eval_every, num_points)
+  if settings.steps_per_call is None:  # a divisor: no tail without updates
+    points = max(k for k in range(1, points + 1) if num_points % k == 0)
+  return points * eval_every, seed_map
+
+
+def _items(source, start, shape):
+  """The items of one call for all seeds, leaves [S, points, steps, ...]."""
+  lengths = source.own['num_steps']
+  count = shape[0] * shape[1]
+
+  def of_seed(position, length):
+    # Steps past a seed's end change nothing; any item will do.
+    first = min(start, int(length) - 1)
+    items = source.items(position, first, min(start + count, int(length)))
+
+    def padded(x):
+      missing = count - len(x)
+      return np.concatenate([x, np.repeat(x[-1:], missing, 0)]).reshape(
+          shape + x.shape[1:])
+
+    return jax.tree.map(padded, items)
+
+  return jax.tree.map(lambda *x: np.stack(x),
+                      *[of_seed(i, n) for i, n in enumerate(lengths)])
+
+
+def _record(curves, point, metrics, watched):
+  """Enters what one call measured, leaves [S, points], into the curves."""
+  for name, values in metrics.items():
+    rows = slice(point, min(point + values.shape[1], len(curves[name])))
+    values = values.T[:rows.stop - point]  # the tail makes no updates
+    if name not in watched:  # sums over updates: a point may take many calls
+      values = values + curves[name][rows]
+    curves[name][rows] = values
+
+
+def _means(curves, watched):
+  """Sums over updates as means; NaN where a seed made none."""
+  with np.errstate(invalid='ignore', divide='ignore'):
+    return {k: v if k in watched else v / curves['updates']
+            for k, v in curves.items() if k != 'updates'}
+
+
+def _arrays(curves):
+  return {k: jnp.asarray(v) for k, v in curves.items()}
+
+
+def _fitted(carry, curves, seeds, strict):
+  """The result, or an error where too many seeds diverged."""
+  codes, steps = sharding.fetch((carry.broken, carry.state.step))
+  broken = {int(i): (int(steps[i]), lanes_lib.CHECKED[codes[i] - 1])
+            for i in np.flatnonzero(codes)}
+  if broken and (strict or len(broken) == len(seeds)):
+    text = '; '.join(f'seed {seeds[i]}: {metric} is not finite after step {at}'
+                     for i, (at, metric) in broken.items())
+    raise UserError(f'{text}. Lower the learning rate, or look at the data.')
+  return Fitted(carry.state, carry.best, curves, broken)

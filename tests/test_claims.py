@@ -1,0 +1,708 @@
+"""Verdicts on hand-made rows, and the arithmetic behind them."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from assay import claims
+from assay.claims import (
+  Claim,
+  Verdict,
+  all_of,
+  equal,
+  every_seed,
+  greater,
+  judge,
+  less,
+  minimum_inside,
+  monotone,
+  ratio,
+  within,
+)
+from assay.errors import UserError
+
+STANDARD = dict(
+    paper='p', config='small', run='0' * 8, dataset='airfoil', split='test',
+    group='', metric='rmse', n=20, step=100, state='best', seed_varies='fresh',
+    planned_seeds=0, scale='as published')
+
+
+def rows_of(method, values, **fields):
+  """One row a seed; a value of None is a seed that diverged."""
+  values = list(values)
+  fields = STANDARD | {'planned_seeds': len(values)} | fields
+  return [fields | {'method': method, 'seed': seed, 'value': value}
+          | ({'why': 'loss is NaN'} if value is None else {})
+          for seed, value in enumerate(values)]
+
+
+def train_row(n, **fields):
+  return rows_of('a', [0.], **{'split': 'train', 'n': n} | fields)
+
+
+# Differences a - b of 1, 2, 3, 4, 5: mean 3, s = sqrt(2.5), s / sqrt(5) =
+# sqrt(0.5), t(4) at 97.5 % = 2.7764451, at 95 % = 2.1318468.
+FIVE = rows_of('a', [11., 22., 33., 44., 55.]) + rows_of(
+    'b', [10., 20., 30., 40., 50.])
+HALF = 2.7764451 * np.sqrt(0.5)  # 1.96324
+
+
+def with_fields(rows, **fields):
+  return [r | fields for r in rows]
+
+
+def test_paired_t_by_hand():
+  v = greater('rmse', 'a', 'b')(FIVE)
+  np.testing.assert_allclose([v.estimate, v.low, v.high],
+                             [3, 3 - HALF, 3 + HALF], rtol=1e-6)
+  assert (v.state, v.n, v.method, v.naive) == ('holds', 5, 'paired t', None)
+  # Two-sided p of t = 3 / sqrt(0.5) = 4.2426 on 4 degrees of freedom, closed
+  # form of that t distribution: F = 1/2 + 3/8 g (1 - g^2 u / 12), where
+  # u = t^2 / (1 + t^2/4) = 18 / 5.5 and g = t / sqrt(1 + t^2/4).
+  t = 3 / np.sqrt(0.5)
+  g = t / np.sqrt(1 + t**2 / 4)
+  below = 0.5 + 3 / 8 * g * (1 - g**2 / 12)
+  np.testing.assert_allclose(v.p, 2 * (1 - below), rtol=1e-9)
+
+
+@pytest.mark.parametrize('check, state', [
+    (greater('rmse', 'a', 'b'), 'holds'),
+    (greater('rmse', 'a', 'b', by=1.0), 'holds'),  # low end 1.037
+    (greater('rmse', 'a', 'b', by=1.1), 'undecided'),
+    (greater('rmse', 'a', 'b', by=4.9), 'undecided'),  # high end 4.963
+    (greater('rmse', 'a', 'b', by=5.0), 'fails'),
+    (less('rmse', 'b', 'a', by=1.0), 'holds'),
+    (less('rmse', 'b', 'a', by=1.1), 'undecided'),
+    (less('rmse', 'b', 'a', by=5.0), 'fails'),
+    (less('rmse', 'a', 'b'), 'fails'),
+    # The 90 % interval: half width 2.1318 * sqrt(0.5) = 1.5074, to 4.507.
+    (equal('rmse', 'a', 'b', margin=4.6), 'holds'),
+    (equal('rmse', 'a', 'b', margin=4.4), 'undecided'),
+    (equal('rmse', 'a', 'b', margin=1.6), 'undecided'),
+    (equal('rmse', 'a', 'b', margin=1.4), 'fails'),
+])
+def test_differences(check, state):
+  v = check(FIVE)
+  assert v.state == state
+  assert (v.p < 0.05) == (state != 'undecided')
+
+
+# log(a/b) is log 2 - 0.1, log 2, log 2 + 0.1, ...: mean log 2, s = 0.1 *
+# sqrt(2.5), half width 0.1 * 1.96324, so the ratio is 2 * exp(+-0.196324),
+# from 1.6435 to 2.4339.
+def log_rows():
+  b = np.array([1., 2., 3., 4., 5.])
+  a = 2 * b * np.exp(0.1 * np.array([-2, -1, 0, 1, 2]))
+  return rows_of('a', a) + rows_of('b', b)
+
+
+@pytest.mark.parametrize('low, high, state', [
+    (1.6, 2.5, 'holds'), (1.7, 2.5, 'undecided'), (1.6, 2.4, 'undecided'),
+    (2.5, 3.0, 'fails'), (1.0, 1.6, 'fails')])
+def test_ratio(low, high, state):
+  v = ratio('rmse', 'a', 'b', low, high)(log_rows())
+  np.testing.assert_allclose(
+      [v.estimate, v.low, v.high],
+      [2, 2 * np.exp(-0.1 * HALF), 2 * np.exp(0.1 * HALF)], rtol=1e-6)
+  assert v.state == state
+
+
+def test_ratio_of_a_negative_value_is_an_error():
+  rows = rows_of('a', [-1.] * 5) + rows_of('b', [1.] * 5)
+  with pytest.raises(UserError, match='positive'):
+    ratio('rmse', 'a', 'b', 0.5, 2)(rows)
+
+
+@pytest.mark.parametrize('low, high, state', [
+    (1.0, 5.0, 'holds'), (1.1, 9.0, 'undecided'), (5.0, 9.0, 'fails')])
+def test_within(low, high, state):
+  v = within('rmse', 'c', low, high)(rows_of('c', [1., 2., 3., 4., 5.]))
+  assert (v.state, v.method) == (state, 't')
+  np.testing.assert_allclose([v.low, v.high], [3 - HALF, 3 + HALF], rtol=1e-6)
+
+
+def test_an_arm_may_be_a_dict_of_fields():
+  rows = (rows_of('a', [1., 2., 3., 4., 5.], bandwidth=0.5)
+          + rows_of('a', [2., 4., 6., 8., 10.], bandwidth=2.0))
+  fields = {'method': 'a', 'bandwidth': 0.5}
+  assert less('rmse', fields, {'bandwidth': 2.0})(rows).estimate == -3
+  with pytest.raises(UserError, match='seed=0.*bandwidth'):
+    within('rmse', 'a', 0, 1)(rows)
+
+
+# Rules on what the seeds vary.
+
+
+def test_corrected_resampled_t_by_hand():
+  # 20 test and 100 training rows: s^2 * (1/5 + 20/100) = 2.5 * 0.4 = 1, so
+  # the half width is t(4) = 2.7764451 itself; the naive one is 1.96324.
+  rows = with_fields(FIVE, seed_varies='resplit') + train_row(100)
+  v = greater('rmse', 'a', 'b')(rows)
+  np.testing.assert_allclose([v.estimate, v.low, v.high],
+                             [3, 3 - 2.7764451, 3 + 2.7764451], rtol=1e-6)
+  np.testing.assert_allclose(v.naive, [3 - HALF, 3 + HALF], rtol=1e-6)
+  assert v.state == 'holds'
+  assert v.method == 'corrected resampled t (n_test/n_train 0.2)'
+  # By more than 0.5: the naive interval would say so, the corrected does not.
+  assert greater('rmse', 'a', 'b', by=0.5)(rows).state == 'undecided'
+  assert v.naive[0] > 0.5
+
+
+def test_resplit_needs_the_number_of_training_rows():
+  with pytest.raises(UserError, match='row of split train'):
+    less('rmse', 'a', 'b')(with_fields(FIVE, seed_varies='resplit'))
+  other = train_row(100, dataset='no2')
+  with pytest.raises(UserError, match='row of split train'):
+    less('rmse', 'a', 'b')(with_fields(FIVE, seed_varies='resplit') + other)
+
+
+def test_a_group_of_a_resplit_has_the_overlap_of_the_whole_split():
+  rows = with_fields(FIVE, seed_varies='resplit', n=20)
+  rows += with_fields(rows, group='left', n=4) + train_row(100)
+  rows += train_row(25, group='left')
+  whole = greater('rmse', 'a', 'b')(rows)
+  group = greater('rmse', 'a', 'b', group='left')(rows)
+  assert (group.low, group.high) == (whole.low, whole.high)
+  np.testing.assert_allclose(group.low, 3 - 2.7764451, rtol=1e-6)  # as above
+  assert 'n=4' not in group.tested and '4 test examples' in group.tested
+
+
+def test_fixed_split_says_what_it_speaks_about():
+  v = greater('rmse', 'a', 'b')(with_fields(FIVE, seed_varies='fixed_split'))
+  assert v.method == 'paired t over training runs on one test set'
+  np.testing.assert_allclose(v.low, 3 - HALF, rtol=1e-6)
+
+
+def resplits_of_equal_learners(num_worlds, num_splits, seed=0):
+  """Errors [worlds, splits, 2] of regressions on x1 and on x2, y = x1+x2+noise.
+
+  By symmetry both learners are equally good over data sets of 150 rows, of
+  which each split trains on 120 and tests on 30; on one data set one of the
+  two is better by luck, and re-splits find that luck again and again.
+  """
+  rng = np.random.default_rng(seed)
+  x = rng.normal(size=(num_worlds, 1, 150, 2))
+  y = x.sum(-1) + rng.normal(size=(num_worlds, 1, 150))
+  order = rng.permuted(np.broadcast_to(
+      np.arange(150), (num_worlds, num_splits, 150)), axis=-1)
+  errors = []
+  for k in range(2):
+    xs = np.take_along_axis(x[..., k], order, -1)
+    ys = np.take_along_axis(y, order, -1)
+    slope = (xs * ys)[..., :120].sum(-1) / (xs**2)[..., :120].sum(-1)
+    errors.append(((ys - slope[..., None] * xs)[..., 120:] ** 2).mean(-1))
+  return np.stack(errors, -1)
+
+
+def test_false_verdicts_over_resplits_of_one_data_set():
+  errors = resplits_of_equal_learners(num_worlds=400, num_splits=20)
+  check = less('rmse', 'a', 'b')
+  corrected, naive = [], []
+  for world in errors:
+    v = check(rows_of('a', world[:, 0], n=30, seed_varies='resplit')
+              + rows_of('b', world[:, 1], n=30, seed_varies='resplit')
+              + train_row(120, seed_varies='resplit'))
+    corrected.append(v.state != 'undecided')
+    naive.append(not v.naive[0] <= 0 <= v.naive[1])
+  # Either direction counts; nominal 5 %, standard error 1.1 %.
+  assert np.mean(naive) > 0.3
+  assert 0 < np.mean(corrected) < 0.08
+
+
+def test_false_verdicts_over_fresh_seeds_are_five_percent():
+  rng = np.random.default_rng(0)
+  wrong = 0
+  for _ in range(1000):
+    low, high = claims.t_interval(rng.normal(size=8))
+    wrong += not low <= 0 <= high
+  assert 30 <= wrong <= 70  # 50 +- 3 standard errors of 6.9
+
+
+# Rules on seeds.
+
+
+def test_all_seeds_equal_is_judged_by_the_value():
+  rows = (rows_of('a', [1.] * 6) + rows_of('b', [2.] * 6)
+          + rows_of('c', [1.] * 6))
+  below = less('rmse', 'a', 'b')(rows)
+  assert (below.state, below.low, below.high) == ('holds', -1, -1)
+  assert 'same value' in below.note and below.p is None
+  assert less('rmse', 'a', 'b', by=1)(rows).state == 'fails'
+  assert less('rmse', 'a', 'c')(rows).state == 'fails'  # equal is not below
+  assert equal('rmse', 'a', 'c', margin=0.1)(rows).state == 'holds'
+  assert within('rmse', 'a', 0.5, 1.0)(rows).state == 'holds'
+  assert within('rmse', 'a', 1.5, 2.0)(rows).state == 'fails'
+
+
+def test_one_seed_has_no_interval():
+  v = less('rmse', 'a', 'b')(rows_of('a', [1.]) + rows_of('b', [2.]))
+  assert (v.state, v.estimate, v.n, v.p) == ('undecided', -1, 1, None)
+  assert np.isnan([v.low, v.high]).all()
+  assert 'one seed' in v.note
+
+
+def test_fewer_than_five_seeds_decide_nothing():
+  rows = rows_of('a', [1., 2., 3.1, 4.]) + rows_of(
+      'b', [101., 102., 103., 104.])
+  v = less('rmse', 'a', 'b')(rows)
+  assert v.high < -99 and v.state == 'undecided' and v.p is None
+  assert 'fewer than 5 seeds' in v.note
+  rows += with_fields(rows[:1] + rows[4:5], seed=4)
+  assert less('rmse', 'a', 'b')(rows).state == 'holds'
+
+
+def test_a_diverged_seed():
+  rows = (rows_of('a', [1., 2., 3.1, 4., None, 6.])
+          + rows_of('b', [101., 102., 103., 104., 105., 106.]))
+  v = less('rmse', 'a', 'b')(rows)
+  assert (v.state, v.n, v.p) == ('undecided', 5, None)
+  assert '1 of 6 seeds diverged (loss is NaN)' in v.note
+  rest = less('rmse', 'a', 'b')([r for r in rows if r['seed'] != 4])
+  assert rest.state == 'holds'
+  assert (v.low, v.high) == (rest.low, rest.high)
+  none = within('rmse', 'a', 0, 1)(rows_of('a', [None] * 6))
+  assert (none.state, none.n) == ('undecided', 0)
+  assert '6 of 6 seeds diverged' in none.note
+
+
+def test_a_seed_missing_for_one_arm():
+  v = less('rmse', 'a', 'b')(FIVE[1:] + with_fields(FIVE[4:5] + FIVE[9:],
+                                                   seed=5))
+  assert (v.state, v.n) == ('undecided', 5)
+  assert '1 of 6 seeds missing' in v.note
+
+
+def test_seeds_beyond_the_plan_are_marked():
+  values = np.arange(20.)
+  rows = rows_of('a', values, planned_seeds=10) + rows_of(
+      'b', values + 1 + 0.1 * np.cos(values), planned_seeds=10)
+  v = less('rmse', 'a', 'b')(rows)
+  assert (v.state, v.n) == ('holds', 20)
+  assert 'extended from 10 to 20 seeds after the run was planned' in v.note
+  assert 'extended' not in less('rmse', 'a', 'b')(
+      [r for r in rows if r['seed'] < 10]).note
+  few = less('rmse', 'a', 'b')([r for r in rows if r['seed'] < 8])
+  assert '8 of 10 planned seeds' in few.note
+
+
+def half_width(n, std, ratio, probability):
+  from scipy import stats  # not what the code uses
+  return stats.t.ppf(probability, n - 1) * std * np.sqrt(1 / n + ratio)
+
+
+def number_in(note):
+  return int(note.split('about ')[1].split(' seeds')[0].replace(',', ''))
+
+
+@pytest.mark.parametrize('mean, resplit', [
+    (0.3, False), (0.05, False), (0.7, True), (0.5, True)])
+def test_the_number_of_seeds_that_would_settle_it(mean, resplit):
+  d = np.array([-1., 1., -1., 1., -1., 1.]) / np.sqrt(6 / 5) + mean  # s = 1
+  rows = with_fields(rows_of('a', d) + rows_of('b', 0 * d),
+                     seed_varies='resplit' if resplit else 'fresh')
+  rows += train_row(400)  # 20 test rows: the limit is 1.96 * sqrt(0.05) = 0.438
+  share = 20 / 400 if resplit else 0
+  v = greater('rmse', 'a', 'b')(rows)
+  assert v.state == 'undecided'
+  n = number_in(v.note)
+  assert half_width(n, 1, share, 0.975) < mean
+  assert half_width(n - 1, 1, share, 0.975) >= mean
+
+
+def test_no_number_of_resplits_can_settle_it():
+  d = np.array([-1., 1., -1., 1., -1., 1.]) / np.sqrt(6 / 5) + 0.43
+  rows = with_fields(rows_of('a', d) + rows_of('b', 0 * d),
+                     seed_varies='resplit') + train_row(400)
+  v = greater('rmse', 'a', 'b')(rows)
+  assert 'no number of re-splits' in v.note and 'about' not in v.note
+  fresh = greater('rmse', 'a', 'b')(with_fields(rows, seed_varies='fresh'))
+  assert number_in(fresh.note) > 6
+
+
+# Rules on rows.
+
+
+def test_duplicate_rows_are_an_error_that_names_them():
+  with pytest.raises(UserError, match='method=b.*seed=3.*airfoil.*run'):
+    less('rmse', 'a', 'b')(FIVE + [FIVE[8] | {'run': 'f' * 8}])
+
+
+@pytest.mark.parametrize('field, value', [
+    ('dataset', 'no2'), ('seed_varies', 'fixed_split'), ('config', 'large')])
+def test_mixed_rows_are_an_error(field, value):
+  with pytest.raises(UserError, match=field):
+    less('rmse', 'a', 'b')(FIVE[:-1] + [FIVE[-1] | {field: value}])
+
+
+def test_rows_must_say_what_the_seeds_vary():
+  with pytest.raises(UserError, match='seed_varies=None'):
+    less('rmse', 'a', 'b')(with_fields(FIVE, seed_varies=None))
+
+
+def test_other_splits_states_and_groups_are_passed_over():
+  others = [with_fields(FIVE[:5], value=99., **{k: v}) for k, v in dict(
+      split='val', state='last', group='left', metric='mape').items()]
+  rows = sum(others, FIVE)
+  assert greater('rmse', 'a', 'b')(rows) == greater('rmse', 'a', 'b')(FIVE)
+  assert within('rmse', 'a', 0, 1, split='val')(rows).estimate == 99
+
+
+# Checks made of checks.
+
+
+def seeds_won(won, n, **fields):
+  return rows_of('a', [0.] * n, **fields) + rows_of(
+      'b', [1.] * won + [-1.] * (n - won), **fields)
+
+
+@pytest.mark.parametrize('won, n, at_least, state', [
+    (20, 20, 0.8, 'holds'),  # 0.025 ** (1/20) = 0.8316
+    (20, 20, 0.84, 'undecided'),
+    (0, 20, 0.2, 'fails'),  # 1 - 0.8316 = 0.1684
+    (0, 20, 0.16, 'undecided'),
+    (10, 20, 0.9, 'fails'),
+    (19, 20, 1.0, 'fails'),
+    (20, 20, 1.0, 'undecided')])
+def test_every_seed(won, n, at_least, state):
+  v = every_seed(less('rmse', 'a', 'b'), at_least)(seeds_won(won, n))
+  assert (v.state, v.estimate) == (state, won / n)
+  assert (v.p < 0.05) == (state != 'undecided')
+  if won == n:
+    np.testing.assert_allclose([v.low, v.high], [0.025 ** (1 / n), 1])
+  assert f'{won} of {n} seeds' in v.note
+
+
+def test_every_seed_agrees_with_scipy_and_names_the_seeds_needed():
+  from scipy import stats  # the code uses scipy.special
+  v = every_seed(less('rmse', 'a', 'b'), 0.9)(seeds_won(17, 20))
+  exact = stats.binomtest(17, 20, 0.9)
+  np.testing.assert_allclose([v.low, v.high], exact.proportion_ci(0.95))
+  one_sided = stats.binomtest(17, 20, 0.9, alternative='less').pvalue
+  np.testing.assert_allclose(v.p, 2 * one_sided)
+  # 0.025 ** (1/n) >= 0.9 from n = 36 on (35.01).
+  sure = every_seed(less('rmse', 'a', 'b'), 0.9)(seeds_won(20, 20))
+  assert number_in(sure.note) == 36
+  assert every_seed(less('rmse', 'a', 'b'), 0.9)(
+      seeds_won(36, 36)).state == 'holds'
+
+
+def test_every_seed_of_resplits_counts_fewer_independent_seeds():
+  rows = seeds_won(20, 20, seed_varies='resplit') + train_row(100)
+  v = every_seed(less('rmse', 'a', 'b'), 0.8)(rows)
+  # 20 / (1 + 20 * 20/100) = 4 independent seeds: 0.025 ** (1/4) = 0.398.
+  np.testing.assert_allclose(v.low, 0.025 ** (1 / 4))
+  np.testing.assert_allclose(v.naive[0], 0.025 ** (1 / 20))
+  assert v.state == 'undecided' and 'no number of re-splits' in v.note
+  np.testing.assert_allclose(v.p, 2 * 0.8 ** 4)  # four of four by chance
+
+
+def test_every_seed_follows_the_rules_on_seeds():
+  rows = seeds_won(36, 36)
+  rows[0] |= {'value': None}
+  v = every_seed(less('rmse', 'a', 'b'), 0.8)(rows)
+  assert v.state == 'undecided' and '1 of 36 seeds diverged' in v.note
+  few = every_seed(less('rmse', 'a', 'b'), 0.2)(seeds_won(4, 4))
+  assert few.low > 0.2 and few.state == 'undecided'
+  with pytest.raises(ValueError, match='every_seed takes'):
+    every_seed(all_of(less('rmse', 'a', 'b')), 0.5)
+
+
+@pytest.mark.parametrize('checks, state', [
+    ((greater('rmse', 'a', 'b'), less('rmse', 'b', 'a')), 'holds'),
+    ((greater('rmse', 'a', 'b'), greater('rmse', 'a', 'b', 2)), 'undecided'),
+    ((greater('rmse', 'a', 'b', 2), greater('rmse', 'a', 'b', 6)), 'fails')])
+def test_all_of(checks, state):
+  v = all_of(*checks)(FIVE)
+  assert v.state == state
+  parts = [c(FIVE) for c in checks]
+  for part in parts:
+    assert f'{part.state} {part.estimate:.4g}' in v.note
+  if state == 'holds':
+    assert v.p == max(p.p for p in parts)
+  if state == 'fails':
+    np.testing.assert_allclose(v.p, 2 * parts[1].p)
+
+
+def test_all_of_shows_the_part_that_decides():
+  surest, fails = greater('rmse', 'a', 'b', 99), greater('rmse', 'a', 'b', 6)
+  assert all_of(fails, surest)(FIVE).p == 2 * surest(FIVE).p
+  # One part has a p of 0.2, the other has none for a seed that is missing: the
+  # missing seed is what keeps both from being decided.
+  rows = FIVE + rows_of('c', [3., 4., 5.1, 6.], planned_seeds=5)
+  v = all_of(greater('rmse', 'a', 'b', 2), less('rmse', 'c', 'a'))(rows)
+  assert (v.state, v.n, v.p) == ('undecided', 4, None)
+  assert v.note.count('(') == 1 and '(1 of 5 seeds missing;' in v.note
+
+
+def sweep_rows(means, noise=0.1, n=8, seed=1, **fields):
+  """Paired rows of one method over bandwidths 0, 1, 2 ..."""
+  rng = np.random.default_rng(seed)
+  level = rng.normal(size=n)  # shared by the settings: the pairing removes it
+  return [row for k, mean in enumerate(means) for row in rows_of(
+      'a', mean + level + noise * rng.normal(size=n), bandwidth=float(k),
+      **fields)]
+
+
+@pytest.mark.parametrize('means, increasing, state', [
+    ([1, 2, 3, 4], True, 'holds'),
+    ([1, 2, 1.9, 4], True, 'holds'),  # wrong by less than the slack of 0.5
+    ([1, 3, 2, 4], True, 'fails'),
+    ([1, 3, 2.5, 4], True, 'undecided'),
+    ([4, 3, 2, 1], True, 'fails'),
+    ([4, 3, 2, 1], False, 'holds'),
+    ([4, 1, 2, 0], False, 'fails'),
+    ([4, 1, 1.5, 0], False, 'undecided')])
+def test_monotone(means, increasing, state):
+  check = monotone('rmse', 'bandwidth', 0.5, increasing=increasing)
+  v = check(sweep_rows(means))
+  assert v.state == state
+  assert (v.p < 0.05) == (state != 'undecided')
+  assert v.note.count('bandwidth') == 3
+  assert v.method == 'paired t, Bonferroni over 3'
+
+
+def test_monotone_divides_the_level_by_the_steps():
+  d = np.array([-1., 1., -1., 1., -1., 1.]) / np.sqrt(6 / 5)  # mean 0, s = 1
+  rows = (rows_of('a', 0 * d, bandwidth=0) + rows_of('a', d, bandwidth=1)
+          + rows_of('a', d + 9, bandwidth=2))
+  one, two = half_width(6, 1, 0, 0.975), half_width(6, 1, 0, 1 - 0.025 / 2)
+  slack = (one + two) / 2
+  assert monotone('rmse', 'bandwidth', slack)(rows).state == 'undecided'
+  assert monotone('rmse', 'bandwidth', slack)(rows[:12]).state == 'holds'
+  v = monotone('rmse', 'bandwidth', slack)(rows)
+  np.testing.assert_allclose([v.low, v.high], [-two, two])
+
+
+def test_a_sweep_leaves_out_rows_without_its_field():
+  rows = sweep_rows([1, 2, 3]) + rows_of('erm', [0.] * 8)
+  assert monotone('rmse', 'bandwidth', 0.5)(rows).state == 'holds'
+  more = rows + with_fields(sweep_rows([9, 1, 0]), method='b')
+  assert monotone('rmse', 'bandwidth', 0.5, method='a')(more).state == 'holds'
+  assert monotone('rmse', 'bandwidth', 0.5, method='b')(more).state == 'fails'
+  with pytest.raises(UserError, match=r"method \['a', 'b'\]"):
+    monotone('rmse', 'bandwidth', 0.5)(more)
+  words = [r | {'bandwidth': 'x' * int(1 + r['bandwidth'])} for r in rows[:16]]
+  with pytest.raises(UserError, match='at least 2 numbers'):
+    monotone('rmse', 'bandwidth', 0.5)(words)
+
+
+@pytest.mark.parametrize('means, bounds, state', [
+    ([3, 2, 1, 2], {}, 'holds'),
+    ([1, 2, 3, 4], {}, 'fails'),
+    ([1, 1, 3, 4], {}, 'undecided'),
+    ([4, 3, 2, 1], {}, 'fails'),
+    ([3, 2, 1, 2, 3], {'low': 2, 'high': 3}, 'holds'),
+    ([3, 1, 2, 2, 3], {'low': 2}, 'fails'),
+    ([3, 1, 1, 2, 3], {'low': 2, 'high': 3}, 'undecided'),
+    ([1, 2, 3, 4], {'high': 1}, 'holds')])
+def test_minimum_inside(means, bounds, state):
+  v = minimum_inside('rmse', 'bandwidth', **bounds)(sweep_rows(means))
+  assert v.state == state
+  assert (v.p < 0.05) == (state != 'undecided')
+  if state != 'undecided':
+    assert f'lowest at bandwidth {int(np.argmin(means))}' in v.note
+
+
+def test_minimum_inside_is_not_fooled_by_choosing_the_best_of_many():
+  # Eight points inside and one end have the same mean. Tested like a single
+  # point, the best of the eight is below that end in 12 % of such sweeps.
+  held = 0
+  for seed in range(300):
+    rows = sweep_rows([0] * 9 + [20], noise=1, n=6, seed=seed)
+    held += minimum_inside('rmse', 'bandwidth')(rows).state == 'holds'
+  assert 0 < held <= 15  # at most 2.5 % are meant to: 7.5 +- 2.7
+
+
+def test_a_sweep_without_points_on_both_sides_is_an_error():
+  with pytest.raises(UserError, match='inside and outside'):
+    minimum_inside('rmse', 'bandwidth', low=7, high=8)(sweep_rows([1, 2, 3]))
+  with pytest.raises(UserError, match='at least 3 numbers'):
+    minimum_inside('rmse', 'bandwidth')(sweep_rows([1, 2]))
+
+
+# A paper's claims together.
+
+
+def test_holm_by_hand():
+  # Sorted 0.01, 0.02, 0.03, 0.4: times 4, 3, 2, 1 = 0.04, 0.06, 0.06, 0.4.
+  # The None counts as a fifth test: times 5, 4, 3, 2 = .05, .08, .09, .8.
+  np.testing.assert_allclose(claims.holm([0.03, 0.01, 0.4, 0.02]),
+                             [0.06, 0.04, 0.4, 0.06])
+  got = claims.holm([0.03, None, 0.01, 0.4, 0.02])
+  assert got[1] is None
+  np.testing.assert_allclose([got[i] for i in (0, 2, 3, 4)],
+                             [0.09, 0.05, 0.8, 0.08])
+  assert claims.holm([0.03, 0.02]) == [0.04, 0.04]  # never falls
+  assert claims.holm([0.6, 0.7]) == [1, 1]
+  assert claims.holm([]) == []
+
+
+def paper():
+  where = {'config': 'small'}
+  return (
+      Claim('wins', 'a is above b', 'table 1', greater('rmse', 'a', 'b'),
+            where),
+      Claim('wins_big', 'a | b, by 6', 'table 1',
+            greater('rmse', 'a', 'b', by=6), where, gated=False),
+      Claim('maybe', 'by 2', 'fig. 2', greater('rmse', 'a', 'b', by=2), where),
+      Claim('other', 'a beats c', 'table 1', less('rmse', 'a', 'c'), where),
+      Claim('large', 'a beats b', 'table 1', less('rmse', 'a', 'b'),
+            {'config': 'large'}))
+
+
+def test_judge():
+  judged = judge(paper(), FIVE)
+  assert [claims.word_of(j) for j in judged] == [
+      'HOLDS', 'FAILS', 'UNDECIDED', 'NOT TESTED', 'NOT TESTED']
+  ps = [j.verdict.p for j in judged[:3]]
+  assert [j.p_holm for j in judged] == claims.holm(ps) + [None, None]
+  assert judged[0].where_tested == (
+      'airfoil, 20 test examples, 5 seeds, as published')
+  assert 'method=c' in judged[3].where_tested
+  assert 'config=large' in judged[4].where_tested
+
+
+def test_a_failure_at_reduced_scale_says_so():
+  judged = judge(paper()[:2], with_fields(FIVE, scale='reduced'))
+  assert [claims.word_of(j) for j in judged] == ['HOLDS',
+                                                 'FAILS here (reduced)']
+  assert claims.lines(judged)[1].startswith('FAILS here (reduced)  wins_big')
+  assert claims.lines(judged)[1].endswith('5 seeds, reduced')
+
+
+def test_judge_names_the_claim_of_an_error_and_takes_any_check():
+  with pytest.raises(UserError, match='claim wins: two rows'):
+    judge(paper(), FIVE + FIVE[:1])
+  by_hand = Claim('mine', 's', 'src', lambda rows: Verdict(
+      'holds', len(rows), 0, 1, 5, 'counting'), {'method': 'a'})
+  item, = judge([by_hand], FIVE + train_row(100))
+  assert item.verdict.estimate == 6 and item.p_holm is None
+  assert item.where_tested == 'airfoil, 20 test examples, 5 seeds, as published'
+
+
+def test_lines():
+  rows = with_fields(FIVE, seed_varies='resplit') + train_row(100)
+  texts = claims.lines(judge(paper(), rows))
+  assert texts[0].splitlines() == [
+      'HOLDS  wins: a is above b (table 1)',
+      '    3 [0.2236, 5.776], naive [1.037, 4.963], seeds 5, Holm p 0.12, '
+      'corrected resampled t (n_test/n_train 0.2)',
+      '    airfoil, 20 test examples, 5 seeds, as published']
+  assert '(table 1; reported, not gated)' in texts[1]
+  assert texts[3].splitlines()[0] == 'NOT TESTED  other: a beats c (table 1)'
+  assert all('nan' not in t for t in texts)
+
+
+def test_markdown_is_a_table_of_equal_rows():
+  table = claims.markdown(judge(paper(), FIVE)).splitlines()
+  assert len(table) == 2 + 5
+  bars = [line.replace(r'\|', '').count('|') for line in table]
+  assert set(bars) == {bars[0]} and bars[0] > 5
+  assert r'a \| b, by 6' in table[3]
+  assert claims.markdown([]) == ''
+
+
+def test_main(monkeypatch, capsys):
+  given = []
+  results = types.SimpleNamespace(
+      read=lambda paths: given.append(paths) or FIVE)
+  papers = types.SimpleNamespace(
+      load=lambda name: types.SimpleNamespace(CLAIMS=paper()[:1]))
+  for name, module in dict(results=results, papers=papers).items():
+    monkeypatch.setitem(sys.modules, f'assay.{name}', module)
+    monkeypatch.setattr(sys.modules['assay'], name, module, raising=False)
+  assert claims.main(['work']) == 0
+  assert given == [['work']]
+  assert capsys.readouterr().out.startswith('HOLDS  wins')
+  results.read = lambda paths: FIVE + FIVE[:1]
+  assert claims.main(['work']) == 2
+  err = capsys.readouterr().err
+  assert err.startswith('claim wins: two rows') and err.count('\n') == 1
+  assert claims.main([]) == 2
+
+
+# Groups and examples.
+
+
+def group_rows(values, **fields):
+  """{group: (value, n)} -> rows of seed 0."""
+  return [row | {'group': group} for group, (value, n) in values.items()
+          for row in rows_of('a', [value], n=n, **fields)]
+
+
+def test_worst_group():
+  rows = group_rows({'left': (2., 30), 'right': (3., 50), 'up': (9., 29),
+                     'down': (8., 5), '': (2.5, 114)})
+  row, = claims.worst_group(rows, 'rmse')
+  assert (row['value'], row['n'], row['worst']) == (3, 50, 'right')
+  assert row['small_groups'] == 'down (n=5), up (n=29)'
+  assert {k: row[k] for k in STANDARD if k not in (
+      'group', 'n', 'planned_seeds')} == {k: STANDARD[k] for k in STANDARD
+      if k not in ('group', 'n', 'planned_seeds')}
+  assert row['group'] == 'worst' and 'why' not in row
+  best, = claims.worst_group(rows, 'rmse', higher_is_worse=False)
+  assert (best['value'], best['worst']) == (2, 'left')
+  assert claims.worst_group(rows, 'rmse', minimum=1)[0]['value'] == 9
+  assert claims.worst_group(rows, 'mape') == []
+
+
+def test_worst_group_is_taken_for_each_seed_and_sweep_field():
+  rows = []
+  for bandwidth in 1., 2.:
+    rows += with_fields(rows_of('a', [1., 5.], n=40, bandwidth=bandwidth),
+                        group='left')
+    rows += with_fields(rows_of('a', [2., 4.], n=40, bandwidth=bandwidth),
+                        group='right')
+  worst = claims.worst_group(rows, 'rmse')
+  assert {(r['bandwidth'], r['seed']): r['value'] for r in worst} == {
+      (1., 0): 2, (1., 1): 5, (2., 0): 2, (2., 1): 5}
+
+
+def test_worst_group_without_a_value():
+  null, = claims.worst_group(
+      group_rows({'left': (None, 40), 'right': (3., 40)}), 'rmse')
+  assert null['value'] is None and null['why'] == 'loss is NaN'
+  small, = claims.worst_group(group_rows({'left': (1., 4)}), 'rmse')
+  assert small['value'] is None and '30' in small['why']
+  with pytest.raises(UserError, match='two rows for group=left'):
+    claims.worst_group(2 * group_rows({'left': (1., 40)}), 'rmse')
+
+
+def test_bootstrap_limits():
+  rng = np.random.default_rng(0)
+  gap = rng.normal(loc=0.2, size=400)
+  # Seeds agree: the interval of a mean over examples, 1.96 * s / sqrt(400).
+  b = rng.normal(size=(6, 400))
+  estimate, low, high = claims.two_level_bootstrap(b + gap, b)
+  half = 1.96 * gap.std() / 20
+  np.testing.assert_allclose(estimate, gap.mean())
+  np.testing.assert_allclose([low, high], gap.mean() + half * np.array([-1, 1]),
+                             atol=0.1 * half)
+  # Examples agree: the same over seeds.
+  b = rng.normal(size=(400, 6))
+  _, low, high = claims.two_level_bootstrap(b + gap[:, None], b)
+  np.testing.assert_allclose([low, high], gap.mean() + half * np.array([-1, 1]),
+                             atol=0.1 * half)
+
+
+def test_bootstrap_statistic_blocks_and_shapes():
+  rng = np.random.default_rng(1)
+  a, b = rng.normal(size=(2, 3, 50))
+  root = lambda e: np.sqrt((e**2).mean(-1))  # noqa: E731
+  got = claims.two_level_bootstrap(a, b, 50, statistic=root)
+  np.testing.assert_allclose(
+      got[0], np.mean([np.sqrt(np.mean(x**2)) - np.sqrt(np.mean(y**2))
+                       for x, y in zip(a, b, strict=True)]))
+  assert got[1] < got[0] < got[2]
+  assert got == claims.two_level_bootstrap(a, b, 50, statistic=root)
+  assert got != claims.two_level_bootstrap(a, b, 50, seed=1, statistic=root)
+  # The same errors in both arms: every resample has to use the same examples
+  # and seeds on both sides.
+  assert claims.two_level_bootstrap(a, a, 50) == (0, 0, 0)
+  # Blocks of one resample: as many are drawn.
+  wide = np.zeros((1, 2**21 + 1))
+  assert claims.two_level_bootstrap(wide + 2, wide, 3) == (2, 2, 2)
+  with pytest.raises(ValueError, match='examples'):
+    claims.two_level_bootstrap(a, b[:, :-1])

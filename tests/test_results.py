@@ -1,0 +1,613 @@
+import itertools
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import types
+
+import assay
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+import rich.console
+
+from assay import papers, results
+from assay.errors import UserError
+
+LIB = pathlib.Path(results.__file__).parents[1]
+RUN = {'run': '0123abcd', 'paper': 'made_up', 'config_name': 'small',
+       'config': {'width': 2}, 'command': 'python -m experiments.made_up',
+       'commit': '0123456789abcdef0123+', 'versions': {}, 'device_kind': 'cpu',
+       'device_count': 1, 'wall_seconds': 1.5, 'num_params': 3,
+       'seed_varies': 'fresh', 'planned_seeds': 2, 'scale': 'reduced',
+       'claims': [], 'reported': {}}
+REPORTED = {'airfoil': {
+    'erm': {'rmse': dict(mean=2.901, std=0.067, n=3, tag='2src',
+                         source='table 1')},
+    'c_mixup': {'rmse': dict(mean=2.7, std=None, n=None, tag='recall',
+                             source='table 1', bandwidth=1.75)}}}
+
+
+def row(value=1.5, seed=0, method='erm', **more):
+  return {'paper': 'made_up', 'config': 'small', 'run': '0123abcd',
+          'dataset': 'airfoil', 'method': method, 'seed': seed,
+          'split': 'test', 'group': '', 'metric': 'rmse', 'value': value,
+          'n': 200, 'step': 10, 'state': 'best'} | more
+
+
+def diverged(**more):
+  return row(None, why='loss is nan at step 3', **more)
+
+
+def make_workdir(folder, rows=None, run=None):
+  rows = rows or [row(1.0), row(3.0, seed=1)]
+  for r in rows:
+    results.write_json(folder / 'runs' / f'{r["run"]}.json',
+                       (run or RUN) | {'run': r['run']})
+  results.write(folder / 'rows' / 'erm.0.jsonl', rows)
+  return folder
+
+
+# --- Rows on disk ------------------------------------------------------------
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'value': math.nan}, 'value: nan is not finite'),
+    ({'value': math.inf}, 'value: inf is not finite'),
+    ({'value': 10**400}, 'value: .* is not finite'),
+    ({'value': True}, 'value: cannot be of type bool'),
+    ({'value': '1'}, 'value: cannot be of type str'),
+    ({'value': None}, 'why: missing'),
+    ({'value': None, 'why': ''}, 'why: missing'),
+    ({'value': None, 'why': 3}, 'why: cannot be of type int'),
+    ({'seed': 1.0}, 'seed: cannot be of type float'),
+    ({'seed': True}, 'seed: cannot be of type bool'),
+    ({'seed': -1}, 'seed: -1 is not in'),
+    ({'n': None}, 'n: cannot be of type NoneType'),
+    ({'step': 2**63}, 'step: .* is not in'),
+    ({'state': 'final'}, 'state: .final. is not a word'),
+    ({'run': '../../x'}, 'run: '),
+    ({'paper': 'a/b'}, 'paper: '),
+    ({'config': ''}, 'config: '),
+    ({'method': ''}, 'method: '),
+    ({'group': None}, 'group: cannot be of type NoneType'),
+    ({'method': 'a\x1b[2J'}, 'method: '),
+    ({'bandwidth': [1]}, 'bandwidth: cannot be of type list'),
+    ({'bandwidth': None}, 'bandwidth: cannot be of type NoneType'),
+    ({'bandwidth': math.nan}, 'bandwidth: nan is not finite'),
+])
+def test_validate_names_the_wrong_field(change, message):
+  with pytest.raises(UserError, match=message):
+    results.validate(row() | change)
+
+
+@pytest.mark.parametrize('field', results.FIELDS)
+def test_validate_names_a_missing_field(field):
+  broken = row()
+  del broken[field]
+  with pytest.raises(UserError, match=f'^{field}: missing'):
+    results.validate(broken)
+
+
+def test_validate_refuses_what_is_no_row():
+  with pytest.raises(UserError, match='not list'):
+    results.validate([])
+
+
+@hypothesis.given(st.floats(allow_nan=False, allow_infinity=False),
+                  st.floats(allow_nan=False))
+@hypothesis.settings(max_examples=50, deadline=None)
+def test_rows_come_back_exactly(tmp_path_factory, value, bandwidth):
+  folder = tmp_path_factory.mktemp('exact')
+  rows = [row(value, bandwidth=bandwidth, clip=True, kernel='é|"'),
+          diverged(seed=1)]
+  results.write(folder / 'a.jsonl', rows)
+  got = results.read_rows(folder / 'a.jsonl')
+  assert got == rows
+  assert repr(got[0]['value']) == repr(value)  # -0.0 as well
+
+
+def test_rows_are_plain_json_lines_in_the_order_of_the_schema(tmp_path):
+  results.write(tmp_path / 'a.jsonl', [dict(reversed(list(row(
+      0.1, width=2, bandwidth=math.inf, scale='reduced').items())))])
+  text = (tmp_path / 'a.jsonl').read_text()
+  assert list(json.loads(text)) == [*results.FIELDS, 'bandwidth', 'width']
+  assert '"value": 0.1' in text and '"bandwidth": "inf"' in text
+  assert text.count('\n') == 1
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+  path = tmp_path / 'a.jsonl'
+  results.write(path, [row(1.0)])
+  old = path.read_bytes()
+
+  def crash(source, target):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(os, 'replace', crash)
+  with pytest.raises(KeyboardInterrupt):
+    results.write(path, [row(2.0)])
+  assert path.read_bytes() == old
+  assert os.listdir(tmp_path) == ['a.jsonl']
+
+
+def test_contents_and_folder_are_on_disk_in_this_order(tmp_path, monkeypatch):
+  calls = []
+  fsync, replace = os.fsync, os.replace
+  monkeypatch.setattr(os, 'fsync', lambda fd: (calls.append(
+      'folder' if os.path.isdir(f'/proc/self/fd/{fd}') else 'file'),
+      fsync(fd)))
+  monkeypatch.setattr(os, 'replace', lambda *a: (calls.append('replace'),
+                                                 replace(*a)))
+  results.write_bytes(tmp_path / 'a', b'x')
+  assert calls == ['file', 'replace', 'folder']
+  assert (tmp_path / 'a').read_bytes() == b'x'
+
+
+def test_nothing_is_written_if_one_row_is_wrong(tmp_path):
+  with pytest.raises(UserError, match='seed'):
+    results.write(tmp_path / 'a.jsonl', [row(), row(seed='1')])
+  assert not list(tmp_path.iterdir())
+
+
+def test_write_json_refuses_nan_and_spells_out_infinity(tmp_path):
+  results.write_json(tmp_path / 'a.json', {'b': (math.inf, 0.1), 'a': 1})
+  assert json.loads((tmp_path / 'a.json').read_text()) == {
+      'a': 1, 'b': ['inf', 0.1]}
+  with pytest.raises(UserError, match='nan'):
+    results.write_json(tmp_path / 'b.json', {'a': math.nan})
+
+
+def test_read_joins_the_run_of_each_row(tmp_path):
+  make_workdir(tmp_path, [row(1.0), row(2.0, seed=1, run='ffffffff')])
+  results.write_json(tmp_path / 'runs' / 'ffffffff.json',
+                     RUN | {'planned_seeds': 7})
+  rows = results.read([tmp_path])
+  assert rows[0] == row(1.0, seed_varies='fresh', planned_seeds=2,
+                        scale='reduced')
+  assert [r['planned_seeds'] for r in rows] == [2, 7]
+
+
+def test_read_takes_a_workdir_a_block_and_a_results_folder(tmp_path):
+  workdir = make_workdir(tmp_path / 'work')
+  results.write(workdir / 'rows.jsonl', [row(9.0)])  # a stale copy: not read
+  values = [[r['value'] for r in results.read([path])] for path in (
+      workdir, workdir / 'rows' / 'erm.0.jsonl', workdir / 'rows.jsonl')]
+  assert values == [[1.0, 3.0], [1.0, 3.0], [9.0]]
+  (workdir / 'rows' / 'erm.0.jsonl').rename(workdir / 'small.jsonl')
+  (workdir / 'rows').rmdir()
+  (workdir / 'rows.jsonl').unlink()
+  assert [r['value'] for r in results.read([workdir])] == [1.0, 3.0]
+
+
+def test_blocks_are_read_in_the_order_of_their_seeds(tmp_path):
+  make_workdir(tmp_path)
+  for first in 10, 5:
+    results.write(tmp_path / 'rows' / f'erm.{first}.jsonl', [row(seed=first)])
+  assert [r['seed'] for r in results.read([tmp_path])] == [0, 1, 5, 10]
+
+
+def test_read_names_a_missing_or_damaged_run_file(tmp_path):
+  make_workdir(tmp_path)
+  file = tmp_path / 'runs' / '0123abcd.json'
+  for text in None, '{', '[]', '{"seed_varies": "fresh", "scale": "x"}', 'NaN':
+    file.unlink()
+    if text is not None:
+      file.write_text(text)
+    with pytest.raises(UserError, match='0123abcd.json'):
+      results.read([tmp_path])
+    file.touch()
+
+
+def test_read_refuses_a_result_that_is_there_twice(tmp_path):
+  make_workdir(tmp_path)
+  with pytest.raises(UserError, match='seed 0 of erm has a second rmse'):
+    results.read([tmp_path, tmp_path / 'rows' / 'erm.0.jsonl'])
+  make_workdir(tmp_path, [row(), row(bandwidth=1.0), row(state='last')])
+  assert len(results.read([tmp_path])) == 3
+
+
+@pytest.mark.parametrize('line', [
+    b'{"paper": "made_up"', b'[]', b'\xff\xfe', b'null', b'NaN', b'{}',
+    b'[' * 100_000, b'1' * 5000])
+def test_a_broken_line_is_named_by_file_and_number(tmp_path, line):
+  path = make_workdir(tmp_path) / 'rows' / 'erm.0.jsonl'
+  path.write_bytes(path.read_bytes() + line + b'\n')
+  with pytest.raises(UserError, match=r'erm\.0\.jsonl:3: '):
+    results.read([tmp_path])
+
+
+def test_a_file_cut_anywhere_reads_as_whole_rows_or_not_at_all(tmp_path):
+  path = make_workdir(tmp_path) / 'rows' / 'erm.0.jsonl'
+  data = path.read_bytes()
+  first = data.index(b'\n')
+  for cut in range(len(data)):
+    path.write_bytes(data[:cut])
+    if cut in (0, first, first + 1, len(data) - 1):
+      assert len(results.read([tmp_path])) == (cut > 0) + (cut > first + 1)
+    else:
+      with pytest.raises(UserError):
+        results.read([tmp_path])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda x: st.lists(x) | st.dictionaries(st.text(), x), max_leaves=5)
+
+
+@hypothesis.given(st.one_of(
+    st.binary(), JSON.map(lambda x: json.dumps(x).encode()),
+    st.tuples(st.sampled_from([*results.FIELDS, 'why', 'rho', '']), JSON).map(
+        lambda p: json.dumps(row() | {p[0]: p[1]}).encode())))
+@hypothesis.settings(max_examples=300, deadline=None)
+def test_damaged_rows_raise_only_user_errors(tmp_path_factory, data):
+  folder = tmp_path_factory.getbasetemp() / 'damaged'
+  folder.mkdir(exist_ok=True)
+  results.write_json(folder / 'runs' / '0123abcd.json', RUN)
+  (folder / 'a.jsonl').write_bytes(data)
+  try:
+    rows = results.read([folder])
+  except UserError:
+    return
+  for r in rows:  # what is accepted can be shown and written again
+    results.validate(r)
+    results.write(folder / 'b.txt', [r])
+    results.to_markdown(results.table([r], {}))
+
+
+@hypothesis.given(st.binary() | JSON.map(lambda x: json.dumps(x).encode()))
+@hypothesis.settings(max_examples=100, deadline=None)
+def test_damaged_run_files_raise_only_user_errors(tmp_path_factory, data):
+  folder = tmp_path_factory.getbasetemp() / 'damaged_run'
+  make_workdir(folder)
+  (folder / 'runs' / '0123abcd.json').write_bytes(data)
+  with pytest.raises(UserError, match='0123abcd.json'):
+    results.read([folder])
+
+
+def test_paths_without_rows_are_user_errors(tmp_path):
+  for path in tmp_path, tmp_path / 'none', tmp_path / 'none.jsonl':
+    with pytest.raises(UserError, match='no rows there'):
+      results.read([path])
+
+
+def test_publish_copies_rows_and_runs_and_drops_stale_runs(tmp_path):
+  target = tmp_path / 'results'
+  old = [row(9.0, seed=s, run='ffffffff') for s in range(2)]
+  results.publish(make_workdir(tmp_path / 'old', old), target)
+  other = [row(9.0, seed=s, run='eeeeeeee', config='big') for s in range(2)]
+  results.publish(make_workdir(tmp_path / 'other', other), target)
+  workdir = make_workdir(tmp_path / 'new')
+  assert results.publish(workdir, target) == target / 'made_up'
+  files = sorted(str(p.relative_to(target)) for p in target.rglob('*.*'))
+  assert files == ['made_up/big.jsonl', 'made_up/runs/0123abcd.json',
+                   'made_up/runs/eeeeeeee.json', 'made_up/small.jsonl']
+  assert results.read([target / 'made_up' / 'small.jsonl']) == results.read(
+      [workdir])
+  assert results.read_runs([target / 'made_up'])['0123abcd'] == RUN
+
+
+def test_publish_refuses_an_unfinished_workdir(tmp_path):
+  rows = [row(), row(seed=1), row(method='mixup')]
+  with pytest.raises(UserError, match='mixup lacks 1 planned seeds, first 1'):
+    results.publish(make_workdir(tmp_path / 'work', rows), tmp_path / 'out')
+  assert not (tmp_path / 'out').exists()
+
+
+# --- Tables ------------------------------------------------------------------
+
+
+def test_summarize_by_hand():
+  rows = [row(1.0), row(2.0, seed=1), row(4.0, seed=2), diverged(seed=3),
+          row(7.0, state='last'), row(7.0, split='val'), row(7.0, group='a'),
+          row(7.0, metric='mape'), row(5.0, method='mixup', rho=0.5),
+          diverged(method='sam')]
+  key = {'config': 'small', 'dataset': 'airfoil', 'rho': None}
+  # Deviations -4/3, -1/3, 5/3: squares sum to 42/9, by n - 1 = 2: 7/3.
+  assert results.summarize(rows, 'rmse') == [
+      key | {'method': 'erm', 'mean': pytest.approx(7 / 3),
+             'std': pytest.approx(math.sqrt(7 / 3)), 'n': 3, 'diverged': 1},
+      key | {'method': 'mixup', 'rho': 0.5, 'mean': 5.0, 'std': None, 'n': 1,
+             'diverged': 0},
+      key | {'method': 'sam', 'mean': None, 'std': None, 'n': 0,
+             'diverged': 1}]
+  assert results.summarize(rows, 'rmse', ['method'], group='a') == [
+      {'method': 'erm', 'mean': 7.0, 'std': None, 'n': 1, 'diverged': 0}]
+
+
+@pytest.mark.parametrize('mean, std, text', [
+    (2.8304, 0.1871, '2.83 ± 0.19'), (2.7168, 0.0671, '2.717 ± 0.067'),
+    (0.02361, 0.00312, '0.0236 ± 0.0031'), (3.0, 0.0996, '3.00 ± 0.10'),
+    (125.04, 12.3, '125 ± 12'), (5000.4, 1234.0, '5000 ± 1234'),
+    (-1.0, 1.0, '-1.0 ± 1.0'), (2.71828, None, '2.718'),
+    (2.71828, 0.0, '2.718 ± 0'), (2.5, 1e-16, '2.5 ± 1e-16'),
+    (3e-12, 2e-13, '3e-12 ± 2e-13')])
+def test_digits_follow_the_std(mean, std, text):
+  assert results.number(mean, std) == text
+
+
+def made_up_rows():
+  return [row(2.0, method='c_mixup'), row(3.0, seed=1, method='c_mixup'),
+          row(2.5), row(2.5, seed=1), diverged(seed=2),
+          row(0.123456, metric='mape'), row(0.8, state='last'),
+          row(0.29, metric='effective_partners', split='train',
+              method='c_mixup'),
+          row(0.3, metric='effective_partners', split='train', seed=1,
+              method='c_mixup')]
+
+
+def test_table_by_hand():
+  got = results.table(made_up_rows(), REPORTED, ['rmse', 'mape'])
+  assert got == {
+      'config': 'small', 'metrics': ['rmse', 'mape'],
+      'columns': ['arm', 'rmse', 'rmse published', 'mape',
+                  'effective partners'],
+      'rows': [['erm', '2.5 ± 0 (2, 1 diverged)',
+                '2.901 ± 0.067 (3), table 1, 2src', '0.1235 (1)', '–'],
+               ['c_mixup', '2.50 ± 0.71 (2)', '2.7, table 1, recall', '–',
+                '29.5 %']]}
+
+
+def test_table_shows_by_default_what_is_published_or_else_everything():
+  assert results.table(made_up_rows(), REPORTED)['metrics'] == ['rmse']
+  assert results.table(made_up_rows(), {})['columns'] == [
+      'arm', 'rmse', 'mape', 'effective partners']
+
+
+def test_published_value_stands_beside_its_own_sweep_value_only():
+  rows = [row(2.0, method='c_mixup', bandwidth=b)
+          for b in (math.inf, 1.75, 0.5)] + [row(2.5)]
+  got = results.table(rows, REPORTED)
+  assert got['columns'] == ['arm', 'bandwidth', 'rmse', 'rmse published']
+  assert [(r[0], r[1], r[3]) for r in got['rows']] == [
+      ('erm', '–', '2.901 ± 0.067 (3), table 1, 2src'),
+      ('c_mixup', '0.5', '–'), ('c_mixup', '1.75', '2.7, table 1, recall'),
+      ('c_mixup', 'inf', '–')]
+
+
+def test_table_without_selection_shows_the_last_state():
+  got = results.table([row(2.0, state='last')], {})
+  assert got['rows'] == [['erm', '2 (1)']]
+
+
+def test_table_names_data_sets_only_if_there_are_several():
+  got = results.table([row(2.0), row(3.0, dataset='no2')], {})
+  assert got['columns'] == ['dataset', 'arm', 'rmse']
+  assert got['rows'] == [['airfoil', 'erm', '2 (1)'], ['no2', 'erm', '3 (1)']]
+
+
+def test_a_table_of_two_configs_is_refused():
+  with pytest.raises(UserError, match='one config'):
+    results.table([row(), row(config='big')], {})
+
+
+def test_arms_of_all_types_have_an_order():
+  values = ['b', 2, None, math.inf, 'a', 0.5]
+  rows = [row(rho=v) if v is not None else row() for v in values]
+  assert results.sorted_arms(rows, {}, ['method', 'rho']) == [
+      ('erm', v) for v in (None, 0.5, 2, math.inf, 'a', 'b')]
+
+
+@pytest.mark.parametrize('width', [80, 120])
+def test_terminal_never_truncates_or_splits_a_number(width):
+  rows = []
+  for seed, (i, method) in itertools.product(
+      range(3), enumerate(['c_mixup', 'manifold_mixup', 'erm'])):
+    for metric in 'rmse', 'mape', 'pearson':
+      more = {'bandwidth': 0.0123 * i} if i else {}
+      rows += [row(123.4 + i + 0.1 * seed, seed, method, metric=metric, **more),
+               diverged(seed=9, method=method, metric=metric, **more)]
+  table = results.table(rows, REPORTED, ['rmse', 'mape', 'pearson'])
+  console = rich.console.Console(width=width, file=open(os.devnull, 'w'),
+                                 record=True)
+  console.print(results.to_terminal(table))
+  text = console.export_text()
+  assert max(map(len, text.splitlines())) <= width and '…' not in text
+  for cell in (c for r in table['rows'] for c in r[2:]):
+    assert text.count(cell.partition(' (')[0]) >= 1
+  assert text.count('± 0.10') == 9 and text.count('diverged') == 9
+  assert '2.901 ± 0.067 (3)' in text and '2src' in text
+
+
+def test_terminal_takes_brackets_as_they_are():
+  table = results.table([row(method='a[red]b')], {})
+  console = rich.console.Console(width=80, file=open(os.devnull, 'w'),
+                                 record=True)
+  console.print(results.to_terminal(table))
+  assert 'a[red]b' in console.export_text()
+
+
+def test_markdown_by_hand():
+  table = {'config': 'x', 'metrics': ['e'], 'columns': ['arm', 'e'],
+           'rows': [['a|b', '1 (1)']]}
+  assert results.to_markdown(table) == (
+      '| arm | e |\n| :-- | --: |\n| a\\|b | 1 (1) |')
+
+
+def test_latex_escapes_and_uses_booktabs():
+  table = {'config': 'x', 'metrics': ['e'], 'columns': ['arm', 'e_1'],
+           'rows': [['a_b&c%d$e#f{g}', '1 ± 2'], ['\\~^', '–']]}
+  assert results.to_latex(table) == r"""
+\begin{tabular}{lr}
+\toprule
+arm & e\_1 \\
+\midrule
+a\_b\&c\%d\$e\#f\{g\} & 1 $\pm$ 2 \\
+\textbackslash{}\textasciitilde{}\textasciicircum{} & -- \\
+\bottomrule
+\end{tabular}""".strip()
+
+
+# --- Reports -----------------------------------------------------------------
+
+
+def test_insert_replaces_between_the_markers_only(tmp_path):
+  path = tmp_path / 'README.md'
+  path.write_text('a\n<!-- begin x/y -->\nold\n<!-- end x/y -->\nb\n'
+                  '<!-- begin x/yz -->\nkept\n<!-- end x/yz -->\n')
+  want = ('a\n<!-- begin x/y -->\nnew \\1 text\n<!-- end x/y -->\nb\n'
+          '<!-- begin x/yz -->\nkept\n<!-- end x/yz -->\n')
+  assert any('new' in line for line in results.insert(
+      path, 'x/y', 'new \\1 text\n', check=True))
+  assert 'old' in path.read_text()
+  results.insert(path, 'x/y', 'new \\1 text\n')
+  assert path.read_text() == want
+  assert results.insert(path, 'x/y', 'new \\1 text\n') == []
+  assert path.read_text() == want
+
+
+@pytest.mark.parametrize('text', [
+    '', '<!-- begin x -->', '<!-- end x -->', '<!-- end x --><!-- begin x -->',
+    '<!-- begin x --><!-- begin x --><!-- end x -->',
+    '<!-- begin x --><!-- end x --><!-- end x -->'])
+def test_insert_without_a_pair_of_markers_is_refused(tmp_path, text):
+  path = tmp_path / 'README.md'
+  path.write_text(text)
+  with pytest.raises(UserError, match='<!-- begin x -->'):
+    results.insert(path, 'x', 'new')
+  assert path.read_text() == text
+
+
+@pytest.fixture
+def paper(monkeypatch):
+  """A paper with one claim, so that these tests need no real experiment."""
+  judged = lambda claims, rows: [f'{claims[0]} on {len(rows)} rows']
+  monkeypatch.setattr(assay, 'claims', types.SimpleNamespace(
+      judge=judged, lines=lambda j: [f'{x}\n[and so on]' for x in j],
+      markdown=lambda j: f'| {j[0]} |'), raising=False)
+  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
+      CLAIMS=(f'{name} holds',)))
+  monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
+      REPORTED=REPORTED))
+
+
+def test_report_has_table_where_tested_and_verdicts(tmp_path, paper):
+  make_workdir(tmp_path)
+  got = results.report(results.read([tmp_path]), 'made_up',
+                       results.read_runs([tmp_path]))
+  assert got == """### made_up/small
+
+| arm | rmse | rmse published |
+| :-- | --: | --: |
+| erm | 2.0 ± 1.4 (2) | 2.901 ± 0.067 (3), table 1, 2src |
+
+mean ± standard deviation (seeds). Tested on airfoil (200 test examples), \
+2 seeds (0 to 1, fresh), reduced, 1 x cpu, commit 0123456789ab+: \
+`python -m experiments.made_up`
+
+### made_up/claims
+
+| made_up holds on 2 rows |"""
+
+
+def test_main_prints_each_format(tmp_path, paper, capsys):
+  make_workdir(tmp_path)
+  wants = {'terminal': ['2.0 ± 1.4 (2)', 'made_up holds on 2 rows\n[and so'],
+           'markdown': ['| 2.0 ± 1.4 (2) |', '| made_up holds on 2 rows |'],
+           'latex': [r'2.0 $\pm$ 1.4 (2)', '\n% [and so on]']}
+  for form, parts in wants.items():
+    assert results.main([str(tmp_path), f'--format={form}']) == 0
+    out = capsys.readouterr().out
+    assert all(part in out for part in parts), out
+
+
+def test_main_rewrites_and_checks_marked_sections(tmp_path, paper, capsys):
+  workdir = make_workdir(tmp_path / 'work')
+  readme = tmp_path / 'README.md'
+  readme.write_text('<!-- begin made_up/small -->\n<!-- end made_up/small -->')
+  into = [str(workdir), f'--into={readme}']
+  assert results.main([*into, '--check']) == 1
+  assert '+| erm | 2.0 ± 1.4 (2)' in capsys.readouterr().out
+  assert '2.0' not in readme.read_text()
+  assert results.main(into) == 0
+  assert '| erm | 2.0 ± 1.4 (2)' in readme.read_text()
+  assert 'holds' not in readme.read_text()  # no marker for the claims
+  assert results.main([*into, '--check']) == 0
+  assert capsys.readouterr().out == ''
+
+
+def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
+                                                    monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  make_workdir(tmp_path / 'a')
+  make_workdir(tmp_path / 'b', [row(7.0, s, config='big') for s in range(2)])
+  assert results.main(['a', 'b', '--publish', '--format=markdown']) == 0
+  out = capsys.readouterr().out
+  assert '7 ± 0 (2)' in out and '2.0 ± 1.4 (2)' in out
+  assert 'holds on 4 rows' in out
+  assert len(results.read(['results/made_up'])) == 4
+
+
+def test_main_reports_user_errors_in_one_line(tmp_path, paper, capsys):
+  workdir = str(make_workdir(tmp_path / 'work'))
+  (tmp_path / 'README.md').write_text('nothing marked')
+  (tmp_path / 'empty.jsonl').touch()
+  for argv, message in [
+      ([str(tmp_path / 'none')], 'no rows there'),
+      ([str(tmp_path / 'empty.jsonl')], 'no rows in'),
+      ([workdir, f'--into={tmp_path}/README.md'], 'made_up/small'),
+      ([workdir, f'--into={tmp_path}/none.md'], 'none.md'),
+      ([workdir, f'--into={tmp_path}'], 'cannot be read')]:
+    assert results.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == '' and err.count('\n') == 1 and message in err
+  with pytest.raises(SystemExit) as exit_:
+    results.main([workdir, '--check'])
+  assert exit_.value.code == 2
+
+
+# --- Papers ------------------------------------------------------------------
+
+
+def run_papers(folder, code, pythonpath=LIB):
+  """Runs code that prints, or the UserError it raises, in a new process."""
+  code = ('from assay import papers\nfrom assay.errors import UserError\n'
+          f'try:\n  {code}\nexcept UserError as e:\n  print("UserError", e)')
+  return subprocess.run(
+      [sys.executable, '-c', code], cwd=folder, capture_output=True, text=True,
+      check=True, env=os.environ | {'PYTHONPATH': str(pythonpath)}
+  ).stdout.strip()
+
+
+@pytest.fixture
+def clone(tmp_path):
+  """A clone with two papers, and the library in it."""
+  for package in 'experiments', 'configs':
+    (tmp_path / package).mkdir()
+    for name in 'tiny', 'other_1':
+      (tmp_path / package / f'{name}.py').write_text(f'NAME = "{package}"')
+  (tmp_path / 'experiments' / 'Not-a-paper.py').touch()
+  (tmp_path / 'lib').mkdir()
+  (tmp_path / 'lib' / 'assay').mkdir()
+  for name in 'papers.py', 'errors.py':
+    (tmp_path / 'lib' / 'assay' / name).write_bytes(
+        (LIB / 'assay' / name).read_bytes())
+  return tmp_path
+
+
+def test_papers_are_found_from_the_root_and_from_anywhere(clone):
+  for cwd in clone, '/':
+    assert run_papers(cwd, 'print(papers.names(), papers.load("tiny").NAME, '
+                      'papers.configs("other_1").NAME)', clone / 'lib') == (
+                          "['other_1', 'tiny'] experiments configs")
+
+
+@pytest.mark.parametrize('name', ['nothing', 'os', 'tiny.x', '../tiny', ''])
+def test_an_unknown_paper_is_an_error_that_lists_the_known(clone, name):
+  assert run_papers(clone, f'papers.load({name!r})', clone / 'lib') == (
+      f'UserError no paper {name!r} in experiments/; there are: other_1, tiny.')
+
+
+def test_without_a_clone_there_is_a_clear_error(clone):
+  (clone / 'experiments').rename(clone / 'gone')
+  assert 'run from a clone' in run_papers(
+      '/', 'papers.load("tiny")', clone / 'lib')
+
+
+def test_a_bug_in_a_paper_is_not_hidden(clone):
+  (clone / 'experiments' / 'tiny.py').write_text('import no_such_module')
+  with pytest.raises(subprocess.CalledProcessError) as error:
+    run_papers(clone, 'papers.load("tiny")', clone / 'lib')
+  assert 'no_such_module' in error.value.stderr
