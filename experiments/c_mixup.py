@@ -126,7 +126,7 @@ def make_source(config, arm, seeds, features, data_dir=None):
   if arm == 'local_mixup':
     own['threshold'] = np.array([mixup.distance_quantile(
         x, config.local_fraction) for x, _ in scaled], np.float32)
-  if choose is mixup.similar:
+  if choose not in (mixup.uniform, mixup.matched):
     pairs = [similarity(config, features(x, y, i), y)
              for i, (x, y) in enumerate(scaled)]
     own['features'] = np.stack([f for f, _ in pairs]).astype(np.float32)
@@ -283,17 +283,17 @@ def measure(config, block, arm, fields, study, splits=('test', 'val', 'train')):
 
 
 def partner_laws(arm, source):
-  """Effective partners of each seed; none where the host matches pairs."""
+  """Effective partners of each seed; none where no formula gives them."""
   num_seeds, num_train = source.own['train_rows'].shape
   choose, _ = ARMS[arm]
   if choose is None:
     return [1 / num_train] * num_seeds
   if choose is mixup.uniform:
     return [1.] * num_seeds
-  if choose is mixup.matched:
-    return []
-  return [mixup.effective_partners(f, s) for f, s in zip(
-      source.own['features'], source.own['bandwidth'], strict=True)]
+  if choose is mixup.similar:
+    return [mixup.effective_partners(f, s) for f, s in zip(
+        source.own['features'], source.own['bandwidth'], strict=True)]
+  return []
 
 
 def run(config, study):
@@ -462,17 +462,21 @@ def figures(rows):
   """{file name: Figure} of one variant's rows."""
   from assay import plots
 
-  reported = settings.REPORTED
   config = settings.get_config(rows[0]['config'])
   if config.report_epochs:
-    late = [r for r in rows if 'epoch' in r]
     return {f'{split}_by_epoch': plots.sweep(
-        late, 'rmse', 'epoch', split=split, state='last')
+        rows, 'rmse', 'epoch', split=split, state='last')
             for split in ('train', 'test')}
   if config.sweep == 'bandwidth':
     return {'bandwidths': plots.sweep(
         rows, 'rmse', 'bandwidth', baselines=('erm', 'manifold_mixup'))}
-  return {'rmse': plots.comparison(rows, 'rmse', reported)}
+  # An arm that is swept goes by the value alone, in the config's order.
+  others = [r for r in rows if config.sweep not in r]
+  swept = [{k: v for k, v in r.items() if k != config.sweep}
+           | {'method': f'{config.sweep} {value}'}
+           for value in config.sweep_values for r in rows
+           if r.get(config.sweep) == value]
+  return {'rmse': plots.comparison(others + swept, 'rmse', settings.REPORTED)}
 
 
 if __name__ == '__main__':

@@ -1,19 +1,15 @@
-import itertools
 import json
 import math
 import os
 import pathlib
 import subprocess
 import sys
-import types
 
-import assay
 import hypothesis
 import hypothesis.strategies as st
 import pytest
-import rich.console
 
-from assay import papers, results
+from assay import results, tables
 from assay.errors import UserError
 
 LIB = pathlib.Path(results.__file__).parents[1]
@@ -48,9 +44,6 @@ def make_workdir(folder, rows=None, run=None):
                        (run or RUN) | {'run': r['run']})
   results.write(folder / 'rows' / 'erm.0.jsonl', rows)
   return folder
-
-
-# --- Rows on disk ------------------------------------------------------------
 
 
 @pytest.mark.parametrize('change, message', [
@@ -254,7 +247,7 @@ def test_damaged_rows_raise_only_user_errors(tmp_path_factory, data):
   for r in rows:  # what is accepted can be shown and written again
     results.validate(r)
     results.write(folder / 'b.txt', [r])
-    results.to_markdown(results.table([r], {}))
+    tables.to_markdown(tables.table([r], {}))
 
 
 @hypothesis.given(st.binary() | JSON.map(lambda x: json.dumps(x).encode()))
@@ -294,268 +287,6 @@ def test_publish_refuses_an_unfinished_workdir(tmp_path):
   with pytest.raises(UserError, match='mixup lacks 1 planned seeds, first 1'):
     results.publish(make_workdir(tmp_path / 'work', rows), tmp_path / 'out')
   assert not (tmp_path / 'out').exists()
-
-
-# --- Tables ------------------------------------------------------------------
-
-
-def test_summarize_by_hand():
-  rows = [row(1.0), row(2.0, seed=1), row(4.0, seed=2), diverged(seed=3),
-          row(7.0, state='last'), row(7.0, split='val'), row(7.0, group='a'),
-          row(7.0, metric='mape'), row(5.0, method='mixup', rho=0.5),
-          diverged(method='sam')]
-  key = {'config': 'small', 'dataset': 'airfoil', 'rho': None}
-  # Deviations -4/3, -1/3, 5/3: squares sum to 42/9, by n - 1 = 2: 7/3.
-  assert results.summarize(rows, 'rmse') == [
-      key | {'method': 'erm', 'mean': pytest.approx(7 / 3),
-             'std': pytest.approx(math.sqrt(7 / 3)), 'n': 3, 'diverged': 1},
-      key | {'method': 'mixup', 'rho': 0.5, 'mean': 5.0, 'std': None, 'n': 1,
-             'diverged': 0},
-      key | {'method': 'sam', 'mean': None, 'std': None, 'n': 0,
-             'diverged': 1}]
-  assert results.summarize(rows, 'rmse', ['method'], group='a') == [
-      {'method': 'erm', 'mean': 7.0, 'std': None, 'n': 1, 'diverged': 0}]
-
-
-@pytest.mark.parametrize('mean, std, text', [
-    (2.8304, 0.1871, '2.83 ± 0.19'), (2.7168, 0.0671, '2.717 ± 0.067'),
-    (0.02361, 0.00312, '0.0236 ± 0.0031'), (3.0, 0.0996, '3.00 ± 0.10'),
-    (125.04, 12.3, '125 ± 12'), (5000.4, 1234.0, '5000 ± 1234'),
-    (-1.0, 1.0, '-1.0 ± 1.0'), (2.71828, None, '2.718'),
-    (2.71828, 0.0, '2.718 ± 0'), (2.5, 1e-16, '2.5 ± 1e-16'),
-    (3e-12, 2e-13, '3e-12 ± 2e-13')])
-def test_digits_follow_the_std(mean, std, text):
-  assert results.number(mean, std) == text
-
-
-def made_up_rows():
-  return [row(2.0, method='c_mixup'), row(3.0, seed=1, method='c_mixup'),
-          row(2.5), row(2.5, seed=1), diverged(seed=2),
-          row(0.123456, metric='mape'), row(0.8, state='last'),
-          row(0.29, metric='effective_partners', split='train',
-              method='c_mixup'),
-          row(0.3, metric='effective_partners', split='train', seed=1,
-              method='c_mixup')]
-
-
-def test_table_by_hand():
-  got = results.table(made_up_rows(), REPORTED, ['rmse', 'mape'])
-  assert got == {
-      'config': 'small', 'metrics': ['rmse', 'mape'],
-      'columns': ['arm', 'rmse', 'rmse published', 'mape',
-                  'effective partners'],
-      'rows': [['erm', '2.5 ± 0 (2, 1 diverged)',
-                '2.901 ± 0.067 (3), table 1, 2src', '0.1235 (1)', '–'],
-               ['c_mixup', '2.50 ± 0.71 (2)', '2.7, table 1, recall', '–',
-                '29.5 %']]}
-
-
-def test_table_shows_by_default_what_is_published_or_else_everything():
-  assert results.table(made_up_rows(), REPORTED)['metrics'] == ['rmse']
-  assert results.table(made_up_rows(), {})['columns'] == [
-      'arm', 'rmse', 'mape', 'effective partners']
-
-
-def test_published_value_stands_beside_its_own_sweep_value_only():
-  rows = [row(2.0, method='c_mixup', bandwidth=b)
-          for b in (math.inf, 1.75, 0.5)] + [row(2.5)]
-  got = results.table(rows, REPORTED)
-  assert got['columns'] == ['arm', 'bandwidth', 'rmse', 'rmse published']
-  assert [(r[0], r[1], r[3]) for r in got['rows']] == [
-      ('erm', '–', '2.901 ± 0.067 (3), table 1, 2src'),
-      ('c_mixup', '0.5', '–'), ('c_mixup', '1.75', '2.7, table 1, recall'),
-      ('c_mixup', 'inf', '–')]
-
-
-def test_table_without_selection_shows_the_last_state():
-  got = results.table([row(2.0, state='last')], {})
-  assert got['rows'] == [['erm', '2 (1)']]
-
-
-def test_table_names_data_sets_only_if_there_are_several():
-  got = results.table([row(2.0), row(3.0, dataset='no2')], {})
-  assert got['columns'] == ['dataset', 'arm', 'rmse']
-  assert got['rows'] == [['airfoil', 'erm', '2 (1)'], ['no2', 'erm', '3 (1)']]
-
-
-def test_a_table_of_two_configs_is_refused():
-  with pytest.raises(UserError, match='one config'):
-    results.table([row(), row(config='big')], {})
-
-
-def test_arms_of_all_types_have_an_order():
-  values = ['b', 2, None, math.inf, 'a', 0.5]
-  rows = [row(rho=v) if v is not None else row() for v in values]
-  assert results.sorted_arms(rows, {}, ['method', 'rho']) == [
-      ('erm', v) for v in (None, 0.5, 2, math.inf, 'a', 'b')]
-
-
-@pytest.mark.parametrize('width', [80, 120])
-def test_terminal_never_truncates_or_splits_a_number(width):
-  rows = []
-  for seed, (i, method) in itertools.product(
-      range(3), enumerate(['c_mixup', 'manifold_mixup', 'erm'])):
-    for metric in 'rmse', 'mape', 'pearson':
-      more = {'bandwidth': 0.0123 * i} if i else {}
-      rows += [row(123.4 + i + 0.1 * seed, seed, method, metric=metric, **more),
-               diverged(seed=9, method=method, metric=metric, **more)]
-  table = results.table(rows, REPORTED, ['rmse', 'mape', 'pearson'])
-  console = rich.console.Console(width=width, file=open(os.devnull, 'w'),
-                                 record=True)
-  console.print(results.to_terminal(table))
-  text = console.export_text()
-  assert max(map(len, text.splitlines())) <= width and '…' not in text
-  for cell in (c for r in table['rows'] for c in r[2:]):
-    assert text.count(cell.partition(' (')[0]) >= 1
-  assert text.count('± 0.10') == 9 and text.count('diverged') == 9
-  assert '2.901 ± 0.067 (3)' in text and '2src' in text
-
-
-def test_terminal_takes_brackets_as_they_are():
-  table = results.table([row(method='a[red]b')], {})
-  console = rich.console.Console(width=80, file=open(os.devnull, 'w'),
-                                 record=True)
-  console.print(results.to_terminal(table))
-  assert 'a[red]b' in console.export_text()
-
-
-def test_markdown_by_hand():
-  table = {'config': 'x', 'metrics': ['e'], 'columns': ['arm', 'e'],
-           'rows': [['a|b', '1 (1)']]}
-  assert results.to_markdown(table) == (
-      '| arm | e |\n| :-- | --: |\n| a\\|b | 1 (1) |')
-
-
-def test_latex_escapes_and_uses_booktabs():
-  table = {'config': 'x', 'metrics': ['e'], 'columns': ['arm', 'e_1'],
-           'rows': [['a_b&c%d$e#f{g}', '1 ± 2'], ['\\~^', '–']]}
-  assert results.to_latex(table) == r"""
-\begin{tabular}{lr}
-\toprule
-arm & e\_1 \\
-\midrule
-a\_b\&c\%d\$e\#f\{g\} & 1 $\pm$ 2 \\
-\textbackslash{}\textasciitilde{}\textasciicircum{} & -- \\
-\bottomrule
-\end{tabular}""".strip()
-
-
-# --- Reports -----------------------------------------------------------------
-
-
-def test_insert_replaces_between_the_markers_only(tmp_path):
-  path = tmp_path / 'README.md'
-  path.write_text('a\n<!-- begin x/y -->\nold\n<!-- end x/y -->\nb\n'
-                  '<!-- begin x/yz -->\nkept\n<!-- end x/yz -->\n')
-  want = ('a\n<!-- begin x/y -->\nnew \\1 text\n<!-- end x/y -->\nb\n'
-          '<!-- begin x/yz -->\nkept\n<!-- end x/yz -->\n')
-  assert any('new' in line for line in results.insert(
-      path, 'x/y', 'new \\1 text\n', check=True))
-  assert 'old' in path.read_text()
-  results.insert(path, 'x/y', 'new \\1 text\n')
-  assert path.read_text() == want
-  assert results.insert(path, 'x/y', 'new \\1 text\n') == []
-  assert path.read_text() == want
-
-
-@pytest.mark.parametrize('text', [
-    '', '<!-- begin x -->', '<!-- end x -->', '<!-- end x --><!-- begin x -->',
-    '<!-- begin x --><!-- begin x --><!-- end x -->',
-    '<!-- begin x --><!-- end x --><!-- end x -->'])
-def test_insert_without_a_pair_of_markers_is_refused(tmp_path, text):
-  path = tmp_path / 'README.md'
-  path.write_text(text)
-  with pytest.raises(UserError, match='<!-- begin x -->'):
-    results.insert(path, 'x', 'new')
-  assert path.read_text() == text
-
-
-@pytest.fixture
-def paper(monkeypatch):
-  """A paper with one claim, so that these tests need no real experiment."""
-  judged = lambda claims, rows: [f'{claims[0]} on {len(rows)} rows']
-  monkeypatch.setattr(assay, 'claims', types.SimpleNamespace(
-      judge=judged, lines=lambda j: [f'{x}\n[and so on]' for x in j],
-      markdown=lambda j: f'| {j[0]} |'), raising=False)
-  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
-      CLAIMS=(f'{name} holds',)))
-  monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
-      REPORTED=REPORTED))
-
-
-def test_report_has_table_where_tested_and_verdicts(tmp_path, paper):
-  make_workdir(tmp_path)
-  got = results.report(results.read([tmp_path]), 'made_up',
-                       results.read_runs([tmp_path]))
-  assert got == """### made_up/small
-
-| arm | rmse | rmse published |
-| :-- | --: | --: |
-| erm | 2.0 ± 1.4 (2) | 2.901 ± 0.067 (3), table 1, 2src |
-
-mean ± standard deviation (seeds). Tested on airfoil (200 test examples), \
-2 seeds (0 to 1, fresh), reduced, 1 x cpu, commit 0123456789ab+: \
-`python -m experiments.made_up`
-
-### made_up/claims
-
-| made_up holds on 2 rows |"""
-
-
-def test_main_prints_each_format(tmp_path, paper, capsys):
-  make_workdir(tmp_path)
-  wants = {'terminal': ['2.0 ± 1.4 (2)', 'made_up holds on 2 rows\n[and so'],
-           'markdown': ['| 2.0 ± 1.4 (2) |', '| made_up holds on 2 rows |'],
-           'latex': [r'2.0 $\pm$ 1.4 (2)', '\n% [and so on]']}
-  for form, parts in wants.items():
-    assert results.main([str(tmp_path), f'--format={form}']) == 0
-    out = capsys.readouterr().out
-    assert all(part in out for part in parts), out
-
-
-def test_main_rewrites_and_checks_marked_sections(tmp_path, paper, capsys):
-  workdir = make_workdir(tmp_path / 'work')
-  readme = tmp_path / 'README.md'
-  readme.write_text('<!-- begin made_up/small -->\n<!-- end made_up/small -->')
-  into = [str(workdir), f'--into={readme}']
-  assert results.main([*into, '--check']) == 1
-  assert '+| erm | 2.0 ± 1.4 (2)' in capsys.readouterr().out
-  assert '2.0' not in readme.read_text()
-  assert results.main(into) == 0
-  assert '| erm | 2.0 ± 1.4 (2)' in readme.read_text()
-  assert 'holds' not in readme.read_text()  # no marker for the claims
-  assert results.main([*into, '--check']) == 0
-  assert capsys.readouterr().out == ''
-
-
-def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
-                                                    monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  make_workdir(tmp_path / 'a')
-  make_workdir(tmp_path / 'b', [row(7.0, s, config='big') for s in range(2)])
-  assert results.main(['a', 'b', '--publish', '--format=markdown']) == 0
-  out = capsys.readouterr().out
-  assert '7 ± 0 (2)' in out and '2.0 ± 1.4 (2)' in out
-  assert 'holds on 4 rows' in out
-  assert len(results.read(['results/made_up'])) == 4
-
-
-def test_main_reports_user_errors_in_one_line(tmp_path, paper, capsys):
-  workdir = str(make_workdir(tmp_path / 'work'))
-  (tmp_path / 'README.md').write_text('nothing marked')
-  (tmp_path / 'empty.jsonl').touch()
-  for argv, message in [
-      ([str(tmp_path / 'none')], 'no rows there'),
-      ([str(tmp_path / 'empty.jsonl')], 'no rows in'),
-      ([workdir, f'--into={tmp_path}/README.md'], 'made_up/small'),
-      ([workdir, f'--into={tmp_path}/none.md'], 'none.md'),
-      ([workdir, f'--into={tmp_path}'], 'cannot be read')]:
-    assert results.main(argv) == 2
-    out, err = capsys.readouterr()
-    assert out == '' and err.count('\n') == 1 and message in err
-  with pytest.raises(SystemExit) as exit_:
-    results.main([workdir, '--check'])
-  assert exit_.value.code == 2
 
 
 # --- Papers ------------------------------------------------------------------

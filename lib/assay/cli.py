@@ -2,12 +2,10 @@
 
 import argparse
 import ast
-import dataclasses
 import difflib
 import importlib.util
 import os
 import pathlib
-import signal
 import sys
 import time
 
@@ -77,8 +75,7 @@ def _run(paper, flags, overrides):
   mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic)
 
   # JAX may start only now that its devices are set up.
-  from assay import checkpoint
-  from assay import train
+  from assay import checkpoint, train
   from assay.study import Study
 
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}')
@@ -88,10 +85,10 @@ def _run(paper, flags, overrides):
         paper, variant, config, workdir=workdir, num_seeds=num_seeds,
         only=tuple(filter(None, flags.arms.split(','))),
         seeds_at_once=flags.seeds_at_once, data_dir=flags.data_dir,
-        announce=progress.say, settings=train.Settings(
+        progress=progress, announce=progress.say, settings=train.Settings(
             mesh=mesh, steps_per_call=flags.steps_per_call,
             seed_map=flags.seed_map, save_every=flags.save_every,
-            strict=flags.strict, progress=progress, stopping=stopping))
+            strict=flags.strict, stopping=stopping))
     try:
       rows = papers.load(paper).run(config, study)
     except checkpoint.Interrupted as stop:
@@ -106,34 +103,25 @@ def _run(paper, flags, overrides):
 
 def show(paper, rows, workdir):
   """Prints tables and verdicts; writes table.md and the figures."""
-  from rich.console import Console
+  from assay import plots, report, results
 
-  from assay import claims
-  from assay import plots
-  from assay import results
-
-  module = papers.load(paper)
-  reported = papers.configs(paper).REPORTED
-  console = Console()
-  console.print(results.to_terminal(results.table(rows, reported)))
-  for line in claims.lines(claims.judge(
-      claims.about(module.CLAIMS, rows), rows)):
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
-  results.write_bytes(workdir / 'table.md',
-                      results.report(rows, paper).encode())
+  report.show(rows, paper)
+  text = report.report(rows, paper, results.read_runs([workdir]))
+  results.write_bytes(workdir / 'table.md', text.encode())
   written = [workdir / 'rows.jsonl', workdir / 'table.md']
-  for name, figure in module.figures(rows).items():
+  for name, figure in papers.load(paper).figures(rows).items():
     written.append(workdir / f'{name}.png')
     plots.save(figure, written[-1])
-  console.print('\nWritten: ' + ', '.join(map(str, written))
-                + f', {workdir / "runs"}/', highlight=False, soft_wrap=True)
+  print('\nWritten: ' + ', '.join(map(str, written))
+        + f', {workdir / "runs"}/')
 
 
 def set_up_devices(mesh, num_seeds, deterministic=False):
   """Readies JAX, before its first use; returns the mesh's sizes.
 
   A CPU shows one device per core, since one program does not keep two cores
-  busy; compiled programs are kept in the user's cache folder.
+  busy (JAX_NUM_CPU_DEVICES overrules); compiled programs are kept in the user's
+  cache folder.
   """
   import jax
 
@@ -143,19 +131,15 @@ def set_up_devices(mesh, num_seeds, deterministic=False):
   if deterministic:
     os.environ['XLA_FLAGS'] = (os.environ.get('XLA_FLAGS', '')
                                + ' --xla_gpu_deterministic_ops=true')
-  wanted = 1
-  for size in sizes.values():
-    wanted *= size
-  if 'seed' not in sizes:
-    wanted *= max(1, min(len(os.sched_getaffinity(0)), num_seeds))
-  try:
-    jax.config.update('jax_num_cpu_devices', wanted)
-  except RuntimeError:
-    pass  # JAX runs already, in a notebook or a test: its devices stay
-  cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
-  jax.config.update('jax_compilation_cache_dir',
-                    str(cache.expanduser() / 'assay' / 'xla'))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+  if jax.config.jax_num_cpu_devices < 0:  # not chosen by JAX_NUM_CPU_DEVICES
+    cores = len(os.sched_getaffinity(0))
+    jax.config.update('jax_num_cpu_devices',
+                      cores if sizes else max(1, min(cores, num_seeds)))
+  if jax.config.jax_compilation_cache_dir is None:
+    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
+    jax.config.update('jax_compilation_cache_dir',
+                      str(cache.expanduser() / 'assay' / 'xla'))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   if 'JAX_COORDINATOR_ADDRESS' in os.environ:  # one process of several
     jax.distributed.initialize(
         num_processes=int(os.environ['JAX_NUM_PROCESSES']),
@@ -249,14 +233,14 @@ class Progress:
       self._bars.stop()
 
   def __call__(self, arm, seeds, step, num_steps, metrics):
-    import numpy as np
     if self._quiet:
       return
     name = f'{arm}, seeds {seeds[0]}-{seeds[-1]}'
     self._started.setdefault(name, time.monotonic())
-    shown = metrics.get('val', metrics['loss'])
     kind = 'val' if 'val' in metrics else 'loss'
-    note = f'{kind} {np.nanmean(shown):.4g}'
+    shown = [x for x in metrics[kind] if abs(x) < float('inf')]
+    note = (f'{kind} {sum(shown) / len(shown):.4g}' if shown
+            else f'{kind} not finite')
     if self._bars:
       if name not in self._tasks:
         self._tasks[name] = self._bars.add_task(name, total=num_steps, note='')

@@ -43,7 +43,7 @@ def predictor(apply, draw, batch_size=4096):
       out.append(compiled(*mine, shared, of_seed, items))
     return tuple(
         np.stack([o.reshape((-1,) + o.shape[2:])[:num_rows] for o in each])
-        for each in zip(*sharding.fetch(out)))
+        for each in zip(*sharding.fetch(out), strict=True))
 
   return predict
 

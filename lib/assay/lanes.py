@@ -10,7 +10,8 @@ from typing import Any
 from flax import struct
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec as P
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 import numpy as np
 
 from assay import sharding
@@ -164,15 +165,16 @@ class Lanes:
 
   def put(self, tree):
     """Host arrays [S, ...] over the lanes."""
-    return [sharding.put(jax.tree.map(lambda x: np.asarray(x)[p], tree), m,
-                         P('seed'))
-            for m, p in zip(self.meshes, self.positions)]
+    return [sharding.put(jax.tree.map(lambda x, p=p: np.asarray(x)[p], tree),
+                         m, 'seed')
+            for m, p in zip(self.meshes, self.positions, strict=True)]
 
   def start(self, started, seeds, rules):
     """Carries of all seeds, created where they will live."""
     one = jax.eval_shape(started, jnp.int32(0))
     carries, programs = [], {}
-    for m, seed in zip(self.meshes, self.put(np.asarray(seeds, np.uint32))):
+    placed_seeds = self.put(np.asarray(seeds, np.uint32))
+    for m, seed in zip(self.meshes, placed_seeds, strict=True):
       if m not in programs:
         specs = sharding.state_specs(one, m, rules)
         placed = jax.tree.map(lambda s, m=m: NamedSharding(m, P('seed', *s)),
@@ -187,7 +189,7 @@ class Lanes:
 
     def call(carries, shared, own, *rest):
       out = [programs[m](*args) for m, *args in zip(
-          self.meshes, carries, shared, own, *rest)]
+          self.meshes, carries, shared, own, *rest, strict=True)]
       return [c for c, _ in out], [o for _, o in out]
 
     return call
@@ -223,8 +225,13 @@ class Lanes:
         lambda *xs: jnp.concatenate([jax.device_put(x, first) for x in xs]),
         *trees)
 
+  def fetch(self, trees):
+    """One tree [S, ...] of small arrays of the lanes, on the host."""
+    return jax.tree.map(lambda *xs: np.concatenate(xs)[:self.num_seeds],
+                        *sharding.fetch(trees))
+
   def cut(self, tree, like):
     """The lanes' trees of one tree [S, ...], placed as the trees `like`."""
-    return [jax.tree.map(lambda x, l, p=p: jax.device_put(x[p], l.sharding),
-                         tree, place)
-            for p, place in zip(self.positions, like)]
+    return [jax.tree.map(lambda x, y, p=p: jax.device_put(x[p], y.sharding),
+                         tree, lane)
+            for p, lane in zip(self.positions, like, strict=True)]

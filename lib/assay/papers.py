@@ -27,7 +27,8 @@ def names(package='experiments'):
                     'run from a clone of the repository.')
   stems = {f.stem for folder in folders
            for f in pathlib.Path(folder).glob('*.py')}
-  return sorted(s for s in stems if s != '__init__' and _is_name(s))
+  return sorted(s for s in stems if s != '__init__'
+                and re.fullmatch('[a-z_0-9]+', s))
 
 
 def load(name):
@@ -48,13 +49,9 @@ def configs(name):
   return _import('configs', name)
 
 
-def _is_name(name):
-  return re.fullmatch(r'[a-z_0-9]+', name) is not None
-
-
 def _import(package, name):
   known = names(package)
-  if not _is_name(name) or name not in known:
+  if name not in known:
     raise UserError(f'no paper {name!r} in {package}/; there '
                     f'{"is" if len(known) == 1 else "are"}: '
                     f'{", ".join(known) or "none"}.')

@@ -3,7 +3,8 @@
 import math
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 import numpy as np
 
 from assay.errors import UserError
@@ -114,9 +115,15 @@ def over_data(batch, mesh):
           for k, v in batch.items()}
 
 
-def put(tree, mesh, spec=P()):
-  """Host arrays as global arrays; each host hands over its own part."""
-  sharding = NamedSharding(mesh, spec)
+def put(tree, mesh, axis=None):
+  """Host arrays as global arrays; each host hands over its own part.
+
+  Args:
+    tree: of arrays.
+    mesh: the mesh.
+    axis: mesh axis that splits the leading dimension; None replicates.
+  """
+  sharding = NamedSharding(mesh, P(axis) if axis else P())
 
   def place(x):
     x = np.asarray(x)

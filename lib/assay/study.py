@@ -9,27 +9,25 @@
     rows.jsonl, runs/<run>.json     all rows; how they came about
 """
 
+from collections.abc import Callable
 import dataclasses
 import fcntl
+import functools
 import hashlib
+from importlib import metadata
 import io
 import json
-import os
 import pathlib
 import platform
 import subprocess
 import sys
 import time
-from importlib import metadata
 
 import jax
 import ml_collections
 import numpy as np
 
-from assay import checkpoint
-from assay import papers
-from assay import results
-from assay import train
+from assay import checkpoint, papers, results, train
 from assay.errors import UserError
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
@@ -48,8 +46,10 @@ class Study:
     num_seeds: seeds 0 .. num_seeds - 1; default `config.num_seeds`.
     only: names of the arms to run; default all.
     seeds_at_once: largest block; default all seeds in one.
-    settings: how to train.
+    settings: how to train; its `progress` is not used.
     data_dir: where to look for data first.
+    progress: called with (arm, seeds, step, num_steps, metrics).
+    announce: called with messages for the user.
   """
   paper: str
   variant: str
@@ -60,7 +60,8 @@ class Study:
   seeds_at_once: int | None = None
   settings: train.Settings = train.Settings()
   data_dir: str | None = None
-  announce: object = lambda text: None
+  progress: Callable = lambda *report: None
+  announce: Callable = lambda text: None
 
   def __post_init__(self):
     if self.num_seeds is None:
@@ -214,10 +215,8 @@ class Block:
   @property
   def settings(self):
     """The study's settings, with progress under the arm's name."""
-    progress = self.study.settings.progress
-    return dataclasses.replace(
-        self.study.settings,
-        progress=lambda *report: progress(self.arm, self.seeds, *report))
+    report = functools.partial(self.study.progress, self.arm, self.seeds)
+    return dataclasses.replace(self.study.settings, progress=report)
 
   def directory(self, stage, config):
     """Where this block's checkpoints of a stage go; None without a workdir."""

@@ -4,10 +4,11 @@ A step is a pure function. `fit` maps it over seeds, scans it, selects the best
 parameters, logs, saves and continues; no experiment has a loop of its own.
 """
 
+from collections.abc import Callable
+from concurrent import futures
 import dataclasses
 import time
-from concurrent import futures
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 from flax import struct
 import jax
@@ -16,9 +17,8 @@ from jax.sharding import Mesh
 import numpy as np
 import optax
 
-from assay import checkpoint
+from assay import checkpoint, sharding
 from assay import lanes as lanes_lib
-from assay import sharding
 from assay.errors import UserError
 
 
@@ -206,9 +206,9 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
       if select_best and done % eval_every == 0:
         carries, values = select_best(carries, shared, own)
         metrics = [m | {k: x[:, None] for k, x in v.items()}
-                   for m, v in zip(metrics, values)]
-      _record(curves, point, sharding.fetch(lanes.join(metrics)), watched)
-      broken = sharding.fetch(lanes.join([c.broken for c in carries])) > 0
+                   for m, v in zip(metrics, values, strict=True)]
+      _record(curves, point, lanes.fetch(metrics), watched)
+      broken = lanes.fetch([c.broken for c in carries]) > 0
       checkpoint.stop_here('step', done)
       settings.progress(min(done, num_steps), num_steps,
                         _means({k: v[min(point + shape[0], num_points) - 1]

@@ -30,8 +30,8 @@ def similar_partners(key, anchors, candidates, bandwidth):
 
   Args:
     key: typed key [].
-    anchors: [B, Q] float, in the units of the bandwidth.
-    candidates: [N, Q] float, same units.
+    anchors: [B, Q] or [B] float, in the units of the bandwidth.
+    candidates: [N, Q] or [N] float, same units.
     bandwidth: s > 0, [] float; towards 0 an anchor keeps to equals, inf is
       uniform.
 
@@ -53,21 +53,29 @@ def log_similarity(anchors, candidates, bandwidth):
   """[B, N] float, -|anchor - candidate|^2 / (2 bandwidth^2).
 
   Args:
-    anchors: [B, Q] float.
-    candidates: [N, Q] float.
+    anchors: [B, Q] or [B] float.
+    candidates: [N, Q] or [N] float.
     bandwidth: > 0, [] float.
   """
   # Dividing first keeps bandwidth^2 from underflowing to 0.
   a, c = anchors / bandwidth, candidates / bandwidth
+  if a.ndim == 1:
+    a, c = a[:, None], c[:, None]
   if a.shape[1] <= 16:
     # A sum over a trailing axis of [B, N, Q] would be ten times slower.
     squared = sum(jnp.square(a[:, q, None] - c[None, :, q])
                   for q in range(a.shape[1]))
   else:
-    # One matrix product; centered, since the expansion cancels far from 0.
+    # One matrix product; centered, since the expansion cancels far from 0. It
+    # still loses what is nearer than 1e-3 of the spread, and squares must not
+    # overflow: inf - inf is NaN.
     center = jnp.mean(c, axis=0)
     a, c = a - center, c - center
-    squared = jnp.maximum(jnp.sum(a * a, axis=1)[:, None] - 2 * a @ c.T
+    largest = jnp.maximum(jnp.max(jnp.abs(a)), jnp.max(jnp.abs(c)))
+    shrink = jnp.minimum(1, 1e17 / jnp.maximum(largest, 1e-17))
+    a, c = a * shrink, c * shrink
+    product = jnp.matmul(a, c.T, precision='highest')
+    squared = jnp.maximum(jnp.sum(a * a, axis=1)[:, None] - 2 * product
                           + jnp.sum(c * c, axis=1)[None], 0)
   return -squared / 2
 
@@ -94,6 +102,12 @@ def draw_columns(key, weights):
   blocks = blocks.reshape(num_rows, -1, block)
   uniform = jax.random.uniform(key, (num_rows, 1), weights.dtype)
 
+  def cumulate(weights):
+    """Cumulative sums that rise at positive weights only, if at all."""
+    # XLA sums in a tree: rounding moves sums at zeros, also downwards.
+    sums = jnp.where(weights > 0, jnp.cumsum(weights, axis=1), 0)
+    return jax.lax.cummax(sums, axis=1)
+
   def search(cumulative, target):
     """First position whose cumulative sum exceeds the target, [B, 1]."""
     # Rounding can lift the target to the total: then take the last positive.
@@ -101,11 +115,11 @@ def draw_columns(key, weights):
     position = jnp.sum(cumulative <= target, axis=1, keepdims=True)
     return target, position.astype(jnp.int32)
 
-  upper = jnp.cumsum(jnp.sum(blocks, axis=2), axis=1)
+  upper = cumulate(jnp.sum(blocks, axis=2))
   target, which = search(upper, uniform * upper[:, -1:])
   before = jnp.take_along_axis(upper, jnp.maximum(which - 1, 0), axis=1)
   inner = jnp.take_along_axis(blocks, which[:, :, None], axis=1)[:, 0]
-  _, inside = search(jnp.cumsum(inner, axis=1),
+  _, inside = search(cumulate(inner),
                      target - jnp.where(which > 0, before, 0))
   return (which * block + inside)[:, 0]
 
@@ -196,9 +210,10 @@ def sample_lam(key, alpha, batch_size, per_example=False):
 
 def mix(first, second, lam):
   """lam * first + (1 - lam) * second; arrays [B, ...], lam [B]."""
+  lam = jnp.asarray(lam, jnp.result_type(first))  # bfloat16 stays bfloat16
   lam = jnp.reshape(lam, lam.shape + (1,) * (first.ndim - 1))
   # This form returns `first` exactly where both are equal.
-  return second + lam.astype(first.dtype) * (first - second)
+  return second + lam * (first - second)
 
 
 def blend(batch, fields=('x', 'y')):
@@ -241,7 +256,10 @@ def local_weights(batch, threshold):
 
 
 def distance_quantile(x, fraction, max_anchors=2048):
-  """The distance below which a fraction in [0, 1] of all pairs of rows lie."""
+  """The distance below which a fraction in [0, 1] of all pairs of rows lie.
+
+  Pairs of a row with itself count, as uniform partners may be such.
+  """
   squared = _squared_distances(x, max_anchors)
   return float(np.sqrt(np.quantile(squared, fraction)))
 
@@ -326,7 +344,7 @@ def _squared_distances(features, max_anchors):
   count = min(len(features), max_anchors)
   anchors = features[np.linspace(0, len(features) - 1, count).astype(int)]
   squared = np.zeros((count, len(features)))
-  for a, c in zip(anchors.T, features.T):
+  for a, c in zip(anchors.T, features.T, strict=True):
     squared += np.square(a[:, None] - c)
   return squared
 

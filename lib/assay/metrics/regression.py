@@ -49,7 +49,8 @@ def pearson(predictions, targets):
   p = predictions - predictions.mean(axis=0)
   t = targets - targets.mean(axis=0)
   scale = np.sqrt((p ** 2).sum(axis=0) * (t ** 2).sum(axis=0))
-  varies = scale > 0
+  # Not `scale > 0`: the mean of a constant may round.
+  varies = (np.ptp(predictions, axis=0) > 0) & (np.ptp(targets, axis=0) > 0)
   if not varies.any():
     return float('nan')
   return float(np.mean((p * t).sum(axis=0)[varies] / scale[varies]))

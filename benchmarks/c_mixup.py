@@ -1,0 +1,421 @@
+"""Speed and memory of C-Mixup, measured in one run; a miss is no error.
+
+  python -m benchmarks.c_mixup [--only=fit,drawing] [--quick] [--json=FILE]
+
+What is compared takes turns (A B A B ...), so that other work on the machine
+hits both. A line gives the median and, in brackets, the extremes.
+"""
+
+import argparse
+import functools
+from importlib import metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import types
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+COMMAND = 'experiments.c_mixup'
+ARM = 'manifold_c_mixup'
+SEEDS = range(10)
+SIZES, DIMS = (1003, 300, 200), 5  # Airfoil's
+
+
+class Report:
+  """Prints each result and keeps it."""
+
+  def __init__(self):
+    self.lines = []
+
+  def __call__(self, what, unit, values, at_most=None, at_least=None):
+    values = np.asarray(values, float)
+    middle = float(np.median(values))
+    line = {'what': what, 'unit': unit, 'median': middle,
+            'min': float(values.min()), 'max': float(values.max()),
+            'n': len(values)}
+    text = f'{what:60} {middle:9.4g} {unit:7}'
+    if len(values) > 1:
+      text += f' [{line["min"]:.4g}..{line["max"]:.4g}, n={len(values)}]'
+    if at_most is not None or at_least is not None:
+      met = middle <= at_most if at_least is None else middle >= at_least
+      sign, target = ('<=', at_most) if at_least is None else ('>=', at_least)
+      line |= {'target': f'{sign} {target:g}', 'met': bool(met)}
+      text += f'  {sign} {target:g}: {"met" if met else "missed"}'
+    self.lines.append(line)
+    print(text, flush=True)
+
+
+# --- What is trained here ----------------------------------------------------
+
+
+def generated(num_rows):
+  """A table of Airfoil's shape and ranges, without a file."""
+  rng = np.random.default_rng(0)
+  x = rng.random((num_rows, DIMS), np.float32)
+  y = 125 + 7 * rng.standard_normal((num_rows, 1), np.float32)
+  return {'x': x, 'y': y}
+
+
+def make_source(config, seeds, num_train=SIZES[0], candidates=None):
+  """As `experiments.c_mixup.make_source`, of a generated table.
+
+  Args:
+    config: the config.
+    seeds: integers.
+    num_train: training rows.
+    candidates: a stream of second indices: items are then [2, B].
+  """
+  from assay import train
+  from assay.data import tabular
+
+  sizes = num_train, *SIZES[1:]
+  shared = generated(sum(sizes))
+  own = tabular.own_splits(shared, sizes, seeds, 'generated')
+  own['features'] = shared['y'][own['train_rows']]
+  for name in ('alpha', 'bandwidth'):
+    own[name] = np.full(len(seeds), config[name], np.float32)
+  orders = lambda stream: [tabular.epoch_items(
+      num_train, config.batch_size, seed, stream) for seed in seeds]
+  first = orders('order')
+  if not candidates:
+    return train.Source(shared, own, lambda i, *steps: first[i](*steps))
+  second = orders(candidates)
+  return train.Source(shared, own, lambda i, *steps: np.stack(
+      [first[i](*steps), second[i](*steps)], axis=1))
+
+
+def fit(config, seeds, source, **settings):
+  """`train.fit` of manifold C-Mixup, as the experiment calls it."""
+  from assay import train
+  from experiments import c_mixup
+
+  block = types.SimpleNamespace(
+      seeds=tuple(seeds), settings=train.Settings(**settings),
+      directory=lambda stage, config: None)
+  return c_mixup.train_block(config, block, ARM, 'fit', source)
+
+
+def make_config(**fields):
+  """The config of the Airfoil study with some fields replaced."""
+  from configs import c_mixup as configs
+  from experiments import c_mixup
+  return c_mixup.with_fields(configs.get_config('airfoil'), fields)
+
+
+def make_reference(config, seeds, source, per_call):
+  """`reference.train` from where `fit` starts."""
+  import jax
+  import jax.numpy as jnp
+
+  from assay.data import tabular
+  from benchmarks import reference
+  from experiments import c_mixup
+
+  def scaled(split):
+    draw = functools.partial(tabular.draw_from(split), source.shared)
+    num_rows = source.own[f'{split}_rows'].shape[1]
+    batch = jax.vmap(lambda own: draw(own, np.arange(num_rows), None))(
+        source.own)
+    return np.asarray(batch['x']), np.asarray(batch['y'])[..., 0]
+
+  def start(seed):
+    init_key, key = jax.random.split(jax.random.key(seed))
+    model = c_mixup.make_model(config)
+    return model.init(init_key, jnp.zeros((1, DIMS)))['params'], key
+
+  params, keys = jax.vmap(start)(np.asarray(seeds, np.uint32))
+  data = dict(zip(('x', 'y', 'val_x', 'val_y'),
+                  scaled('train') + scaled('val'), strict=True))
+  data |= {name: source.own[name] for name in ('alpha', 'bandwidth')}
+  return reference.train(params, keys, seeds, data, config.num_epochs,
+                         per_call, config.batch_size)
+
+
+def difference(fitted, carry):
+  """Largest difference of last and best parameters, relative to each array."""
+  import jax
+  pairs = zip(jax.tree.leaves((fitted.state.params, fitted.best.params)),
+              jax.tree.leaves((carry[0], carry[4][2])), strict=True)
+  return max(float(np.abs(a - b).max() / np.abs(a).max())
+             for a, b in map(jax.device_get, pairs))
+
+
+def set_up_devices():
+  """As many CPU devices as cores, as long as ten seeds divide evenly."""
+  import jax
+  cores = len(os.sched_getaffinity(0))
+  jax.config.update('jax_num_cpu_devices', max(
+      d for d in (1, 2, 5, 10) if d <= cores))
+
+
+# --- Steps -------------------------------------------------------------------
+
+
+def measure_fit(report, quick):
+  """Steps per second of `fit` and of the reference; compiling not counted.
+
+  `fit` reports after each call, and waits while the reference makes its call.
+  """
+  config = make_config(num_epochs=1)
+  source = make_source(config, SEEDS)
+  (carry, _), = make_reference(config, SEEDS, source, 1)
+  report('parameters of fit and reference differ after 62 steps by', '',
+         [difference(fit(config, SEEDS, source), carry)], 1e-5)
+
+  config = make_config(num_epochs=20 if quick else 100)
+  turns = []
+  for _ in range(1 if quick else 3):
+    turns += _turns(config, source, 248 if quick else None)
+  (ours, ours_cpu), (its, its_cpu) = np.moveaxis(turns, 0, -1)
+  report('fit, steps of ten seeds', '1/s', 1 / ours)
+  report('reference, steps of ten seeds', '1/s', 1 / its)
+  report('fit / reference', '', its / ours, at_least=0.95)
+  report('fit / reference, by processor time', '', its_cpu / ours_cpu)
+
+
+def _turns(config, source, steps_per_call):
+  """((seconds, processor seconds) of fit, of the reference), each per step."""
+  clock = lambda: np.array([time.perf_counter(), time.process_time()])
+  turns, since, calls = [], clock(), None
+
+  def progress(step, num_steps, metrics):
+    nonlocal since, calls
+    del num_steps, metrics
+    fitted = clock()
+    if calls is None:
+      calls = step, make_reference(config, SEEDS, source, step // 62)
+    next(calls[1])
+    now = clock()
+    turns.append(((fitted - since) / calls[0], (now - fitted) / calls[0]))
+    since = clock()
+
+  fit(config, SEEDS, source, progress=progress, steps_per_call=steps_per_call)
+  return turns[1:]  # the first of both compiles
+
+
+def measure_drawing(report, quick):
+  """Choosing partners beside the rest of the step, which is given them."""
+  from assay.methods import mixup
+
+  rounds = 3 if quick else 15
+  for num_train, steps in ((SIZES[0], 310), (100_000, 4)):
+    size = f'{num_train:,} rows'
+    given = _stepper(mixup.matched, num_train, steps, 'partners')
+    kinds = {'all rows': _stepper(mixup.similar, num_train, steps)}
+    if num_train > SIZES[0]:
+      kinds['a pool'] = _stepper(mixup.pooled, num_train, steps, 'partners')
+    seconds = {kind: [] for kind in (None, *kinds)}
+    for i in range(rounds + 1):
+      found = {None: given()} | {k: call() for k, call in kinds.items()}
+      for kind, value in found.items():
+        seconds[kind] += [value] * (i > 0)  # the first call compiles
+    rest = np.array(seconds.pop(None))
+    report(f'step of ten seeds, partners given, {size}', 'ms', 1e3 * rest)
+    for kind, values in seconds.items():
+      report(f'drawing from {kind}, {size}', 'ms', 1e3 * (values - rest))
+      report(f'drawing from {kind} / step without, {size}', '',
+             (values - rest) / rest, 1)
+
+
+def _stepper(choose, num_train, steps, candidates=None):
+  """A function that makes some steps and returns the seconds of one."""
+  import jax
+  import jax.numpy as jnp
+  import optax
+
+  from assay import lanes
+  from assay import sharding
+  from assay import train
+  from assay.data import tabular
+  from assay.methods import mixup
+  from experiments import c_mixup
+
+  config = make_config()
+  model, tx = c_mixup.make_model(config), optax.adam(config.learning_rate)
+  source = make_source(config, SEEDS, num_train, candidates)
+  paired = mixup.paired(tabular.draw_from('train'), choose)
+  draw = lambda *args: mixup.blend(paired(*args), ('y',))
+  init = train.make_init(lambda key: model.init(key, jnp.zeros((1, DIMS))), tx)
+  step = train.make_step(c_mixup.make_grad(ARM, model), tx)
+  mesh = sharding.make_mesh(num_seeds=len(SEEDS))
+  lane = lanes.Lanes(mesh, 'vmap', len(SEEDS))
+  carries = lane.start(lanes.start(init, False), SEEDS, ())
+  advance = lane.map(lanes.make_chunk(lanes.make_one(step, draw, mesh), None))
+  endless = np.full(len(SEEDS), 2**30, np.int32)
+  shared, own, items = (
+      lane.share(source.shared), lane.put(source.own | {'num_steps': endless}),
+      lane.put(np.stack([source.items(i, 0, steps) for i in SEEDS])[:, None]))
+
+  def call():
+    nonlocal carries
+    start = time.perf_counter()
+    carries, _ = jax.block_until_ready(advance(carries, shared, own, items))
+    return (time.perf_counter() - start) / steps
+
+  return call
+
+
+# --- Commands, from outside --------------------------------------------------
+
+
+def run(*words, cache=None, module=COMMAND):
+  """(wall seconds, peak memory in GB) of a command; it must succeed."""
+  path = filter(None, (str(ROOT / 'lib'), os.environ.get('PYTHONPATH')))
+  env = os.environ | {'PYTHONPATH': os.pathsep.join(path)}
+  if cache is not None:
+    env['XDG_CACHE_HOME'] = cache  # compiled programs are kept there
+  with tempfile.TemporaryFile() as out:
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, '-m', module, *words],
+                               cwd=ROOT, env=env, stdout=out, stderr=out)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    out.seek(0)
+    text = out.read().decode()
+  if process.returncode:
+    raise subprocess.CalledProcessError(process.returncode, process.args, text)
+  # In kilobytes, on macOS in bytes.
+  unit = 1 if sys.platform == 'darwin' else 1024
+  return seconds, usage.ru_maxrss * unit / 1e9
+
+
+def measure_study(report, quick):
+  """The Airfoil study, nothing compiled before."""
+  folder = _airfoil_folder()
+  words = ['--config=configs/c_mixup.py:airfoil', f'--seeds={len(SEEDS)}']
+  words += ['--config.num_epochs=2'] if quick else []
+  words += [f'--data_dir={folder}'] if folder else ['--stand-in']
+  with tempfile.TemporaryDirectory() as temporary:
+    seconds, _ = run(*words, f'--workdir={temporary}/run',
+                     cache=f'{temporary}/cache',
+                     module=COMMAND if folder else 'benchmarks.c_mixup')
+  data = 'real' if folder else 'generated'
+  report(f'Airfoil study, 7 arms x 10 seeds, {data} data', 's', [seconds], 90)
+
+
+def _airfoil_folder():
+  """Where Airfoil's file is, or None."""
+  from assay.data import files
+  names = [pathlib.Path(source['file']) for source in files.SOURCES['airfoil']]
+  for folder in filter(None, (os.environ.get('ASSAY_DATA'),
+                              files.cache_dir())):
+    folder = pathlib.Path(folder).absolute()
+    if any((folder / name).is_file() or (folder / name.name).is_file()
+           for name in names):
+      return folder
+  return None
+
+
+def measure_start(report, quick):
+  """From the command to the table, its memory; and to the help text."""
+  seconds, peaks = {'empty cache': [], 'programs cached': []}, []
+  words = ['--config.num_epochs=2'] if quick else []
+  for _ in range(1 if quick else 2):
+    with tempfile.TemporaryDirectory() as temporary:
+      for cached in seconds:
+        found = run(*words, f'--workdir={temporary}/{cached.split()[0]}',
+                    cache=f'{temporary}/cache')
+        seconds[cached].append(found[0])
+        peaks.append(found[1])
+  for cached, values in seconds.items():
+    report(f'default variant to its table, {cached}', 's', values, 30)
+  report('peak memory of the default variant', 'GB', peaks, 1.5)
+  report('--help', 's', [run('--help')[0] for _ in range(5)], 1.5)
+
+
+def measure_memory(report, quick):
+  """Peak memory over the number of rows, above that of a small table."""
+  sizes = [2_000] + [n // (10 if quick else 1) for n in (25_000, 100_000)]
+  peaks = np.array([[run(f'--fit-rows={n}', module='benchmarks.c_mixup')[1]
+                     for n in sizes] for _ in range(1 if quick else 3)])
+  for n, values in zip(sizes, peaks.T, strict=True):
+    report(f'peak memory of fit, ten seeds, {n:,} rows', 'GB', values)
+  rows = np.subtract(sizes, sizes[0])
+  above = np.maximum(peaks - np.median(peaks[:, 0]), 1e-3)
+  # 1 if linear, 4 if quadratic; the peak of one program varies by 10 MB.
+  report(f'memory a row above {sizes[0]:,} rows, {sizes[2]:,} / {sizes[1]:,}',
+         '', above[:, 2] / rows[2] / np.median(above[:, 1] / rows[1]), 1.5)
+
+
+# --- The command -------------------------------------------------------------
+
+
+def fit_rows(num_rows):
+  """Trains a few dozen steps; for measuring from outside."""
+  set_up_devices()
+  # An "epoch" of some 24 steps, whatever the rows.
+  config = make_config(num_epochs=2, split_sizes=(24 * 16, *SIZES[1:]))
+  fit(config, SEEDS, make_source(config, SEEDS, num_rows))
+
+
+def stand_in(argv):
+  """The experiment with a generated table in Airfoil's place."""
+  from assay import cli
+  from assay.data import tabular
+  table = np.column_stack(list(generated(1503).values())).astype(float)
+  tabular.TABLES['airfoil'] |= {'read': lambda data_dir: table,
+                                'low': table.min(0), 'high': table.max(0)}
+  return cli.main('c_mixup', argv)
+
+
+def environment():
+  """Versions and the machine."""
+  import jax
+  versions = {name: metadata.version(name)
+              for name in ('jax', 'jaxlib', 'flax', 'optax', 'numpy')}
+  return {'python': platform.python_version()} | versions | {
+      'device': jax.devices()[0].device_kind, 'devices': jax.device_count(),
+      'cores': len(os.sched_getaffinity(0)),
+      'load': round(os.getloadavg()[0], 2)}
+
+
+MEASURES = {'fit': measure_fit, 'drawing': measure_drawing,
+            'study': measure_study, 'start': measure_start,
+            'memory': measure_memory}
+
+
+def main(argv=None):
+  argv = sys.argv[1:] if argv is None else argv
+  if '--stand-in' in argv:
+    return stand_in([word for word in argv if word != '--stand-in'])
+  parser = argparse.ArgumentParser(
+      prog='python -m benchmarks.c_mixup', description='Measures speed and '
+      'memory of C-Mixup against the targets; some five minutes on two cores.')
+  parser.add_argument('--only', default='', metavar='A,B',
+                      help=f'some of {", ".join(MEASURES)} (default: all)')
+  parser.add_argument('--quick', action='store_true',
+                      help='see that all works; the numbers mean little')
+  parser.add_argument('--json', metavar='FILE', help='write the results there')
+  parser.add_argument('--fit-rows', type=int, help=argparse.SUPPRESS)
+  flags = parser.parse_args(argv)
+  if flags.fit_rows:
+    return fit_rows(flags.fit_rows)
+  names = list(filter(None, flags.only.split(','))) or list(MEASURES)
+  if not MEASURES.keys() >= set(names):
+    parser.error(f'--only={flags.only}: use some of {", ".join(MEASURES)}')
+  set_up_devices()
+  report, failed = Report(), False
+  for name in names:
+    try:
+      MEASURES[name](report, flags.quick)
+    except subprocess.CalledProcessError as error:  # the others still count
+      failed = True
+      print(f'{name}: {error}\n{error.output[-3000:]}', file=sys.stderr)
+  found = environment()
+  print(', '.join(f'{k} {v}' for k, v in found.items()))
+  if flags.json:
+    pathlib.Path(flags.json).write_text(json.dumps(
+        {'environment': found, 'results': report.lines}, indent=2) + '\n')
+  return int(failed)
+
+
+if __name__ == '__main__':
+  sys.exit(main())

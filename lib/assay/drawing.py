@@ -1,0 +1,109 @@
+"""How figures are drawn: sizes, colors, axes, names beside marks."""
+
+import math
+
+import numpy as np
+
+OURS, THEIRS, GREY = '#0072B2', '#D55E00', '#767676'
+COLORS = (OURS, THEIRS, '#009E73', '#CC79A7', '#000000', '#E69F00', '#56B4E9')
+LINES = ('-', '--', '-.', ':')
+FAR = 1000  # times: such a value stands at the end of an axis
+WIDTH = 7  # inches; a README shows about 900 pixels
+
+
+def new_figure(height):
+  """(figure, axes), `height` inches tall."""
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(WIDTH, height), layout='constrained')
+  axes = figure.add_subplot()
+  axes.spines[['top', 'right']].set_visible(False)
+  axes.tick_params(labelsize=9)
+  return figure, axes
+
+
+def dots(names, groups, interval, interval_name, texts):
+  """A line per group: its values faint, its mean and interval strong."""
+  tall = max(name.count('\n') for name in names)
+  figure, axes = new_figure(max(2.4, 1.3 + len(names) * (0.42 + 0.15 * tall)))
+  for i, values in enumerate(groups):
+    axes.plot(values, [i - 0.22] * len(values), 'o', color=GREY, alpha=0.4,
+              ms=4, mew=0, label=None if i else 'one seed', zorder=1)
+    if values:
+      low, high = interval(np.array(values))
+      axes.plot([low, high], [i, i], color=OURS, lw=2, zorder=2)
+      axes.plot(np.mean(values), i, 'o', color=OURS, ms=7, zorder=3)
+    axes.text(1.02, i, texts[i], va='center', fontsize=9,
+              transform=axes.get_yaxis_transform())
+  axes.plot([], [], 'o-', color=OURS, ms=7, lw=2, label=interval_name)
+  axes.set_yticks(range(len(names)), names)
+  axes.set_ylim(len(names) - 0.4, -0.6)  # the first arm on top
+  axes.grid(axis='x', lw=0.4, color='#cccccc')
+  axes.set_axisbelow(True)
+  return figure, axes
+
+
+def key(axes):
+  """The key in one line above the axes."""
+  axes.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, frameon=False,
+              fontsize=9, borderaxespad=0, handletextpad=0.4, numpoints=1)
+
+
+def places(values):
+  """({value: place on the axis}, whether it is log, values at broken ends).
+
+  Args:
+    values: sorted numbers, or names, which get equal distances.
+  """
+  if any(isinstance(v, (str, bool)) for v in values):
+    return {v: i for i, v in enumerate(values)}, False, set()
+  inner = [v for v in values if abs(v) < math.inf]
+  positive = [v for v in inner if v > 0]
+  log = min(inner, default=0) >= 0 and len(positive) > 1 and (
+      positive[-1] > 20 * positive[0])
+  if log:
+    # One value far from all others would leave no room for these.
+    inner = positive[len(positive) > 2 and positive[1] > FAR * positive[0]:]
+    if len(inner) > 2 and inner[-1] > FAR * inner[-2]:
+      inner = inner[:-1]
+  scale, back = (np.log, np.exp) if log else (float, float)
+  first, last = (scale(inner[0]), scale(inner[-1])) if inner else (0, 0)
+  gap = 0.12 * (last - first) or 1
+  below = [v for v in values if not inner or v < inner[0]]
+  above = [v for v in values if inner and v > inner[-1]]
+  place = {v: float(back(first - gap * (len(below) - i)))
+           for i, v in enumerate(below)}
+  place |= {v: v for v in inner}
+  place |= {v: float(back(last + gap * (i + 1))) for i, v in enumerate(above)}
+  return place, log, {*below, *above}
+
+
+def log_heights(axes):
+  """A logarithmic y axis with plain numbers at 1, 2 and 5."""
+  from matplotlib import ticker
+
+  axes.set_yscale('log')
+  axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  axes.yaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
+  axes.yaxis.set_minor_locator(ticker.NullLocator())
+
+
+def label_ends(axes, labels):
+  """Names at the right edge, each near its height, moved apart."""
+  if not labels:
+    return
+  to_axes = (axes.transData + axes.transAxes.inverted()).transform
+  x = axes.get_xlim()[1]
+  heights = np.array([to_axes((x, y))[1] for y, _, _ in labels])
+  order, gap = np.argsort(heights), 0.07
+  placed = np.sort(heights)
+  for i in range(1, len(placed)):
+    placed[i] = max(placed[i], placed[i - 1] + gap)
+  placed -= max(0, (placed - np.sort(heights)).mean())
+  for i, height in zip(order, placed, strict=True):
+    _, name, color = labels[i]
+    axes.annotate(
+        name, xy=(1, heights[i]), xytext=(1.04, height), color=color,
+        xycoords='axes fraction', textcoords='axes fraction', va='center',
+        fontsize=9, arrowprops=dict(arrowstyle='-', color=color, lw=0.6,
+                                    shrinkA=0, shrinkB=0))

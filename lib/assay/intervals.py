@@ -1,0 +1,105 @@
+"""Intervals and p values of arrays with one number per seed."""
+
+import bisect
+
+import numpy as np
+from scipy import special
+
+TAIL = 0.025  # probability on each side of a 95 % interval
+MAX_SEEDS = 1_000_000  # nobody will run more
+
+
+def t_interval(values, ratio=0.0, tail=TAIL, n=None):
+  """Student's interval for the mean over seeds: (low, high); NaN below two.
+
+  Args:
+    values: [seeds] float.
+    ratio: n_test / n_train of re-splits of one data set, for the corrected
+      resampled t; 0 if the seeds are independent.
+    tail: probability left out on each side.
+    n: as if so many seeds had given this mean and standard deviation.
+  """
+  if len(values) < 2:
+    return np.nan, np.nan
+  n = n or len(values)
+  half = (special.stdtrit(n - 1, 1 - tail) * np.std(values, ddof=1)
+          * np.sqrt(1 / n + ratio))
+  return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def t_p_value(values, bound, ratio=0.0, tail=TAIL):
+  """p of the mean against a bound, below 0.05 where `t_interval` excludes it.
+
+  None below two values, or if all are the same.
+  """
+  if len(values) < 2 or np.ptp(values) == 0:
+    return None
+  n = len(values)
+  error = np.std(values, ddof=1) * np.sqrt(1 / n + ratio)
+  beyond = special.stdtr(n - 1, -abs(np.mean(values) - bound) / error)
+  return float(min(1, beyond * 0.05 / tail))
+
+
+def clopper_pearson(k, n, tail=TAIL):
+  """Exact binomial interval for k of n (real numbers): (low, high)."""
+  low = special.betaincinv(k, n - k + 1, tail) if k > 0 else 0
+  high = special.betaincinv(k + 1, n - k, 1 - tail) if k < n else 1
+  return float(low), float(high)
+
+
+def binomial_p_value(k, n, probability):
+  """Twice the smaller tail of k of n (real numbers) at a probability."""
+  tail = (special.betainc(k, n - k + 1, probability) if k >= probability * n
+          else special.betaincc(k + 1, n - k, probability))
+  return float(min(1, 2 * tail))
+
+
+def seeds_needed(decided, least):
+  """The smallest n >= `least` with `decided(n)`; None above `MAX_SEEDS`."""
+  n = least + bisect.bisect_left(range(least, MAX_SEEDS), True, key=decided)
+  return n if n < MAX_SEEDS else None
+
+
+def holm(ps):
+  """Holm-adjusted p values; None counts as 1 among them and stays None."""
+  order = sorted(range(len(ps)), key=lambda i: 1 if ps[i] is None else ps[i])
+  adjusted, highest = [None] * len(ps), 0.0
+  for rank, i in enumerate(order):
+    if ps[i] is not None:
+      highest = max(highest, min(1.0, (len(ps) - rank) * ps[i]))
+      adjusted[i] = highest
+  return adjusted
+
+
+def two_level_bootstrap(a, b, num_resamples=2000, seed=0, statistic=None):
+  """Percentile interval of a - b over seeds and examples of one test set.
+
+  Seeds and examples are both drawn with replacement, the same for both arms
+  (the pigeonhole bootstrap of Owen, 2007: somewhat too wide).
+
+  Args:
+    a: [seeds, examples] float, per-example errors of one arm.
+    b: [seeds, examples] float, of the other.
+    num_resamples: number of resamples.
+    seed: of the resampling.
+    statistic: [..., examples] -> [...], averaged over seeds; default the mean.
+
+  Returns:
+    (estimate, low, high), 95 %.
+  """
+  a, b = np.asarray(a, float), np.asarray(b, float)
+  if a.shape != b.shape or a.ndim != 2:
+    raise ValueError(f'a {a.shape} and b {b.shape} must both be '
+                     '[seeds, examples].')
+  statistic = statistic or (lambda errors: errors.mean(-1))
+  (num_seeds, num_examples), means = a.shape, []
+  rng = np.random.default_rng(seed)
+  block = max(1, 2**21 // a.size)  # 16 MB for each array that is gathered
+  for start in range(0, num_resamples, block):
+    size = min(block, num_resamples - start)
+    examples = rng.integers(num_examples, size=(size, num_examples))
+    gaps = statistic(a[:, examples]) - statistic(b[:, examples])  # [S, size]
+    seeds = rng.integers(num_seeds, size=(num_seeds, size))
+    means.append(np.take_along_axis(gaps, seeds, axis=0).mean(axis=0))
+  low, high = np.quantile(np.concatenate(means), [TAIL, 1 - TAIL])
+  return float((statistic(a) - statistic(b)).mean()), float(low), float(high)

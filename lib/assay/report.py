@@ -1,0 +1,163 @@
+"""Reports: tables, where they were measured, and verdicts; the README's too."""
+
+import argparse
+import difflib
+import pathlib
+import sys
+
+from assay import claims, papers, results, tables, verdicts
+from assay.errors import UserError
+
+
+def sections(rows, paper, runs):
+  """{name: Markdown}: `<paper>/<config>` for each config, `<paper>/claims`."""
+  judged = claims.judge(papers.load(paper).CLAIMS, rows)
+  return _tables(rows, paper, runs) | {
+      f'{paper}/claims': verdicts.markdown(judged)}
+
+
+def report(rows, paper, runs):
+  """Markdown: the tables of these rows, and the verdicts that speak of them."""
+  texts = _tables(rows, paper, runs)
+  texts[f'{paper}/claims'] = verdicts.markdown(_judged(rows, paper))
+  return '\n\n'.join(f'### {name}\n\n{text}' for name, text in texts.items()
+                     ) + '\n'
+
+
+def show(rows, paper, form='terminal'):
+  """Prints what `report` holds, for a terminal or as LaTeX."""
+  from rich.console import Console
+
+  reported = papers.configs(paper).REPORTED
+  shown = [tables.table(own, reported)
+           for own in results.group_by(rows, 'config').values()]
+  if form == 'latex':
+    texts = verdicts.lines(_judged(rows, paper))
+    print('\n'.join([*map(tables.to_latex, shown), *(
+        f'% {line}' for text in texts for line in text.splitlines())]))
+    return
+  console = Console()
+  for table in shown:
+    console.print(tables.to_terminal(table, console.width), '')
+  verdicts.show(_judged(rows, paper))
+
+
+def _tables(rows, paper, runs):
+  reported = papers.configs(paper).REPORTED
+  return {f'{paper}/{config}': tables.to_markdown(tables.table(own, reported))
+          + '\n\n' + tested_on(own, runs)
+          for config, own in results.group_by(rows, 'config').items()}
+
+
+def _judged(rows, paper):
+  return claims.judge(claims.about(papers.load(paper).CLAIMS, rows), rows)
+
+
+def tested_on(rows, runs):
+  """One line of Markdown: data, seeds, scale, device, commit and command."""
+  used = [runs.get(run, {}) for run in results.group_by(rows, 'run')]
+  test = [r for r in rows if r['split'] == 'test' and r['group'] == '']
+  seeds = sorted(results.group_by(test or rows, 'seed'))
+
+  def each(texts):
+    return ', '.join(dict.fromkeys(map(str, texts)))
+
+  def of_runs(field):
+    return [str(run.get(field, 'unknown')) for run in used]
+
+  devices = map(' x '.join, zip(of_runs('device_count'), of_runs('device_kind'),
+                                strict=True))
+  return (
+      'mean ± standard deviation (seeds). Tested on '
+      + each(f'{r["dataset"]} ({r["n"]} test examples)' for r in test)
+      + f', {len(seeds)} seed{"s" * (len(seeds) > 1)} ({seeds[0]} to '
+      + f'{seeds[-1]}, {each(r["seed_varies"] for r in rows)}), '
+      + each(r['scale'] for r in rows)
+      + f', {each(devices)}, commit '
+      # A + says that files differed from the commit.
+      + each(c[:12] + '+' * c.endswith('+') for c in of_runs('commit'))
+      + ': ' + each(f'`{c}`' for c in of_runs('command')))
+
+
+def insert(path, name, text, check=False):
+  """Replaces what stands between the markers of `name` in a Markdown file.
+
+  The markers are `<!-- begin NAME -->` and `<!-- end NAME -->`. Returns the
+  lines of the diff; with `check` the file is left alone.
+
+  Raises:
+    UserError: there is not exactly one of each, in this order.
+  """
+  old = _text(path)
+  begin, end = f'<!-- begin {name} -->', f'<!-- end {name} -->'
+  before, _, rest = old.partition(begin)
+  _, found, after = rest.partition(end)
+  if not found or old.count(begin) != 1 or old.count(end) != 1:
+    raise UserError(f'{path}: needs one {begin} and, after it, one {end}.')
+  new = f'{before}{begin}\n{text.strip()}\n{end}{after}'
+  if new != old and not check:
+    results.write_bytes(path, new.encode())
+  return list(difflib.unified_diff(old.splitlines(), new.splitlines(),
+                                   str(path), 'results', lineterm='', n=0))
+
+
+def _text(path):
+  try:
+    return pathlib.Path(path).read_bytes().decode()
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f'{path}: cannot be read: {error}.') from error
+
+
+def main(argv=None):
+  """Prints tables and verdicts; returns the exit status (2: user error)."""
+  parser = argparse.ArgumentParser(
+      prog='python -m assay.results',
+      description='Results beside the published numbers, and the verdicts.')
+  parser.add_argument('paths', nargs='+', metavar='PATH', help='a workdir, a '
+                      'folder results/<paper> or a .jsonl file')
+  parser.add_argument('--format', default='terminal',
+                      choices=['terminal', 'markdown', 'latex'])
+  parser.add_argument('--publish', action='store_true', help='first copy '
+                      'finished workdirs to results/<paper>/, and show that')
+  parser.add_argument('--into', metavar='FILE', help='rewrite the marked '
+                      'sections of this Markdown file, and print nothing')
+  parser.add_argument('--check', action='store_true', help='with --into: '
+                      'change nothing, exit 1 if FILE is not up to date')
+  flags = parser.parse_args(argv)
+  if flags.check and not flags.into:
+    parser.error('--check needs --into')
+  try:
+    paths = flags.paths
+    if flags.publish:
+      paths = list(dict.fromkeys(results.publish(path) for path in paths))
+    rows, runs = results.read(paths), results.read_runs(paths)
+    if not rows:
+      raise UserError(f'no rows in {", ".join(map(str, paths))}.')
+    if flags.into:
+      return _into(flags, results.group_by(rows, 'paper'), runs)
+    for paper, own in results.group_by(rows, 'paper').items():
+      if flags.format == 'markdown':
+        print(report(own, paper, runs), end='')
+      else:
+        show(own, paper, flags.format)
+  except (UserError, OSError) as error:
+    print('error:', ' '.join(str(error).split()), file=sys.stderr)
+    return 2
+  return 0
+
+
+def _into(flags, by_paper, runs):
+  texts, old, diff = {}, _text(flags.into), []
+  for paper, rows in by_paper.items():
+    texts |= sections(rows, paper, runs)
+  marked = [name for name in texts if f'<!-- begin {name} -->' in old]
+  if not marked:
+    raise UserError(f'{flags.into}: no marker <!-- begin NAME --> with NAME '
+                    f'one of {", ".join(texts)}.')
+  for name in marked:
+    diff += insert(flags.into, name, texts[name], flags.check)
+  if flags.check and diff:
+    print('\n'.join([*diff[:20], f'{flags.into} is not up to date: run this '
+                     'without --check.']))
+    return 1
+  return 0

@@ -1,0 +1,237 @@
+"""From rows to one number per seed, for the checks of `assay.claims`.
+
+An arm is a method's name or a dict of row fields.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from assay import results
+from assay.errors import UserError
+
+
+class Sample(NamedTuple):
+  """One number per seed, and what must be known to judge their mean."""
+  values: np.ndarray  # [n] float, without seeds that diverged or miss an arm
+  ratio: float  # n_test / n_train of re-splits, else 0
+  test: str  # name of the test
+  lost: str  # '' or which seeds could not be used
+  remarks: list  # of text
+  tested: dict  # fields `tested` and `reduced` of the verdict
+
+
+class NoRows(UserError):
+  """An arm has no row at all: `judge` calls the claim not tested."""
+
+
+def matches(row, want):
+  return all(row.get(k) == v for k, v in want.items())
+
+
+def describe(fields):
+  return ', '.join(f'{k}={v}' for k, v in fields.items() if v != '')
+
+
+def fields_of(arm):
+  return arm if isinstance(arm, dict) else {'method': arm}
+
+
+def names_of(arms, where):
+  """Short names of arms, and the fields that they share in brackets.
+
+  `['c_mixup', 'erm'], ' (epoch 400)'` or `['bandwidth 1', '2'], ''`: only what
+  differs is part of a name, or the method where nothing does.
+  """
+  arms = list(map(fields_of, arms))
+  shared = {k: v for k, v in arms[0].items()
+            if all(arm.get(k) == v for arm in arms)}
+  names, named = [], ['method']
+  for arm in arms:
+    own = {k: v for k, v in arm.items() if k not in shared}
+    own = own or {'method': arm.get('method')}
+    names.append(' '.join(
+        results.text_of(v) if [k] == named or k == 'method' else
+        f'{k} {results.text_of(v)}' for k, v in own.items()))
+    named = list(own)
+  common = ', '.join(f'{k} {results.text_of(v)}' for k, v in (
+      shared | where).items() if k != 'method')
+  return names, f' ({common})' if common else ''
+
+
+def only(rows, field):
+  """The one value of a field, or an error that lists those found."""
+  values = list(dict.fromkeys(r.get(field) for r in rows))
+  if len(values) > 1:
+    raise UserError(f'one comparison mixes {field} {values}; select one by the '
+                    "claim's `where` or by a dict as arm.")
+  return values[0]
+
+
+def by_seed(rows, want):
+  """{seed: row} of the rows with the fields `want`.
+
+  Raises:
+    NoRows: there is none.
+    UserError: there are two for one seed.
+  """
+  found = {}
+  for row in rows:
+    if not matches(row, want):
+      continue
+    if row['seed'] in found:
+      other = found[row['seed']]
+      differ = [k for k in {**other, **row} if other.get(k) != row.get(k)]
+      raise UserError(f'two rows for {describe(want)}, seed={row["seed"]}, '
+                      f'dataset={row["dataset"]}; they differ in '
+                      f'{", ".join(differ) or "nothing"}.')
+    found[row['seed']] = row
+  if not found:
+    raise NoRows(f'no row has {describe(want)}')
+  only(found.values(), 'config')
+  return found
+
+
+def test_to_train(rows, used):
+  """n_test / n_train of the re-splits that the rows `used` come from.
+
+  A group's row has the group's n, but what two splits share depends on the
+  whole split, so the largest n of the split counts.
+  """
+  splits = {r['split'] for r in used}
+  rows = [r for r in rows if r['dataset'] == used[0]['dataset']
+          and r.get('config') == used[0].get('config')]
+  train = [r['n'] for r in rows if r['split'] == 'train' and r['group'] == '']
+  if not train:
+    raise UserError('a comparison over re-splits needs a row of split train, '
+                    'whose n is the number of training rows '
+                    f'(dataset={used[0]["dataset"]}).')
+  return max(r['n'] for r in rows if r['split'] in splits) / min(train)
+
+
+def where_tested(used):
+  """What the verdict's line ends with: data, examples, seeds, scale."""
+  def each(field):
+    return '/'.join(dict.fromkeys(str(r.get(field)) for r in used))
+
+  sizes = sorted({r['n'] for r in used})
+  seeds = len({r['seed'] for r in used})
+  group = ' of group ' + each('group') if any(r['group'] for r in used) else ''
+  return {'tested': f'{each("dataset")}, '
+                    f'{" to ".join(map(str, sizes[:1] + sizes[1:][-1:]))} '
+                    f'{each("split")} examples{group}, '
+                    f'{seeds} seed{"s" * (seeds > 1)}, {each("scale")}',
+          'reduced': any(r.get('scale') == 'reduced' for r in used)}
+
+
+def sampler(metric, arms, value, test, *, split='test', state='best',
+            group=''):
+  """Returns `read(rows) -> Sample`.
+
+  Args:
+    metric: a metric's name; this and the keywords are row fields, which an arm
+      that is a dict may override.
+    arms: one or two methods, or dicts of row fields.
+    value: [arms, n] float -> [n], the number that is judged.
+    test: name of the test, starting with 'paired ' if there are two arms.
+  """
+
+  def read(rows):
+    want = dict(metric=metric, split=split, state=state, group=group)
+    columns = [by_seed(rows, want | fields_of(arm)) for arm in arms]
+    used = [row for column in columns for row in column.values()]
+    for field in 'dataset', 'seed_varies':
+      only(used, field)
+    tests = {
+        'fresh': test,
+        'fixed_split': f'{test} over training runs on one test set',
+        'resplit': f'corrected resampled {test.removeprefix("paired ")}'}
+    varies = used[0].get('seed_varies')
+    if varies not in tests:
+      raise UserError(f'seed_varies={varies} is none of {", ".join(tests)}; '
+                      'assay.results.read adds it to rows.')
+
+    seeds = sorted(set().union(*columns))
+    missing = {s for s in seeds if any(s not in c for c in columns)}
+    null = [r for r in used if r['value'] is None]
+    diverged = {r['seed'] for r in null}
+    why = '; '.join(dict.fromkeys(r['why'] for r in null if r.get('why')))
+    lost = [f'{len(lost)} of {len(seeds)} seeds {what}' for lost, what in (
+        (diverged, 'diverged' + f' ({why})' * bool(why)),
+        (missing, 'missing')) if lost]
+    kept = [s for s in seeds if s not in missing | diverged]
+    values = np.array([[c[s]['value'] for s in kept] for c in columns], float)
+
+    remarks = []
+    planned = min(r.get('planned_seeds', np.inf) for r in used)
+    beyond = sum(s >= planned for s in seeds)
+    if beyond:
+      remarks.append(f'extended from {planned} to {planned + beyond} seeds '
+                     'after the run was planned')
+    elif len(seeds) < planned < np.inf:
+      remarks.append(f'{len(seeds)} of {planned} planned seeds')
+    return Sample(
+        value(values), test_to_train(rows, used) if varies == 'resplit' else 0,
+        tests[varies], ' and '.join(lost), remarks, where_tested(used))
+
+  return read
+
+
+def levels(rows, metric, over, method, at_least, *, split='test', state='best',
+           group=''):
+  """[(value, arm)] of the sweep field `over`, in order of its value."""
+  want = dict(metric=metric, split=split, state=state, group=group)
+  want |= {} if method is None else fields_of(method)
+  found = [r for r in rows if r.get(over) is not None and matches(r, want)]
+  if not found:
+    raise NoRows(f'no row has {over} and {describe(want)}')
+  arm = {'method': only(found, 'method')} if method is None else (
+      fields_of(method))
+  values = {r[over] for r in found}
+  if any(isinstance(v, str) for v in values) or len(values) < at_least:
+    raise UserError(f'a claim over {over} needs at least {at_least} numbers, '
+                    f'not {sorted(values, key=str)}.')
+  return [(v, arm | {over: v}) for v in sorted(values)]
+
+
+def worst_group(rows, metric, minimum=30, higher_is_worse=True):
+  """The worst group's row for each method, seed, split, state, sweep field.
+
+  Args:
+    rows: rows; those of other metrics and of group '' are passed over.
+    metric: name of the metric.
+    minimum: smallest n of a group that counts.
+    higher_is_worse: True for errors, False for accuracies.
+
+  Returns:
+    Rows with group 'worst', `worst` (name of the group, whose n is given) and
+    `small_groups` (text: the groups left out, with n). The value is null if
+    that of a group is, or if no group is large enough.
+  """
+  own = ('group', 'value', 'n', 'why')
+  cells = {}
+  for row in rows:
+    if row['metric'] == metric and row['group'] not in ('', 'worst'):
+      same = {k: v for k, v in row.items() if k not in own}
+      groups = cells.setdefault(tuple(sorted(same.items())), {})
+      if row['group'] in groups:
+        raise UserError(f'two rows for group={row["group"]}, {describe(same)}.')
+      groups[row['group']] = row
+
+  def badness(row):
+    if row['value'] is None:  # a group that diverged is the worst
+      return np.inf
+    return row['value'] if higher_is_worse else -row['value']
+
+  found = []
+  for key, groups in cells.items():
+    groups = sorted(groups.values(), key=lambda r: str(r['group']))
+    none = {'group': '', 'value': None, 'n': 0,
+            'why': f'no group has {minimum} examples'}
+    worst = max((r for r in groups if r['n'] >= minimum), key=badness,
+                default=none)
+    found.append(dict(key) | {k: worst[k] for k in own if k in worst} | {
+        'group': 'worst', 'worst': worst['group'],
+        'small_groups': ', '.join(f'{r["group"]} (n={r["n"]})'
+                                  for r in groups if r['n'] < minimum)})
+  return found

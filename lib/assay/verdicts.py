@@ -1,0 +1,115 @@
+"""Verdicts as text: lines for a terminal, a table for Markdown."""
+
+import re
+import textwrap
+
+import numpy as np
+
+STYLES = {'HOLDS': 'bold green', 'FAILS': 'bold red',
+          'UNDECIDED': 'bold yellow', 'NOT': 'bold'}
+INDENT = 11  # verdicts stand alone to the left of all else
+
+
+def word_of(item):
+  """'HOLDS', 'FAILS', 'FAILS here (reduced)', 'UNDECIDED', 'NOT TESTED'."""
+  if not item.verdict:
+    return 'NOT TESTED'
+  here = item.verdict.state == 'fails' and item.verdict.reduced
+  return item.verdict.state.upper() + ' here (reduced)' * here
+
+
+def numbers(verdict):
+  """`-0.75 [-1.04, -0.457]`: the estimate and its interval."""
+  if np.isnan(verdict.low):
+    return f'{_digits(verdict.estimate)} (no interval)'
+  return f'{_digits(verdict.estimate)} {_interval(verdict.low, verdict.high)}'
+
+
+def _interval(low, high):
+  return f'[{_digits(low)}, {_digits(high)}]'
+
+
+def _digits(x):
+  """Three significant digits, and all before the point."""
+  return f'{x:.0f}' if 1000 <= abs(x) < 1e9 else f'{x:.3g}'
+
+
+def _parts(verdict):
+  return [f'{name}: {v.state}, {numbers(v)}' for name, v in verdict.parts]
+
+
+def _source(claim):
+  return claim.source + '; reported, not gated' * (not claim.gated)
+
+
+def _paragraphs(item, width):
+  """The claim's line, then what stands below it; each wrapped and indented."""
+  claim, verdict, texts = item.claim, item.verdict, [item.claim.sentence]
+  where = item.where_tested
+  if verdict:
+    shown = numbers(verdict)
+    if verdict.naive:
+      shown += f' (naive {_interval(*verdict.naive)})'
+    shown += f', {verdict.n} seed{"s" * (verdict.n != 1)}'
+    if item.p_holm is not None:
+      shown += f', Holm p {item.p_holm:.2g}'
+    texts += [shown, verdict.note, *(f'- {p}' for p in _parts(verdict))]
+    where += f'; {verdict.method}'
+  texts.append(f'{where}. Source: {_source(claim)}')
+  return [f'{word_of(item):{INDENT - 1}} {claim.name}'] + [
+      _wrapped(text, width) for text in texts if text]
+
+
+def _wrapped(text, width):
+  # Neither an interval nor a number is parted from what it belongs to.
+  text = re.sub(r'\[[^]]*\]|Holm p \S+|\d+ seeds?',
+                lambda found: found[0].replace(' ', '\xa0'), text)
+  return textwrap.fill(
+      text, width, initial_indent=' ' * INDENT,
+      subsequent_indent=' ' * (INDENT + 2), break_on_hyphens=False
+  ).replace('\xa0', ' ')
+
+
+def lines(judged, width=80):
+  """Plain text, for each claim one string of lines at most `width` wide."""
+  return ['\n'.join(_paragraphs(item, width)) for item in judged]
+
+
+def show(judged):
+  """Prints the lines, with color where the terminal has it."""
+  from rich.console import Console
+  from rich.text import Text
+
+  console = Console()
+  for item in judged:
+    title, *below, source = _paragraphs(item, console.width)
+    word = word_of(item)
+    console.print(
+        Text.assemble((word, STYLES[word.split()[0]]),
+                      (title.removeprefix(word), 'bold'), '\n',
+                      *(f'{text}\n' for text in below), (source, 'dim')),
+        soft_wrap=True)
+
+
+def markdown(judged):
+  """The verdicts as a Markdown table, one claim a row."""
+  if not judged:
+    return ''
+  rows = [['verdict', 'claim (source)', 'estimate [95 % interval]', 'naive',
+           'seeds', 'Holm p', 'tested on'],
+          [':--', ':--', '--:', '--:', '--:', '--:', ':--']]
+  for item in judged:
+    claim, verdict, measured, where = (
+        item.claim, item.verdict, [''] * 4, [item.where_tested])
+    if verdict:
+      measured = [
+          numbers(verdict), _interval(*verdict.naive) if verdict.naive else '',
+          str(verdict.n), '' if item.p_holm is None else f'{item.p_holm:.2g}']
+      where = ['; '.join(filter(None, [
+          item.where_tested, verdict.method, verdict.note])), *_parts(verdict)]
+    rows.append([
+        word_of(item),
+        f'**{claim.name}**: {claim.sentence} ({_source(claim)})', *measured,
+        '<br>'.join(where)])
+  return '\n'.join('| ' + ' | '.join(c.replace('|', r'\|') for c in row) + ' |'
+                   for row in rows)

@@ -1,0 +1,169 @@
+"""What every experiment in `experiments/` must do, in its smoke variant."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+
+from assay import checkpoint, papers, results, train
+from assay.study import Study
+
+
+class Killed(BaseException):
+  """What takes the place of kill -9 within this process."""
+
+
+def study(paper, workdir, **fields):
+  config = papers.configs(paper).get_config('smoke')
+  settings = train.Settings(save_every=0, **fields.pop('settings', {}))
+  return config, Study(paper, 'smoke', config, workdir=workdir,
+                       settings=settings, **fields)
+
+
+def run(paper, workdir, **fields):
+  config, made = study(paper, workdir, **fields)
+  return papers.load(paper).run(config, made)
+
+
+def by_name(rows):
+  """What each row measured -> (value, step), without how it was run."""
+  named = {}
+  for row in rows:
+    key = tuple(sorted((k, v) for k, v in row.items()
+                       if k not in ('value', 'run', 'step', 'why')))
+    assert key not in named
+    named[key] = (row['value'], row['step'])
+  return named
+
+
+@pytest.fixture(scope='module', params=papers.names())
+def whole(request, tmp_path_factory):
+  """(paper, rows, workdir) of an uninterrupted run, two calls an arm."""
+  workdir = tmp_path_factory.mktemp(request.param) / 'whole'
+  # Small calls, so that there is a middle to be killed in.
+  rows = run(request.param, workdir, settings=dict(steps_per_call=4))
+  return request.param, rows, workdir
+
+
+def test_rows_are_rows(whole):
+  paper, rows, workdir = whole
+  config = papers.configs(paper).get_config('smoke')
+  for row in rows:
+    results.validate(row)
+    assert row['paper'] == paper and row['config'] == 'smoke'
+  assert {row['seed'] for row in rows} == set(range(config.num_seeds))
+  assert {row['method'] for row in rows} == set(config.arms)
+  assert (workdir / 'rows.jsonl').exists()
+  assert results.read([workdir]) == rows
+  for run_id in {row['run'] for row in rows}:
+    assert (workdir / 'runs' / f'{run_id}.json').exists()
+
+
+def test_claims_and_figures_take_the_rows(whole):
+  paper, rows, _ = whole
+  from assay import claims
+  module = papers.load(paper)
+  names = [claim.name for claim in module.CLAIMS]
+  assert len(set(names)) == len(names)
+  variants = papers.configs(paper).VARIANTS
+  for claim in module.CLAIMS:
+    assert claim.where['config'] in variants
+  claims.judge(claims.about(module.CLAIMS, rows), rows)
+  assert module.figures(rows)
+
+
+def test_every_variant_is_a_locked_config(whole):
+  paper, _, _ = whole
+  module = papers.configs(paper)
+  for variant in module.VARIANTS:
+    config = module.get_config(variant)
+    assert config.is_locked
+    assert {'num_seeds', 'seed_varies', 'scale', 'arms'} <= set(config.keys())
+
+
+@pytest.mark.parametrize('site', ['step', 'before_save', 'in_save',
+                                  'after_save', 'predictions', 'rows'])
+def test_killed_and_continued_is_the_same(site, whole, tmp_path, monkeypatch):
+  paper, rows, _ = whole
+  calls = collections.Counter()
+
+  def stop_here(here, step):
+    del step
+    calls[here] += 1
+    # Not the first: there is something to come back to.
+    if here == site and calls[here] == 2:
+      raise Killed
+
+  monkeypatch.setattr(checkpoint, 'stop_here', stop_here)
+  managers, open_manager = [], checkpoint.open_manager
+
+  def opened(directory):
+    managers.append(open_manager(directory))
+    return managers[-1]
+
+  monkeypatch.setattr(checkpoint, 'open_manager', opened)
+  with pytest.raises(Killed):
+    run(paper, tmp_path, settings=dict(steps_per_call=4))
+  managers[-1].wait_until_finished()
+  monkeypatch.undo()
+
+  steps = collections.defaultdict(list)
+  again = run(
+      paper, tmp_path, settings=dict(steps_per_call=4),
+      progress=lambda arm, seeds, step, *rest: steps[arm].append(step))
+  assert by_name(again) == by_name(rows)
+  # Fewer calls than a fresh run makes: some were kept.
+  fresh = len(papers.configs(paper).get_config('smoke').arms) * max(
+      map(len, steps.values()))
+  if site in ('after_save', 'rows'):
+    assert sum(map(len, steps.values())) < fresh
+
+
+def test_mapped_seeds_are_single_seeds(whole, tmp_path):
+  paper, rows, _ = whole
+  single = by_name(run(paper, tmp_path, seeds_at_once=1,
+                       settings=dict(steps_per_call=4)))
+  for key, (value, _) in by_name(rows).items():
+    np.testing.assert_allclose(single[key][0], value, rtol=2e-3,
+                               err_msg=str(key))
+
+
+def test_more_seeds_extend_a_workdir(whole, tmp_path):
+  paper, rows, _ = whole
+  few = run(paper, tmp_path, num_seeds=1, settings=dict(steps_per_call=4))
+  assert {row['seed'] for row in few} == {0}
+  before = (tmp_path / 'rows').stat().st_mtime_ns, sorted(
+      path.read_bytes() for path in (tmp_path / 'rows').iterdir())
+  more = run(paper, tmp_path, settings=dict(steps_per_call=4))
+  assert len(more) == len(rows)
+  kept = [path.read_bytes() for path in (tmp_path / 'rows').iterdir()]
+  assert set(before[1]) <= set(kept)  # the first block was not touched
+
+
+def test_in_memory_without_a_workdir(whole):
+  paper, rows, _ = whole
+  config, made = study(paper, None, settings=dict(steps_per_call=4))
+  assert by_name(papers.load(paper).run(config, made)) == by_name(rows)
+
+
+def test_a_finished_model_can_be_loaded(whole):
+  import assay
+  paper, rows, workdir = whole
+  method = rows[0]['method']
+  apply, params = assay.load(workdir, method, 1)
+  saved = np.load(workdir / 'predictions' / f'{method}.0.npz')
+  assert apply is not None and params
+  assert list(saved['seeds']) == sorted({row['seed'] for row in rows})
+  with pytest.raises(assay.errors.UserError, match='no seed 99'):
+    assay.load(workdir, method, 99)
+  with pytest.raises(assay.errors.UserError, match=f'nope.*{method}'):
+    assay.load(workdir, 'nope', 0)
+
+
+def test_settings_are_not_part_of_the_experiment():
+  fields = {field.name for field in dataclasses.fields(train.Settings)}
+  for paper in papers.names():
+    module = papers.configs(paper)
+    for variant in module.VARIANTS:
+      assert not fields & set(module.get_config(variant).keys())

@@ -1,0 +1,319 @@
+import math
+import os
+
+from matplotlib import image
+from matplotlib.text import Text
+import numpy as np
+import pytest
+
+from assay import plots, tables
+from assay.errors import UserError
+
+REPORTED = {'airfoil': {
+    'mixup': {'rmse': dict(mean=3.73, std=0.19, n=3)},
+    'erm': {'rmse': dict(mean=2.9, std=None, n=3)}}}
+
+
+def row(value, seed=0, method='erm', **more):
+  return {'paper': 'made_up', 'config': 'small', 'run': '0123abcd',
+          'dataset': 'airfoil', 'method': method, 'seed': seed,
+          'split': 'test', 'group': '', 'metric': 'rmse', 'value': value,
+          'n': 200, 'step': 10, 'state': 'best'} | more
+
+
+def three_arms():
+  """Means 2, 4 and, with one seed diverged, 7; other rows must not show."""
+  rows = [row(v, s) for s, v in enumerate([1.0, 2.0, 3.0])]
+  rows += [row(v, s, 'mixup') for s, v in enumerate([3.0, 4.0, 5.0])]
+  rows += [row(v, s, 'sam', rho=0.5) for s, v in enumerate([6.0, 8.0])]
+  rows += [row(None, 2, 'sam', rho=0.5, why='loss is nan')]
+  return rows + [row(99.0, state='last'), row(99.0, split='train'),
+                 row(99.0, group='a'), row(99.0, metric='mape')]
+
+
+def lines(axes, marker, size=None):
+  """[(x, y)] of the drawn lines with a marker; those with data."""
+  return [(list(line.get_xdata()), list(line.get_ydata()))
+          for line in axes.lines if line.get_marker() == marker
+          and len(line.get_xdata())
+          and size in (None, line.get_markersize())]
+
+
+def bars(axes):
+  """[(x, y)] of the drawn lines with neither a marker nor a fixed end."""
+  return lines(axes, 'None')
+
+
+def texts(axes):
+  return [t.get_text() for t in axes.texts]
+
+
+def legend(axes):
+  return [t.get_text() for t in axes.get_legend().get_texts()]
+
+
+def unreadable(figure):
+  """Texts that leave the figure, and pairs of texts on each other."""
+  figure.draw_without_rendering()
+  axes, = figure.axes
+  key = axes.get_legend()
+  ticks = []
+  for axis in axes.xaxis, axes.yaxis:
+    low, high = sorted(axis.get_view_interval())
+    ticks += [t for t, at in zip(axis.get_ticklabels(), axis.get_ticklocs(),
+                                 strict=True) if low <= at <= high]
+  shown = [t for t in [*axes.texts, *ticks, axes.xaxis.label, axes.yaxis.label,
+                       *(key.get_texts() if key else [])] if t.get_text()]
+  # The box of an annotation holds the line to what it names as well.
+  boxes = [Text.get_window_extent(t) for t in shown]
+  outside = [t.get_text() for t, b in zip(shown, boxes, strict=True)
+             if b.x0 < -1 or b.y0 < -1 or b.x1 > figure.bbox.x1 + 1
+             or b.y1 > figure.bbox.y1 + 1]
+  pairs = [(a.get_text(), b.get_text())
+           for i, (a, x) in enumerate(zip(shown, boxes, strict=True))
+           for b, y in list(zip(shown, boxes, strict=True))[:i]
+           if x.overlaps(y) and not a.get_rotation()]
+  return outside + pairs
+
+
+def test_comparison_draws_seeds_means_intervals_and_published_values():
+  figure = plots.comparison(three_arms(), 'rmse', REPORTED)
+  axes, = figure.axes
+  # In the order of the paper's table, the others after it.
+  assert [t.get_text() for t in axes.get_yticklabels()] == [
+      'mixup', 'erm', 'sam\nrho 0.5']
+  assert [x for x, _ in lines(axes, 'o', 4)] == [
+      [3.0, 4.0, 5.0], [1.0, 2.0, 3.0], [6.0, 8.0]]
+  assert lines(axes, 'o', 7) == [([4.0], [0]), ([2.0], [1]), ([7.0], [2])]
+  half = 4.302653 / math.sqrt(3)
+  # t(1) at 0.975 is 12.7062; the standard error of 6, 8 is 1.
+  for (x, y), (middle, h) in zip(bars(axes), [(4, half), (2, half),
+                                              (7, 12.7062)], strict=True):
+    assert x == pytest.approx([middle - h, middle + h], abs=1e-4)
+    assert y[0] == y[1]
+  assert lines(axes, 'D') == [([3.73, 2.9], [0.3, 1.3])]
+  whiskers, = (c for c in axes.collections if len(c.get_segments()))
+  assert [list(s[:, 0]) for s in whiskers.get_segments()] == [
+      pytest.approx([3.54, 3.92]), pytest.approx([2.9, 2.9])]
+  assert texts(axes) == ['4.0 ± 1.0 (3)', '2.0 ± 1.0 (3)',
+                         '7.0 ± 1.4 (2, 1 diverged)']
+  assert legend(axes) == ['one seed', 'mean, 95 % t interval',
+                          'published ± std']
+  assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first arm on top
+  assert not unreadable(figure)
+
+
+def test_comparison_without_published_values_or_any_finite_one():
+  rows = [row(2.0), row(None, method='sam', why='nan')]
+  axes, = plots.comparison(rows, 'rmse').axes
+  assert legend(axes) == ['one seed', 'mean, 95 % t interval']
+  assert lines(axes, 'o', 7) == [([2.0], [0])]
+  assert texts(axes) == ['2 (1)', '– (0, 1 diverged)']
+
+
+def test_comparison_says_that_intervals_over_resplits_are_naive():
+  label, plain = (plots.comparison([row(1.0, seed_varies=varies)], 'rmse')
+                  .axes[0].get_xlabel() for varies in ('resplit', 'fresh'))
+  assert 'naive' in label and 'naive' not in plain
+
+
+def test_one_figure_is_one_config_and_one_data_set():
+  for rows in ([], [row(1.0), row(1.0, dataset='no2')],
+               [row(1.0), row(1.0, config='big')]):
+    with pytest.raises(UserError, match='one config and one data set'):
+      plots.comparison(rows, 'rmse')
+
+
+def test_paired_differences_by_hand():
+  rows = three_arms()
+  rows[3] = row(3.5, 0, 'mixup')  # mixup - erm: 2.5, 2, 2
+  figure = plots.paired_differences(rows, 'rmse', 'erm')
+  axes, = figure.axes
+  assert [t.get_text() for t in axes.get_yticklabels()] == [
+      'mixup', 'sam\nrho 0.5']
+  # Seed 2 of sam diverged: its pair is not there, nor is erm's mean changed.
+  assert [x for x, _ in lines(axes, 'o', 4)] == [[2.5, 2.0, 2.0], [5.0, 6.0]]
+  assert [x for x, _ in lines(axes, 'o', 7)] == [
+      [pytest.approx(6.5 / 3)], [5.5]]
+  # std of 2.5, 2, 2 is sqrt(1/12): half = 4.302653 / 6.
+  assert bars(axes)[0][0] == pytest.approx(
+      [6.5 / 3 - 4.302653 / 6, 6.5 / 3 + 4.302653 / 6], abs=1e-6)
+  assert texts(axes) == ['2.17 ± 0.29 (3)', '5.50 ± 0.71 (2, 1 lost)']
+  assert 'rmse minus that of erm' in axes.get_xlabel()
+  assert 'paired t' in axes.get_xlabel()
+  for baseline in 'erm', 'mixup':  # all differences above 0, and one below
+    axes, = plots.paired_differences(rows[:6], 'rmse', baseline).axes
+    low, high = axes.get_xlim()
+    assert low <= 0 <= high
+  assert not unreadable(figure)
+
+
+def test_paired_differences_need_the_baseline_and_another_arm():
+  with pytest.raises(UserError, match="no arm 'sam' without sweep fields"):
+    plots.paired_differences(three_arms(), 'rmse', 'sam')
+  with pytest.raises(UserError, match='nothing to compare'):
+    plots.paired_differences([row(1.0)], 'rmse', 'erm')
+
+
+def swept(values, **more):
+  return [row(1.0 + i + s, s, 'c_mixup', bandwidth=v, **more)
+          for i, v in enumerate(values) for s in (0, 1)]
+
+
+def test_sweep_by_hand_with_ends_at_zero_and_infinity():
+  values = [0.0, 0.1, 1.0, 10.0, math.inf]
+  rows = swept(values) + [row(v, s) for s, v in enumerate([2.0, 3.0])]
+  figure = plots.sweep(rows[::-1], 'rmse', 'bandwidth', ['erm'])
+  axes, = figure.axes
+  assert axes.get_xscale() == 'log'
+  assert [t.get_text() for t in axes.get_xticklabels()] == [
+      '0', '0.1', '1', '10', 'inf']
+  (x, y), = lines(axes, 'o')
+  assert y == [1.5, 2.5, 3.5, 4.5, 5.5]
+  assert x[1:4] == [0.1, 1.0, 10.0] and 0 < x[0] < 0.1 and 10 < x[4] < 100
+  bands, = (c for c in axes.collections if len(c.get_segments()))
+  # Two seeds that differ by 1: half = 12.7062 / 2.
+  assert bands.get_segments()[0][:, 1] == pytest.approx(
+      [1.5 - 6.3531, 1.5 + 6.3531], abs=1e-4)
+  # Only finite positive values are joined by a full line.
+  assert [line.get_xdata().tolist() for line in axes.lines
+          if line.get_linestyle() == '-' and len(line.get_xdata()) == 3] == [
+              [0.1, 1.0, 10.0]]
+  band, = axes.patches
+  assert sorted({*band.get_extents().transformed(
+      axes.transData.inverted()).intervaly}) == pytest.approx(
+          [2.5 - 6.3531, 2.5 + 6.3531], abs=1e-4)
+  assert sorted(texts(axes)) == ['c_mixup', 'erm (band)']
+  assert not unreadable(figure)
+
+
+@pytest.mark.parametrize('values, scale', [
+    ([1.0, 20.0], 'linear'), ([1.0, 21.0], 'log'), ([-1.0, 50.0], 'linear'),
+    ([0, 1, 2], 'linear'), ([0.0, 1.0, 30.0], 'log'), ([5.0], 'linear'),
+    ([math.inf], 'linear')])
+def test_sweep_is_logarithmic_above_a_span_of_twenty(values, scale):
+  axes, = plots.sweep(swept(values), 'rmse', 'bandwidth').axes
+  assert axes.get_xscale() == scale
+  (x, _), = lines(axes, 'o')
+  assert x == sorted(x) and len(set(x)) == len(values)
+  assert ('log' in axes.get_xlabel()) == (scale == 'log')
+
+
+def test_sweep_over_names_draws_no_line_between_them():
+  axes, = plots.sweep(swept(['label', 'input', 'hidden']), 'rmse',
+                      'bandwidth').axes
+  assert [t.get_text() for t in axes.get_xticklabels()] == [
+      'hidden', 'input', 'label']
+  (x, y), = lines(axes, 'o')
+  assert (x, y) == ([0, 1, 2], [3.5, 2.5, 1.5])
+  assert not [line for line in axes.lines
+              if line.get_linestyle() in ('-', ':') and len(line.get_xdata())]
+
+
+def test_a_value_far_from_all_others_stands_at_the_end():
+  axes, = plots.sweep(swept([1e-6, 0.05, 1.0, 50.0, 1e6]), 'rmse',
+                      'bandwidth').axes
+  (x, _), = lines(axes, 'o')
+  assert x[1:4] == [0.05, 1.0, 50.0]
+  assert 0.01 < x[0] < 0.05 and 50 < x[4] < 200
+  assert [t.get_text() for t in axes.get_xticklabels()] == [
+      '1e-06', '0.05', '1', '50', '1e+06']
+  # Two values that are far apart are the axis itself.
+  axes, = plots.sweep(swept([1e-6, 1e6]), 'rmse', 'bandwidth').axes
+  assert lines(axes, 'o')[0][0] == [1e-6, 1e6]
+
+
+def test_heights_are_logarithmic_above_a_span_of_five():
+  for top, scale in (4.9, 'linear'), (5.1, 'log'):
+    rows = [row(v, s, 'c_mixup', epoch=e) for s in (0, 1)
+            for e, v in ((1, top), (2, 1.0))]
+    axes, = plots.sweep(rows, 'rmse', 'epoch').axes
+    assert axes.get_yscale() == scale
+    assert ('log scale' in axes.get_ylabel()) == (scale == 'log')
+
+
+def test_a_figure_shows_the_state_that_is_asked_for():
+  rows = [row(v, s) for s, v in enumerate([1.0, 2.0])]
+  rows += [row(v, s, epoch=e, state='last') for e in (1, 2)
+           for s, v in enumerate([3.0, 5.0])]
+  axes, = plots.sweep(rows, 'rmse', 'epoch', state='last').axes
+  assert lines(axes, 'o') == [([1, 2], [4.0, 4.0])]
+  assert texts(axes) == ['erm']
+  assert texts(plots.comparison(rows, 'rmse').axes[0]) == ['1.50 ± 0.71 (2)']
+  with pytest.raises(UserError, match="'epoch'"):
+    plots.sweep(rows, 'rmse', 'epoch')
+
+
+def test_sweep_has_a_line_for_each_other_field_and_skips_diverged_seeds():
+  rows = swept([1.0, 2.0], alpha=1) + swept([1.0, 2.0], alpha=2)
+  rows[0] = row(None, 0, 'c_mixup', bandwidth=1.0, alpha=1, why='nan')
+  axes, = plots.sweep(rows, 'rmse', 'bandwidth').axes
+  assert lines(axes, 'o') == [([1.0, 2.0], [2.0, 2.5])]
+  assert lines(axes, 's') == [([1.0, 2.0], [1.5, 2.5])]
+  assert sorted(texts(axes)) == ['c_mixup\nalpha 1', 'c_mixup\nalpha 2']
+
+
+def test_sweep_errors_name_what_is_missing():
+  with pytest.raises(UserError, match="'width'.*bandwidth"):
+    plots.sweep(swept([1.0]), 'rmse', 'width')
+  with pytest.raises(UserError, match="'erm'"):
+    plots.sweep(swept([1.0]), 'rmse', 'bandwidth', ['erm'])
+
+
+def test_curves_by_hand():
+  step = np.array([0, 10, 20])
+  erm = np.array([[0., 1, 2, 3, 4], [0, 2, 4, 6, 8],
+                  [np.nan, 1, np.inf, 3, np.nan]])
+  figure = plots.curves({'step': step, 'erm': erm, 'sam': erm + 5,
+                         'lost': erm * np.nan}, 'loss')
+  axes, = figure.axes
+  assert [list(line.get_ydata()) for line in axes.lines] == [
+      [2, 4, 2], [7, 9, 7]]
+  assert list(axes.lines[0].get_xdata()) == [0, 10, 20]
+  corners = {tuple(v) for v in axes.collections[0].get_paths()[0].vertices}
+  assert corners == {(0, 1), (0, 3), (10, 2), (10, 6), (20, 1.5), (20, 2.5)}
+  assert sorted(texts(axes)) == ['erm', 'sam']
+  assert len({line.get_linestyle() for line in axes.lines}) == 2
+  assert not unreadable(figure)
+
+
+def test_labels_of_equal_ends_are_moved_apart():
+  curve = np.ones((4, 3))
+  figure = plots.curves({'step': np.arange(4)} | {
+      f'arm {i}': curve + 1e-6 * i for i in range(7)} | {'top': curve + 1})
+  assert not unreadable(figure)
+
+
+def test_many_long_arms_fit_a_figure():
+  rows = [row(100.0 + i + s, s, f'a_rather_long_method_{i}')
+          for i in range(12) for s in range(3)]
+  assert not unreadable(plots.comparison(rows, 'rmse'))
+  assert not unreadable(
+      plots.paired_differences(rows, 'rmse', 'a_rather_long_method_0'))
+
+
+def test_save_is_a_png_of_the_size_of_a_readme_and_atomic(tmp_path,
+                                                          monkeypatch):
+  path = tmp_path / 'a.png'
+  plots.save(plots.comparison(three_arms(), 'rmse', REPORTED), path)
+  height, width, _ = image.imread(path).shape
+  assert width == 7 * 150 and 2 * 150 < height < 5 * 150
+  old = path.read_bytes()
+  assert b'Software' not in old  # a version would change the bytes
+  plots.save(plots.comparison(three_arms(), 'rmse', REPORTED), path)
+  assert path.read_bytes() == old  # the same figure, the same bytes
+
+  def crash(source, target):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(os, 'replace', crash)
+  with pytest.raises(KeyboardInterrupt):
+    plots.save(plots.comparison([row(1.0)], 'rmse'), path)
+  assert path.read_bytes() == old and os.listdir(tmp_path) == ['a.png']
+
+
+def test_numbers_beside_the_dots_are_those_of_the_table():
+  rows = three_arms()
+  table = tables.table(rows, {}, ['rmse'])
+  axes, = plots.comparison(rows, 'rmse').axes
+  assert texts(axes) == [r[-1] for r in table['rows']]

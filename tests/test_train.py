@@ -1,0 +1,330 @@
+"""The loop: its forms agree with a plain loop and with each other."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toy
+
+from assay import lanes, sharding, train
+from assay.errors import UserError
+
+
+def settings(**fields):
+  return train.Settings(**fields)
+
+
+def plain_loop(seed, num_steps, tx):
+  """The same training without `fit`: one jitted step after another."""
+  src = toy.source((seed,))
+  own = {k: v[0] for k, v in src.own.items()}
+  init_key, key = jax.random.split(jax.random.key(seed))
+  params = toy.init_variables(init_key)['params']
+  opt_state = tx.init(params)
+  losses, history = [], []
+  for t in range(num_steps):
+    draw_key, _ = jax.random.split(jax.random.fold_in(key, t))
+    batch = toy.draw(src.shared, own, src.items(0, t, t + 1)[0], draw_key)
+    (loss, _), grads = jax.value_and_grad(toy.loss_fn, has_aux=True)(
+        params, {}, batch, None)
+    updates, opt_state = tx.update(grads, opt_state, params)
+    params = optax.apply_updates(params, updates)
+    losses.append(float(loss))
+    if (t + 1) % toy.STEPS_PER_EPOCH == 0:
+      value = float(toy.select(params, {}, src.shared, own))
+      history.append((value, t + 1, params))
+  return params, losses, history
+
+
+def test_fit_is_the_plain_loop():
+  with jax.enable_x64(True):
+    fitted = toy.fit((5, 7), 18)
+    for i, seed in enumerate((5, 7)):
+      params, losses, history = plain_loop(seed, 18, optax.adam(1e-2))
+      best = min(history, key=lambda h: h[0])
+      mine = jax.tree.map(lambda x, i=i: x[i], (
+          fitted.state.params, fitted.best.params))
+      toy.assert_close(mine, (params, best[2]), 1e-9)
+      assert fitted.best.step[i] == best[1]
+      np.testing.assert_allclose(fitted.best.value[i], best[0], rtol=1e-6)
+      np.testing.assert_allclose(
+          fitted.curves['loss'][:, i],
+          np.mean(np.reshape(losses, (3, -1)), axis=1), rtol=1e-6)
+      np.testing.assert_allclose(fitted.curves['val'][:, i],
+                                 [h[0] for h in history], rtol=1e-6)
+  np.testing.assert_array_equal(fitted.curves['step'], [6, 12, 18])
+
+
+FORMS = [dict(steps_per_call=k, seed_map=m)
+         for k in (1, 2, 6, 12, 18) for m in ('vmap', 'loop')]
+
+
+@pytest.mark.parametrize('form', FORMS, ids=str)
+def test_every_form_computes_the_same(form):
+  with jax.enable_x64(True):
+    want = _reference()
+    got = toy.fit(settings=settings(**form))
+    toy.assert_close(_arrays(got), _arrays(want), 1e-6, 1e-12)
+    toy.assert_close(got.state.params, want.state.params, 1e-10)
+
+
+def _arrays(fitted):
+  return (fitted.state.params, fitted.best.params, fitted.best.step,
+          fitted.curves)
+
+
+_cache = {}
+
+
+def _reference():
+  if 'reference' not in _cache:
+    _cache['reference'] = toy.fit()
+  return _cache['reference']
+
+
+def test_one_step_per_call_holds_no_scan():
+  one = lambda carry, item, shared, own: (carry, {'loss': item})
+  chunk = lanes.make_chunk(one, None)
+  text = lambda shape: str(jax.make_jaxpr(chunk)(0., {}, {}, jnp.ones(shape)))
+  assert 'scan' not in text((1, 1))
+  assert text((1, 3)).count('scan[') == 1
+  assert text((2, 3)).count('scan[') == 2
+
+
+def convolution(params, extra, batch, key):
+  del key
+  x = batch['x'][:, None, :, None]
+  kernel = params['w'][None, :, None, :1]
+  out = jax.lax.conv_general_dilated(
+      x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+  return jnp.mean(out ** 2), (extra, {})
+
+
+def test_forms_follow_device_and_convolution():
+  started = lanes.start(train.make_init(toy.init_variables, optax.sgd(.1)),
+                        False)
+  src = toy.source((0,), num_steps=np.array([60]))
+  mesh = sharding.make_mesh()
+  forms = []
+  for loss in (toy.loss_fn, convolution):
+    step = train.make_step(jax.value_and_grad(loss, has_aux=True),
+                           optax.sgd(.1))
+    one = lanes.make_one(step, toy.draw, mesh)
+    names, convolves = train._traced(one, started, src)
+    assert names == ['grad_norm', 'loss', 'updates']
+    forms.append(train._forms(settings(), convolves, 60, 6))
+  assert forms == [(60, 'vmap'), (1, 'loop')]
+
+
+@pytest.mark.parametrize('asked,num_steps,every,want', [
+    (None, 6200, 62, 620),  # the largest divisor of 100 points below 1000
+    (None, 600, 6, 600),
+    (None, 10_000, 2_000, 1000),
+    (100, 6200, 62, 62),
+    (7, 60, 6, 6),
+    (4, 60, 6, 3),
+    (10_000, 60, 6, 60),
+])
+def test_steps_per_call_meets_the_selections(asked, num_steps, every, want):
+  got, _ = train._forms(settings(steps_per_call=asked), False, num_steps, every)
+  assert got == want
+  assert got % every == 0 or every % got == 0
+
+
+def test_a_tail_shorter_than_a_call_changes_nothing():
+  with jax.enable_x64(True):
+    whole = toy.fit(num_steps=18)
+    # Two points of 6 a call: the second call has one point too many.
+    tail = toy.fit(num_steps=18, settings=settings(steps_per_call=12))
+    toy.assert_close(_arrays(tail), _arrays(whole), 1e-6, 1e-12)
+    uneven = toy.fit(num_steps=16)
+    np.testing.assert_array_equal(uneven.state.step, 16)
+    np.testing.assert_array_equal(uneven.curves['step'], [6, 12, 16])
+    params, losses, _ = plain_loop(0, 16, optax.adam(1e-2))
+    toy.assert_close(jax.tree.map(lambda x: x[0], uneven.state.params), params,
+                     1e-9)
+    np.testing.assert_allclose(uneven.curves['loss'][2, 0],
+                               np.mean(losses[12:]), rtol=1e-6)
+
+
+def test_ten_mapped_seeds_are_ten_single_ones():
+  seeds = tuple(range(10))
+  with jax.enable_x64(True):
+    mapped = toy.fit(seeds, 20)
+    for i in seeds:
+      single = toy.fit((i,), 20)
+      toy.assert_close(jax.tree.map(lambda x, i=i: x[i:i + 1],
+                                    mapped.state.params),
+                       single.state.params, 1e-10)
+
+
+@pytest.mark.parametrize('devices', [1, 2, 4])
+def test_devices_over_the_seed_axis(devices):
+  fitted = toy.fit(num_steps=102, settings=settings(mesh={'seed': devices}))
+  want = toy.fit(num_steps=102, settings=settings(mesh={'seed': 1},
+                                                  seed_map='loop'))
+  np.testing.assert_allclose(fitted.curves['loss'], want.curves['loss'],
+                             rtol=1e-5)
+  assert fitted.state.step.shape == (3,)  # padding to 4 is gone
+
+
+@pytest.mark.parametrize('form', ['vmap', 'loop'])
+@pytest.mark.parametrize('mesh', [{'data': 2}, {'data': 4},
+                                  {'seed': 2, 'data': 2}])
+def test_devices_over_the_data_axis(mesh, form):
+  with jax.enable_x64(True):
+    want = toy.fit(num_steps=102, settings=settings(mesh={'seed': 1}))
+    got = toy.fit(num_steps=102, settings=settings(
+        mesh={'seed': 1} | mesh, seed_map=form))
+    toy.assert_close(got.state.params, want.state.params, 1e-9)
+
+
+def test_parameters_are_split_over_data_by_rule_or_size():
+  rules = (('params/w', jax.sharding.PartitionSpec(None, 'data')),)
+  with jax.enable_x64(True):
+    want = toy.fit(settings=settings(mesh={'seed': 1}))
+    got = toy.fit(settings=settings(mesh={'seed': 2, 'data': 2}), rules=rules)
+    toy.assert_close(got.state.params, want.state.params, 1e-9)
+  mesh = sharding.make_mesh({'seed': 1, 'data': 4})
+  shapes = {'big': jax.ShapeDtypeStruct((3, 64), jnp.float32),
+            'odd': jax.ShapeDtypeStruct((3, 65), jnp.float32)}
+  specs = sharding.state_specs(shapes, mesh, min_size=100)
+  assert specs['big'] == jax.sharding.PartitionSpec(None, 'data')
+  assert specs['odd'] == jax.sharding.PartitionSpec()
+  assert sharding.state_specs(shapes, mesh)['big'] == (
+      jax.sharding.PartitionSpec())
+
+
+def test_no_collective_crosses_the_seeds():
+  src = toy.source((0, 1), num_steps=np.array([6, 6]))
+  mesh = sharding.make_mesh({'seed': 2})
+  tx = optax.adam(1e-2)
+  step = train.make_step(jax.value_and_grad(toy.loss_fn, has_aux=True), tx)
+  one = lanes.make_one(step, toy.draw, mesh)
+  chunk = lanes.make_chunk(one, lanes.make_validate(toy.select, {}))
+  both = lanes.Lanes(mesh, 'vmap', 2)
+  carry, = both.start(lanes.start(train.make_init(toy.init_variables, tx),
+                                  True), (0, 1), ())
+  items = np.zeros((2, 1, 6, toy.BATCH), np.int32)
+  text = both._compiled(chunk, mesh).lower(
+      carry, both.share(src.shared)[0], both.put(src.own)[0],
+      both.put(items)[0]).compile().as_text()
+  assert 'while' in text  # the scan is there, so this is the program
+  for word in ('all-reduce', 'all-gather', 'all-to-all', 'collective-permute'):
+    assert word not in text
+
+
+def test_a_batch_that_does_not_split_is_refused():
+  with pytest.raises(UserError, match='batch of 4 .* data:3'):
+    toy.fit((0,), settings=settings(mesh={'data': 3}))
+
+
+def test_seeds_of_different_lengths():
+  lengths = np.array([18, 7, 12], np.int32)
+  tx = optax.chain(optax.scale_by_adam(),
+                   train.scale_by_progress(lambda p: -0.1 * (1 - p)))
+  with jax.enable_x64(True):
+    fitted = toy.fit(num_steps=18, tx=tx, src=toy.source(
+        (0, 1, 2), num_steps=lengths))
+    np.testing.assert_array_equal(fitted.state.step, lengths)
+    for i, length in enumerate(lengths):
+      alone = toy.fit((i,), int(length), tx=tx)
+      toy.assert_close(jax.tree.map(lambda x, i=i: x[i:i + 1],
+                                    fitted.state.params),
+                       alone.state.params, 1e-9)
+  assert np.isnan(fitted.curves['loss'][2, 1])  # no update after step 7
+  assert np.isfinite(fitted.curves['loss'][2, 0])
+
+
+def test_schedule_reads_the_share_of_steps_done():
+  tx = train.scale_by_progress(lambda p: p)
+  updates, _ = tx.update({'a': jnp.ones(2)}, tx.init({}), progress=0.25)
+  np.testing.assert_array_equal(updates['a'], [0.25, 0.25])
+
+
+def test_best_is_the_later_of_equals():
+  fitted = toy.fit(tx=optax.sgd(0.))  # nothing moves: all values are equal
+  np.testing.assert_array_equal(fitted.best.step, 18)
+  np.testing.assert_array_equal(fitted.curves['val'][0],
+                                fitted.curves['val'][2])
+
+
+def test_watched_values_are_recorded_and_choose_nothing():
+  norm = lambda params, extra, shared, own: jnp.sum(params['w'] ** 2)
+  plain, watching = toy.fit(), toy.fit(watch={'norm': norm})
+  toy.assert_same_bits(watching.best, plain.best)
+  np.testing.assert_allclose(
+      watching.curves['norm'][-1],
+      np.sum(np.square(watching.state.params['w']), axis=(1, 2)), rtol=1e-5)
+  alone = toy.fit(select=None, watch={'norm': norm})
+  assert alone.best is None
+  np.testing.assert_array_equal(alone.curves['norm'], watching.curves['norm'])
+
+
+def _poisoned(at_step):
+  """Seed position 1 gets one batch with an infinite target."""
+  src = toy.source((0, 1, 2))
+  own = src.own | {'bad_step': np.array([-1, at_step, -1], np.int32),
+                   'step': np.zeros(3, np.int32)}
+  items = lambda position, start, stop: np.concatenate(
+      [src.items(position, start, stop),
+       np.arange(start, stop)[:, None]], axis=1)
+
+  def draw(shared, own, item, key):
+    batch = toy.draw(shared, own, item[:-1], key)
+    bad = item[-1] == own['bad_step']
+    return batch | {'y': jnp.where(bad, jnp.inf, batch['y'])}
+
+  return train.Source(src.shared, own, items), draw
+
+
+@pytest.mark.parametrize('form', [{}, dict(steps_per_call=1, seed_map='loop')],
+                         ids=str)
+def test_a_seed_that_diverges_stops_and_the_others_go_on(form):
+  src, draw = _poisoned(at_step=8)
+  fitted = toy.fit(src=src, draw=draw, settings=settings(**form))
+  assert fitted.broken == {1: (8, 'loss')}
+  np.testing.assert_array_equal(fitted.state.step, [18, 8, 18])
+  for leaf in jax.tree.leaves((fitted.state.params, fitted.state.opt_state)):
+    assert np.isfinite(leaf).all()
+  clean = toy.fit(settings=settings(**form))
+  others = lambda tree: jax.tree.map(lambda x: x[np.array([0, 2])], tree)
+  toy.assert_close(others(fitted.state.params), others(clean.state.params),
+                   1e-5)
+  np.testing.assert_allclose(fitted.curves['loss'][0, 1],
+                             clean.curves['loss'][0, 1], rtol=1e-5)
+  assert np.isnan(fitted.curves['loss'][2, 1])
+
+
+def test_strict_and_all_diverged_are_errors():
+  src, draw = _poisoned(at_step=8)
+  with pytest.raises(UserError, match='seed 1: loss .* step 8.*learning rate'):
+    toy.fit(src=src, draw=draw, settings=settings(strict=True))
+  with pytest.raises(UserError, match='seed 0: .*seed 2: '):
+    toy.fit(tx=optax.sgd(1e30))
+
+
+@pytest.mark.parametrize('fields,word', [
+    (dict(seed_map='map'), 'vmap or loop'),
+    (dict(steps_per_call=-1), '1 or more'),
+    (dict(mesh={'seed': 5}), 'needs 5 devices and there are 4'),
+])
+def test_bad_settings_are_refused(fields, word):
+  with pytest.raises(UserError, match=word):
+    toy.fit(settings=settings(**fields))
+
+
+@pytest.mark.parametrize('text', ['seed', 'sed:2', 'seed:0', 'seed:2,seed:2'])
+def test_bad_meshes_are_refused(text):
+  with pytest.raises(UserError, match='seed:2,data:4'):
+    sharding.parse_mesh(text)
+
+
+def test_mesh_takes_what_is_left_over():
+  assert sharding.parse_mesh('seed:2,data:4') == {'seed': 2, 'data': 4}
+  shape = lambda *a: tuple(sharding.make_mesh(*a).shape.values())
+  assert shape(None, 10) == (4, 1, 1)
+  assert shape(None, 3) == (3, 1, 1)
+  assert shape({'data': 2}, 10) == (2, 2, 1)
+  assert shape({'model': 2}, 1) == (1, 1, 2)

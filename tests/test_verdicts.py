@@ -1,0 +1,89 @@
+import pytest
+import rich.console
+from test_claims import FIVE, paper, rows_of, train_row, with_fields
+
+from assay import verdicts
+from assay.claims import Claim, all_of, greater, judge
+
+
+def resplit(rows):
+  return with_fields(rows, seed_varies='resplit') + train_row(100)
+
+
+def test_a_failure_at_reduced_scale_says_so():
+  judged = judge(paper()[:2], with_fields(FIVE, scale='reduced'))
+  assert [verdicts.word_of(j) for j in judged] == ['HOLDS',
+                                                   'FAILS here (reduced)']
+  text = verdicts.lines(judged)[1]
+  assert text.startswith('FAILS here (reduced) wins_big\n')
+  assert '5 seeds, reduced; paired t' in text
+
+
+def test_lines():
+  texts = verdicts.lines(judge(paper(), resplit(FIVE)))
+  assert texts[0].splitlines() == [
+      'HOLDS      wins',
+      '           a is above b',
+      '           3 [0.224, 5.78] (naive [1.04, 4.96]), 5 seeds, Holm p 0.12',
+      '           airfoil, 20 test examples, 5 seeds, as published; corrected '
+      'resampled',
+      '             t (n_test/n_train 0.2). Source: table 1']
+  assert texts[1].endswith('Source: table 1; reported, not gated')
+  assert texts[3].splitlines() == [
+      'NOT TESTED other',
+      '           a beats c',
+      '           no row has metric=rmse, split=test, state=best, method=c. '
+      'Source:',
+      '             table 1']
+  assert all('nan' not in t for t in texts)
+
+
+def test_lines_keep_intervals_whole_and_fit_the_width():
+  wide = all_of(greater('rmse', 'a', 'b', by=2), greater('rmse', 'a', 'b'))
+  judged = judge((Claim('both', 'Both ' * 40, 'table 1', wide, {}),),
+                 resplit(FIVE))
+  for width in 60, 80, 100:
+    text, = verdicts.lines(judged, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert '- a > b by 2: undecided, 3 [0.224, 5.78]\n' in text
+    assert '- a > b: holds, 3 [0.224, 5.78]\n' in text
+    assert '[0.224, 5.78] (naive' in text
+  assert '1 of 2 parts hold' in ' '.join(text.split())
+
+
+def test_numbers_have_three_digits():
+  value = lambda *values: judge((Claim(
+      'c', 's', 'src', greater('rmse', 'a', 'b'), {}),), rows_of(
+          'a', values) + rows_of('b', [0.] * len(values)))[0].verdict
+  assert verdicts.numbers(value(12345.6)) == '12346 (no interval)'
+  assert verdicts.numbers(value(2e-5, 2e-5)) == '2e-05 [2e-05, 2e-05]'
+  assert verdicts.numbers(value(1.23456, 1.23456)) == '1.23 [1.23, 1.23]'
+
+
+@pytest.mark.parametrize('terminal', [False, True])
+def test_show_prints_the_lines_and_color_only_adds(monkeypatch, terminal):
+  judged = judge(paper(), resplit(FIVE))
+  console = rich.console.Console(width=80, record=True, force_terminal=terminal,
+                                 color_system='standard' if terminal else None)
+  monkeypatch.setattr(rich.console, 'Console', lambda: console)
+  verdicts.show(judged)
+  colored = console.export_text(clear=False, styles=True)
+  assert console.export_text() == '\n'.join(verdicts.lines(judged)) + '\n'
+  assert colored.startswith('\x1b[1;32mHOLDS\x1b[0m')
+
+
+def test_markdown_is_a_table_of_equal_rows():
+  table = verdicts.markdown(judge(paper(), FIVE)).splitlines()
+  assert len(table) == 2 + 5
+  bars = [line.replace(r'\|', '').count('|') for line in table]
+  assert set(bars) == {8}
+  assert r'a \| b, by 6 (table 1; reported, not gated)' in table[3]
+  assert verdicts.markdown([]) == ''
+
+
+def test_markdown_lists_the_parts_of_a_claim_below_each_other():
+  both = all_of(greater('rmse', 'a', 'b', by=2), greater('rmse', 'a', 'b'))
+  judged = judge((Claim('both', 'Both.', 'table 1', both, {}),), FIVE)
+  cell = verdicts.markdown(judged).splitlines()[2].split(' | ')[-1]
+  assert cell.split('<br>')[1:] == [
+      'a > b by 2: undecided, 3 [1.04, 4.96]', 'a > b: holds, 3 [1.04, 4.96] |']
