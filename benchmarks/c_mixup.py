@@ -74,6 +74,8 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   """
   from assay import train
   from assay.data import tabular
+  from assay.methods import mixup
+  from experiments import c_mixup
 
   sizes = num_train, *SIZES[1:]
   shared = generated(sum(sizes))
@@ -81,6 +83,9 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   own['features'] = shared['y'][own['train_rows']]
   for name in ('alpha', 'bandwidth'):
     own[name] = np.full(len(seeds), config[name], np.float32)
+  if num_train <= c_mixup.MAX_TABLE:
+    own['partner_table'] = np.stack([mixup.partner_table(y, config.bandwidth)
+                                     for y in own['features']])
   orders = lambda stream: [tabular.epoch_items(
       num_train, config.batch_size, seed, stream) for seed in seeds]
   first = orders('order')
@@ -134,6 +139,7 @@ def make_reference(config, seeds, source, per_call):
   data = dict(zip(('x', 'y', 'val_x', 'val_y'),
                   scaled('train') + scaled('val'), strict=True))
   data |= {name: source.own[name] for name in ('alpha', 'bandwidth')}
+  data['table'] = source.own['partner_table']
   return reference.train(params, keys, seeds, data, config.num_epochs,
                          per_call, config.batch_size)
 
@@ -203,13 +209,14 @@ def _turns(config, source, steps_per_call):
 def measure_drawing(report, quick):
   """Choosing partners beside the rest of the step, which is given them."""
   from assay.methods import mixup
+  from experiments import c_mixup
 
   rounds = 3 if quick else 15
   for num_train, steps in ((SIZES[0], 310), (100_000, 4)):
     size = f'{num_train:,} rows'
     given = _stepper(mixup.matched, num_train, steps, 'partners')
     kinds = {'all rows': _stepper(mixup.similar, num_train, steps)}
-    if num_train > SIZES[0]:
+    if num_train > c_mixup.MAX_TABLE:
       kinds['a pool'] = _stepper(mixup.pooled, num_train, steps, 'partners')
     seconds = {kind: [] for kind in (None, *kinds)}
     for i in range(rounds + 1):
@@ -230,9 +237,7 @@ def _stepper(choose, num_train, steps, candidates=None):
   import jax.numpy as jnp
   import optax
 
-  from assay import lanes
-  from assay import sharding
-  from assay import train
+  from assay import lanes, sharding, train
   from assay.data import tabular
   from assay.methods import mixup
   from experiments import c_mixup

@@ -11,29 +11,26 @@ import optax
 def draw(key, item, d):
   """Partners [B] by the law of blocks, then inside a block; lam [1]."""
   _, choose_key, lam_key = jax.random.split(jax.random.split(key)[0], 3)
-  y = d['y'] / d['bandwidth']
-  y = jnp.pad(y, (0, -len(y) % 32), constant_values=jnp.inf)
-  weights = jnp.exp(-(y[item][:, None] - y) ** 2 / 2)  # self pairs have 1
-  weights = weights.reshape(len(item), -1, 32)
-  total = jnp.cumsum(jnp.sum(weights, axis=2), axis=1)
-  target = jax.random.uniform(choose_key, (len(item), 1)) * total[:, -1:]
-  block = jnp.sum(total <= target, axis=1, keepdims=True)
-  before = jnp.take_along_axis(total, jnp.maximum(block - 1, 0), axis=1)
-  inner = jnp.cumsum(jnp.take_along_axis(
-      weights, block[:, :, None], axis=1)[:, 0], axis=1)
-  target = jnp.minimum(target - jnp.where(block > 0, before, 0),
-                       jnp.nextafter(inner[:, -1:], 0.))
+  uniform = jax.random.uniform(choose_key, (len(item), 1))
+  rows = d['table'][item]
+  block = jnp.sum(rows <= uniform, axis=1) - 1
+  start, stop = (rows[jnp.arange(len(item)), block + i] for i in (0, 1))
+  y = jnp.pad(d['y'], (0, -len(d['y']) % 32), constant_values=jnp.inf)
+  gap = y.reshape(-1, 32)[block] - d['y'][item][:, None]
+  inner = jnp.cumsum(jnp.exp(-(gap / d['bandwidth']) ** 2 / 2), axis=1)
+  rest = (uniform[:, 0] - start) / (stop - start) * inner[:, -1]
+  inside = jnp.sum(inner[:, :-1] <= rest[:, None], axis=1)
   u, v = jax.random.uniform(lam_key, (2, 1))  # Bailey's polar form
   w, cosine = (1 - u) ** (1 / d['alpha']), jnp.cos(2 * jnp.pi * v)
   ratio = (1 - w) / jnp.maximum(w + (1 - w) * cosine ** 2, 1e-30)
-  return (block[:, 0] * 32 + jnp.sum(inner <= target, axis=1),
-          jnp.clip(0.5 + 0.5 * cosine * jnp.sqrt(ratio), 0, 1))
+  return block * 32 + inside, 0.5 + 0.5 * cosine * jnp.sqrt(ratio)
 
 
 def train(params, keys, seeds, data, num_epochs, per_call, batch_size=16):
   """Yields (carry, (loss, grad_norm, val) [S, epochs]) after each call.
 
-  `data`: x [S, n, D], scaled, y [S, n]; val_x, val_y; alpha, bandwidth [S].
+  `data`: x [S, n, D], scaled, y [S, n]; val_x, val_y; alpha, bandwidth [S];
+  table [S, n, 1 + blocks], cumulative laws of partners by blocks of 32.
   """
   tx = optax.adam(1e-2)
   affine = lambda p, x: x @ p['affine']['kernel'] + p['affine']['bias']
@@ -48,8 +45,10 @@ def train(params, keys, seeds, data, num_epochs, per_call, batch_size=16):
     loss, grads = jax.value_and_grad(lambda p: jnp.mean(jnp.square(
         decode(p, mix(*jnp.split(hidden(p, 'hidden_0', x), 2))) - y)))(p)
     updates, opt_state = tx.update(grads, opt_state)
-    carry = optax.apply_updates(p, updates), opt_state, count + 1, key, best
-    return carry, jnp.stack([loss, optax.tree.norm(grads)])
+    new = optax.apply_updates(p, updates), opt_state, count + 1, key, best
+    measured = jnp.stack([loss, optax.tree.norm(grads)])
+    kept = jnp.all(jnp.isfinite(measured))  # a seed that diverges stands still
+    return optax.tree.where(kept, new, carry), measured
 
   def epoch(carry, items, d):
     carry, measured = jax.lax.scan(lambda *c: step(*c, d), carry, items)
@@ -65,7 +64,7 @@ def train(params, keys, seeds, data, num_epochs, per_call, batch_size=16):
       jax.vmap(lambda c, i, d: jax.lax.scan(lambda *e: epoch(*e, d), c, i)),
       mesh=mesh, in_specs=split.spec, out_specs=split.spec))
   zeros = np.zeros(len(seeds), np.int32)
-  best = np.full(len(seeds), np.inf, np.float32), zeros, params
+  best = np.full(zeros.shape, np.inf, np.float32), zeros, params
   carry = params, jax.vmap(tx.init)(params), zeros, keys, best
   (carry, data), n = jax.device_put((carry, data), split), data['x'].shape[1]
   order = lambda seed, epoch: np.random.default_rng(
@@ -74,6 +73,5 @@ def train(params, keys, seeds, data, num_epochs, per_call, batch_size=16):
     items = np.array([[order(s, i)[:n // batch_size * batch_size].reshape(
         -1, batch_size) for i in range(e, e + per_call)] for s in seeds])
     carry, means = advance(carry, jax.device_put(items, split), data)
-    means = jax.device_get(means)
-    assert np.isfinite(means[:2]).all(), means
+    assert np.isfinite(means := jax.device_get(means)).all(), means
     yield carry, means

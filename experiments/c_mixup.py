@@ -13,15 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from assay import cli
-from assay import evaluate
-from assay import losses
-from assay import train
-from assay import tune
-from assay.claims import Claim, all_of, equal, greater, less, minimum_inside
-from assay.claims import ratio, within
-from assay.data import synthetic
-from assay.data import tabular
+from assay import cli, evaluate, losses, train, tune
+from assay.claims import (
+  Claim,
+  all_of,
+  equal,
+  greater,
+  less,
+  minimum_inside,
+  ratio,
+  within,
+)
+from assay.data import synthetic, tabular
 from assay.errors import UserError
 from assay.methods import mixup
 from assay.metrics import regression
@@ -30,6 +33,8 @@ from configs import c_mixup as settings
 
 METRICS = {'rmse': regression.rmse, 'mape': regression.mape,
            'pearson': regression.pearson}
+
+MAX_TABLE = 10_000  # rows; a table of partners grows with their square
 
 # arm: (partners, where they are mixed)
 ARMS = {
@@ -131,6 +136,9 @@ def make_source(config, arm, seeds, features, data_dir=None):
              for i, (x, y) in enumerate(scaled)]
     own['features'] = np.stack([f for f, _ in pairs]).astype(np.float32)
     own['bandwidth'] = np.array([s for _, s in pairs], np.float32)
+    if num_train <= MAX_TABLE and not config.pooled:
+      own['partner_table'] = np.stack([mixup.partner_table(f, s)
+                                       for f, s in pairs])
   if choose is mixup.matched or config.pooled:
     others = [tabular.epoch_items(num_train, config.batch_size, seed,
                                   stream='partners') for seed in seeds]

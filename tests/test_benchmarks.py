@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from benchmarks import c_mixup
-from benchmarks import reference
+from benchmarks import c_mixup, reference
 
 
 def test_reference_ends_at_the_parameters_of_fit():

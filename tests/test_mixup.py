@@ -665,3 +665,57 @@ def test_the_lines_of_the_docstring_work_as_printed(array):
   np.testing.assert_allclose(
       scope['y_mixed'], lam[:, None] * y + (1 - lam[:, None]) * y[partner],
       rtol=1e-5)
+
+
+# --- The table of partners ---------------------------------------------------
+
+tabled_partners = jax.jit(mixup.tabled_partners)
+
+
+def tabled(y, item, bandwidth, key=0):
+  table = mixup.partner_table(y, bandwidth)
+  return np.asarray(tabled_partners(jax.random.key(key), np.asarray(item), y,
+                                    bandwidth, table))
+
+
+# 70 and 1,003 are no multiples of the block; 64 is.
+@pytest.mark.parametrize('count,num_outputs', [(70, 1), (64, 3), (1003, 1)])
+def test_tabled_partners_follow_the_closed_form(count, num_outputs):
+  y = labels(count, num_outputs)
+  bandwidth = 1.75 * num_outputs ** 0.5
+  rows = np.linspace(0, count - 1, 8).astype(int)
+  drawn = tabled(y, np.tile(rows, 4000), bandwidth).reshape(4000, 8)
+  assert_follows(drawn, law(y[rows], y, bandwidth))
+  statistic, threshold = chi_square(drawn, law(y[rows], y, bandwidth * 7 / 6))
+  assert statistic > threshold
+
+
+def test_partner_table_is_the_law_by_blocks():
+  y = labels(70, 2)
+  table = mixup.partner_table(y, 2.5)
+  blocks = np.add.reduceat(law(y, y, 2.5), [0, 32, 64], axis=1)
+  assert table.shape == (70, 4) and table.dtype == np.float32
+  np.testing.assert_allclose(np.diff(table, axis=1), blocks, atol=1e-6)
+  np.testing.assert_array_equal(table[:, [0, -1]], [[0, 1]] * 70)
+
+
+def test_tabled_limits_are_the_self_pair_and_the_uniform_law():
+  y = labels(70, 1)
+  rows = np.arange(70)
+  np.testing.assert_array_equal(tabled(y, rows, 1e-30), rows)
+  np.testing.assert_array_equal(tabled(y, rows, 1e-6), rows)
+  drawn = tabled(y, np.full(20_000, 69), np.inf)
+  assert_follows(drawn[:, None], np.full((1, 70), 1 / 70))
+
+
+@pytest.mark.parametrize('uniform,want', [(0., 5), (BELOW_ONE, 66)])
+def test_tabled_extreme_uniforms_draw_the_outer_positive_rows(
+    uniform, want, monkeypatch):
+  # Only rows 5 and 66 have the label of row 5, all others are far.
+  y = np.full((70, 1), 1000, np.float32) + np.arange(70)[:, None] * 100
+  y[[5, 66]] = 0
+  monkeypatch.setattr(jax.random, 'uniform',
+                      lambda key, shape, *a, **k: jnp.full(shape, uniform))
+  got = mixup.tabled_partners(jax.random.key(0), np.array([5, 66]), y, 1.0,
+                              mixup.partner_table(y, 1.0))
+  np.testing.assert_array_equal(got, [want, want])

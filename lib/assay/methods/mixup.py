@@ -19,6 +19,8 @@ import numpy as np
 
 from assay.errors import UserError
 
+BLOCK = 32  # candidates summed together when partners are drawn
+
 # --- The idea: partners by similarity ---------------------------------------
 
 
@@ -96,32 +98,92 @@ def draw_columns(key, weights):
     [B] int32 in [0, N).
   """
   num_rows, num_columns = weights.shape
-  block = max(32, int(np.ceil(num_columns ** 0.5)))
-  padding = -num_columns % block
-  blocks = jnp.pad(weights, ((0, 0), (0, padding)))
+  block = max(BLOCK, int(np.ceil(num_columns ** 0.5)))
+  blocks = jnp.pad(weights, ((0, 0), (0, -num_columns % block)))
   blocks = blocks.reshape(num_rows, -1, block)
   uniform = jax.random.uniform(key, (num_rows, 1), weights.dtype)
+  sums = jnp.sum(blocks, axis=2)
+  which, target, cumulative = _invert(sums, uniform)
+  before = jnp.max(jnp.where(jnp.arange(sums.shape[1]) < which[:, None],
+                             cumulative, 0), axis=1, keepdims=True)
+  here = jnp.take_along_axis(sums, which[:, None], axis=1)
+  inner = jnp.take_along_axis(blocks, which[:, None, None], axis=1)[:, 0]
+  inside, *_ = _invert(inner, jnp.clip((target - before) / here, 0, 1))
+  return which * block + inside
 
-  def cumulate(weights):
-    """Cumulative sums that rise at positive weights only, if at all."""
-    # XLA sums in a tree: rounding moves sums at zeros, also downwards.
-    sums = jnp.where(weights > 0, jnp.cumsum(weights, axis=1), 0)
-    return jax.lax.cummax(sums, axis=1)
 
-  def search(cumulative, target):
-    """First position whose cumulative sum exceeds the target, [B, 1]."""
-    # Rounding can lift the target to the total: then take the last positive.
-    target = jnp.minimum(target, jnp.nextafter(cumulative[:, -1:], 0.))
-    position = jnp.sum(cumulative <= target, axis=1, keepdims=True)
-    return target, position.astype(jnp.int32)
+def _invert(weights, uniform):
+  """The first position of each row at which its cumulative weight is reached.
 
-  upper = cumulate(jnp.sum(blocks, axis=2))
-  target, which = search(upper, uniform * upper[:, -1:])
-  before = jnp.take_along_axis(upper, jnp.maximum(which - 1, 0), axis=1)
-  inner = jnp.take_along_axis(blocks, which[:, :, None], axis=1)[:, 0]
-  _, inside = search(cumulate(inner),
-                     target - jnp.where(which > 0, before, 0))
-  return (which * block + inside)[:, 0]
+  Args:
+    weights: [B, N] float >= 0.
+    uniform: [B, 1] float in [0, 1], a share of the row's total.
+
+  Returns:
+    Positions [B] int32 of positive weight; the cumulative weight that was
+    wanted, [B, 1]; and cumulative weights [B, N], 0 where the weight is.
+  """
+  # XLA sums in a tree, whose rounding moves sums at zeros and downwards too:
+  # a position counts only where its weight is positive.
+  sums = jnp.where(weights > 0, jnp.cumsum(weights, axis=1), 0)
+  top = jnp.max(sums, axis=1, keepdims=True)
+  # Rounding can lift the target to the total: then take the last positive.
+  target = jnp.minimum(uniform * top, jnp.nextafter(top, 0.))
+  return jnp.argmax(sums > target, axis=1).astype(jnp.int32), target, sums
+
+
+# The upper level does not change while a network trains: it can be a table.
+
+
+def partner_table(features, bandwidth):
+  """The partner law of every row by blocks of `BLOCK` candidates, cumulated.
+
+  Costs n^2 on the host, once, and n / 32 numbers a row: for up to some 10,000
+  rows. With it a draw looks at one block instead of all candidates.
+
+  Args:
+    features: [n, Q] float.
+    bandwidth: > 0, same units; inf is allowed.
+
+  Returns:
+    [n, 1 + ceil(n / 32)] float32, rows that rise from 0 to 1.
+  """
+  scores = _scores(_squared_distances(features, len(features)), bandwidth)
+  starts = np.arange(0, len(features), BLOCK)
+  sums = np.add.reduceat(np.exp(scores), starts, axis=1)
+  sums /= sums.sum(axis=1, keepdims=True)
+  # A uniform of exactly 0 must not reach what has next to no weight.
+  sums[sums < 1e-12] = 0
+  table = np.cumsum(sums, axis=1)
+  return np.pad(table / table[:, -1:], ((0, 0), (1, 0))).astype(np.float32)
+
+
+def tabled_partners(key, item, features, bandwidth, table):
+  """`similar_partners` of rows `item` among all rows, by `partner_table`.
+
+  Args:
+    key: typed key [].
+    item: [B] int, rows of `features`.
+    features: [n, Q] float.
+    bandwidth: > 0, [] float.
+    table: from `partner_table`, of the same features and bandwidth.
+
+  Returns:
+    [B] int32 rows of `features`.
+  """
+  uniform = jax.random.uniform(key, (len(item), 1))  # below 1, the last column
+  rows = table[item]
+  which = jnp.sum(rows <= uniform, axis=1, keepdims=True) - 1
+  before = jnp.take_along_axis(rows, which, axis=1)
+  rest = (uniform - before) / (jnp.take_along_axis(rows, which + 1, axis=1)
+                               - before)
+  columns = which * BLOCK + jnp.arange(BLOCK)  # [B, 32]
+  inside = columns < len(features)
+  block = features[jnp.minimum(columns, len(features) - 1)]
+  gap = (block - features[item][:, None]) / bandwidth
+  scores = jnp.where(inside, -jnp.sum(gap * gap, axis=2) / 2, -jnp.inf)
+  weights = jnp.exp(scores - jnp.max(scores, axis=1, keepdims=True))
+  return which[:, 0] * BLOCK + _invert(weights, rest)[0]
 
 
 # --- Pairing: draw -> draw ---------------------------------------------------
@@ -143,10 +205,11 @@ def paired(draw, choose, per_example=False):
   def drawn(shared, own, item, key):
     draw_key, choose_key, lam_key = jax.random.split(key, 3)
     anchors, partners = choose(choose_key, own, item)
-    batch = draw(shared, own, anchors, draw_key)
-    partner = draw(shared, own, partners, draw_key)
-    lam = sample_lam(lam_key, own['alpha'], anchors.shape[0], per_example)
-    return batch | {'partner_x': partner['x'], 'partner_y': partner['y'],
+    size = len(anchors)
+    both = draw(shared, own, jnp.concatenate([anchors, partners]), draw_key)
+    batch = {name: values[:size] for name, values in both.items()}
+    lam = sample_lam(lam_key, own['alpha'], size, per_example)
+    return batch | {'partner_x': both['x'][size:], 'partner_y': both['y'][size:],
                     'lam': lam}
 
   return drawn
@@ -158,10 +221,15 @@ def uniform(key, own, item):
 
 
 def similar(key, own, item):
-  """Partners by similarity of `own['features']` [n, Q]: C-Mixup for labels."""
-  features = own['features']
-  return item, similar_partners(key, features[item], features,
-                                own['bandwidth'])
+  """Partners by similarity of `own['features']` [n, Q]: C-Mixup for labels.
+
+  Reads `own['bandwidth']` [], and `own['partner_table']` where there is one.
+  """
+  features, bandwidth = own['features'], own['bandwidth']
+  if 'partner_table' in own:
+    return item, tabled_partners(key, item, features, bandwidth,
+                                 own['partner_table'])
+  return item, similar_partners(key, features[item], features, bandwidth)
 
 
 def pooled(key, own, item):
@@ -349,10 +417,14 @@ def _squared_distances(features, max_anchors):
   return squared
 
 
+def _scores(squared, bandwidth):
+  """-squared / (2 bandwidth^2), divided in turn since bandwidth^2 underflows."""
+  return squared / (-2 * bandwidth) / bandwidth
+
+
 def _entropies(squared, bandwidth):
   """[A] entropy in nats of each anchor's partner law."""
-  # Scaled twice by s: s^2 may underflow.
-  scores = squared / (-2 * bandwidth) / bandwidth
+  scores = _scores(squared, bandwidth)
   weights = np.exp(scores)
   total = weights.sum(axis=1)  # the self pair alone gives 1
   product = np.where(weights > 0, weights * np.where(weights > 0, scores, 0),
