@@ -209,8 +209,8 @@ def paired(draw, choose, per_example=False):
     both = draw(shared, own, jnp.concatenate([anchors, partners]), draw_key)
     batch = {name: values[:size] for name, values in both.items()}
     lam = sample_lam(lam_key, own['alpha'], size, per_example)
-    return batch | {'partner_x': both['x'][size:], 'partner_y': both['y'][size:],
-                    'lam': lam}
+    return batch | {'partner_x': both['x'][size:],
+                    'partner_y': both['y'][size:], 'lam': lam}
 
   return drawn
 
@@ -418,7 +418,7 @@ def _squared_distances(features, max_anchors):
 
 
 def _scores(squared, bandwidth):
-  """-squared / (2 bandwidth^2), divided in turn since bandwidth^2 underflows."""
+  """-squared / (2 bandwidth^2); divided in turn, since the square underflows."""
   return squared / (-2 * bandwidth) / bandwidth
 
 
