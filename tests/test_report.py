@@ -44,7 +44,7 @@ def paper(monkeypatch):
               Claim('big', 'A big one.', 'table 2',
                     within('rmse', 'erm', 0, 5), {'config': 'big'}))))
   monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
-      REPORTED=REPORTED))
+      REPORTED=REPORTED, VARIANTS={'small': 'a small one'}))
 
 
 def test_report_has_table_where_tested_and_verdicts(tmp_path, paper):
@@ -85,6 +85,17 @@ def test_claims_that_are_not_tested_are_listed_for_a_readme_only(tmp_path,
   assert 'NOT TESTED' not in report.report(rows, 'made_up', runs)
   assert report.sections(rows, 'made_up', runs)['made_up/claims'].count(
       'NOT TESTED') == 1
+
+
+def test_overview_counts_verdicts_and_seconds(tmp_path, paper):
+  make_workdir(tmp_path)
+  rows, runs = results.read([tmp_path]), results.read_runs([tmp_path])
+  line = report.sections(rows, 'made_up', runs)['made_up/overview'].splitlines(
+      )[-1]
+  seconds = sum(run['wall_seconds'] for run in runs.values())
+  assert line == (
+      f'| **small**: a small one | 2 | 0 | 0 | 1 | {seconds:.0f} on 1 cpu | '
+      '`make reproduce PAPER=made_up VARIANT=small` |')
 
 
 def test_main_prints_each_format(tmp_path, paper, capsys):

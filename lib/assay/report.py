@@ -10,10 +10,42 @@ from assay.errors import UserError
 
 
 def sections(rows, paper, runs):
-  """{name: Markdown}: `<paper>/<config>` for each config, `<paper>/claims`."""
+  """{name: Markdown} of a paper.
+
+  `<paper>/<config>` is the table of a config, `<paper>/claims` has the verdicts
+  on all claims, `<paper>/overview` a line for each config.
+  """
   judged = claims.judge(papers.load(paper).CLAIMS, rows)
   return _tables(rows, paper, runs) | {
+      f'{paper}/overview': overview(rows, paper, runs, judged),
       f'{paper}/claims': verdicts.markdown(judged)}
+
+
+def overview(rows, paper, runs, judged):
+  """A line of Markdown for each config: seeds, verdicts, time and command."""
+  lines = ['| variant | seeds | holds | fails | undecided | seconds | command |',
+           '| :-- | --: | --: | --: | --: | --: | :-- |']
+  variants = papers.configs(paper).VARIANTS
+  for config, own in results.group_by(rows, 'config').items():
+    states = [j.verdict.state for j in judged
+              if j.verdict and j.claim.where.get('config') == config]
+    used = [runs[run] for run in results.group_by(own, 'run')]
+    seconds = sum(run.get('wall_seconds', 0) for run in used)
+    devices = {f'{r.get("device_count")} {r.get("device_kind")}' for r in used}
+    lines.append(' | '.join([
+        f'| **{config}**: {variants.get(config, "")}',
+        str(len(_reported_seeds(own))),
+        *(str(states.count(state)) for state in (
+            'holds', 'fails', 'undecided')),
+        f'{seconds:.0f} on {", ".join(sorted(devices))}',
+        f'`make reproduce PAPER={paper} VARIANT={config}` |']))
+  return '\n'.join(lines)
+
+
+def _reported_seeds(rows):
+  """Seeds of test rows: those of tuning are not among them."""
+  test = [r for r in rows if r['split'] == 'test' and r['group'] == '']
+  return sorted(results.group_by(test or rows, 'seed'))
 
 
 def report(rows, paper, runs):
@@ -57,7 +89,7 @@ def tested_on(rows, runs):
   """One line of Markdown: data, seeds, scale, device, commit and command."""
   used = [runs.get(run, {}) for run in results.group_by(rows, 'run')]
   test = [r for r in rows if r['split'] == 'test' and r['group'] == '']
-  seeds = sorted(results.group_by(test or rows, 'seed'))
+  seeds = _reported_seeds(rows)
 
   def each(texts):
     return ', '.join(dict.fromkeys(map(str, texts)))

@@ -418,7 +418,7 @@ def _squared_distances(features, max_anchors):
 
 
 def _scores(squared, bandwidth):
-  """-squared / (2 bandwidth^2); divided in turn, since the square underflows."""
+  """-squared / (2 bandwidth^2), without the square, which may underflow."""
   return squared / (-2 * bandwidth) / bandwidth
 
 
