@@ -141,10 +141,11 @@ def get_config(variant='diabetes'):
   return c.lock()
 
 
-# The grid of `airfoil_tuned`; an arm varies the fields that it has.  # ours
+# The grid of `airfoil_tuned`; an arm varies the fields that it has. ERM's part
+# has as many settings as every arm may try.  # ours
 GRID = {
-    'learning_rate': (1e-3, 3e-3, 1e-2),
-    'width': (128, 256),
+    'learning_rate': (1e-3, 3e-3, 1e-2, 3e-2),
+    'width': (64, 128, 256),
     'alpha': (0.5, 2.0),
     'bandwidth': (0.5, 1.75),
 }

@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import os
 import pathlib
+import signal
 import sys
 import time
 
@@ -79,7 +80,9 @@ def _run(paper, flags, overrides):
   from assay.study import Study
 
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}')
-  progress = Progress(flags.quiet)
+  import jax
+
+  progress = Progress(flags.quiet or jax.process_index() > 0)
   with checkpoint.signals() as stopping, progress:
     study = Study(
         paper, variant, config, workdir=workdir, num_seeds=num_seeds,
@@ -94,8 +97,7 @@ def _run(paper, flags, overrides):
     except checkpoint.Interrupted as stop:
       progress.say(f'{stop}. To continue, give the same command again:\n  '
                    + ' '.join(['python', *sys.orig_argv[1:]]))
-      return 128 + stopping.caught[0]
-  import jax
+      return 128 + (stopping.caught or [signal.SIGTERM])[0]
   if jax.process_index() == 0:
     show(paper, rows, workdir)
   return 0
@@ -142,8 +144,9 @@ def set_up_devices(mesh, num_seeds, deterministic=False):
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   if 'JAX_COORDINATOR_ADDRESS' in os.environ:  # one process of several
     jax.distributed.initialize(
-        num_processes=int(os.environ['JAX_NUM_PROCESSES']),
-        process_id=int(os.environ['JAX_PROCESS_ID']))
+        os.environ['JAX_COORDINATOR_ADDRESS'],
+        int(os.environ['JAX_NUM_PROCESSES']),
+        int(os.environ['JAX_PROCESS_ID']))
   return sizes
 
 

@@ -23,10 +23,12 @@ def sections(rows, paper, runs):
 
 def overview(rows, paper, runs, judged):
   """A line of Markdown for each config: seeds, verdicts, time and command."""
-  lines = ['| variant | seeds | holds | fails | undecided | seconds | command |',
-           '| :-- | --: | --: | --: | --: | --: | :-- |']
+  lines = ['| variant | seeds | holds | fails | undecided | seconds | command '
+           '|', '| :-- | --: | --: | --: | --: | --: | :-- |']
   variants = papers.configs(paper).VARIANTS
-  for config, own in results.group_by(rows, 'config').items():
+  by_config = results.group_by(rows, 'config')
+  for config in sorted(by_config, key=[*variants, *by_config].index):
+    own = by_config[config]
     states = [j.verdict.state for j in judged
               if j.verdict and j.claim.where.get('config') == config]
     used = [runs[run] for run in results.group_by(own, 'run')]

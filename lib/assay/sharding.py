@@ -140,3 +140,15 @@ def fetch(tree):
     from jax.experimental import multihost_utils
     return multihost_utils.process_allgather(tree, tiled=True)
   return jax.device_get(tree)
+
+
+def on_any_host(*conditions):
+  """For each condition, whether it is true on at least one host.
+
+  Hosts must save and stop together: clocks and signals differ between them.
+  """
+  if jax.process_count() == 1:
+    return conditions
+  from jax.experimental import multihost_utils
+  return tuple(multihost_utils.process_allgather(
+      np.array(conditions)).any(axis=0))

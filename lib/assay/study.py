@@ -83,6 +83,8 @@ class Study:
   def _open(self):
     """Claims the workdir for this config."""
     self.workdir = pathlib.Path(self.workdir)
+    if jax.process_index() > 0:  # the first process writes, for all
+      return
     try:
       self.workdir.mkdir(parents=True, exist_ok=True)
       self._lock = open(self.workdir / '.lock', 'w')
@@ -184,8 +186,13 @@ class Study:
     if self.workdir is None:
       self._memory.append((block.arm, rows))
       return
-    if jax.process_index() > 0:
-      return
+    if jax.process_index() == 0:
+      self._write(block, rows, arrays, more)
+    if jax.process_count() > 1:  # the others may read the rows at once
+      from jax.experimental import multihost_utils
+      multihost_utils.sync_global_devices(block.name)
+
+  def _write(self, block, rows, arrays, more):
     for kind, data in arrays.items():
       _write_npz(self.workdir / kind / f'{block.name}.npz', data)
     checkpoint.stop_here('predictions', 0)
@@ -233,9 +240,10 @@ class Block:
               f'{self.arm}: seeds {self.seeds[0]} to {self.seeds[-1]} start '
               f'afresh; the unfinished block {first} to {last} was grouped '
               'otherwise.')
-    results.write_json(mine / 'config.json', {
-        'paper': self.study.paper, 'variant': self.study.variant,
-        'seeds': list(self.seeds), 'config': config.to_dict()})
+    if jax.process_index() == 0:
+      results.write_json(mine / 'config.json', {
+          'paper': self.study.paper, 'variant': self.study.variant,
+          'seeds': list(self.seeds), 'config': config.to_dict()})
     return mine
 
   def row(self, seed, metric, value, *, dataset, method, split, n, step, state,

@@ -184,11 +184,11 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
   curves = {name: np.zeros((num_points, len(seeds)), np.float32)
             for name in names + watched}
 
-  done, manager = 0, None
+  done, manager, finished, stopping = 0, None, False, False
   if directory is not None:
     manager = checkpoint.open_manager(directory)
-    done, saved = checkpoint.restore(
-        manager, {'carry': lanes.join(carries), 'curves': _arrays(curves)})
+    done, saved = checkpoint.restore(manager, {
+        'carry': lanes.join(carries), 'curves': sharding.put(curves, mesh)})
     if saved is not None:
       carries = lanes.cut(saved['carry'], carries)
       curves = {k: np.array(v) for k, v in saved['curves'].items()}
@@ -214,19 +214,20 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
                         _means({k: v[min(point + shape[0], num_points) - 1]
                                 for k, v in curves.items()}, watched))
       finished = done >= end or broken.all() or settings.strict and broken.any()
-      stopping = not finished and (settings.stopping() or (
-          manager is not None and manager.reached_preemption(done)))
-      due = time.monotonic() - saved_at >= settings.save_every
+      stopping, due = sharding.on_any_host(
+          settings.stopping() or (manager is not None
+                                  and manager.reached_preemption(done)),
+          time.monotonic() - saved_at >= settings.save_every)
       if manager is not None and (finished or stopping or due):
         checkpoint.save(manager, done, {'carry': lanes.join(carries),
-                                        'curves': _arrays(curves)})
+                                        'curves': sharding.put(curves, mesh)})
         checkpoint.stop_here('after_save', done)
         saved_at = time.monotonic()
       if stopping or finished:
         break
   if manager is not None:
     manager.close()  # waits for the save
-  if done < end and stopping:
+  if stopping and not finished:
     raise checkpoint.Interrupted(
         f'stopped at step {done} of {num_steps}'
         + (', saved' if manager else ', nothing saved: no directory'))
@@ -303,10 +304,6 @@ def _means(curves, watched):
   with np.errstate(invalid='ignore', divide='ignore'):
     return {k: v if k in watched else v / curves['updates']
             for k, v in curves.items() if k != 'updates'}
-
-
-def _arrays(curves):
-  return {k: jnp.asarray(v) for k, v in curves.items()}
 
 
 def _fitted(carry, curves, seeds, strict):
