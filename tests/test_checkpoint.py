@@ -114,6 +114,7 @@ def test_a_damaged_save_is_skipped_with_a_warning(damage, tmp_path, caplog,
   assert seen == [12, 18]  # from the save before it
   assert any('Skipping the checkpoint at step 12' in r.getMessage()
              for r in caplog.records)
+  assert list(folder.glob('unreadable_12_*'))  # it is kept
   toy.assert_same_bits(_arrays(again), _arrays(whole))
 
 

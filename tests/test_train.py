@@ -315,6 +315,11 @@ def test_bad_settings_are_refused(fields, word):
     toy.fit(settings=settings(**fields))
 
 
+def test_no_steps_are_refused():
+  with pytest.raises(UserError, match='num_steps=0.*at least one epoch'):
+    toy.fit(num_steps=0)
+
+
 @pytest.mark.parametrize('text', ['seed', 'sed:2', 'seed:0', 'seed:2,seed:2'])
 def test_bad_meshes_are_refused(text):
   with pytest.raises(UserError, match='seed:2,data:4'):

@@ -1,7 +1,7 @@
 """Saves and restores: Orbax does the work; the order and the signals are ours.
 
 A run's own latest checkpoint is used, else it starts fresh. A save that cannot
-be read is skipped with a warning and the one before it is used.
+be read is put aside with a warning and the one before it is used.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import sys
+import time
 
 from absl import logging
 import jax
@@ -61,9 +62,13 @@ def restore(manager, target):
           step, args=ocp.args.StandardRestore(abstract))
     # What a torn file raises depends on where it is torn.
     except Exception as error:
-      logging.warning('Skipping the checkpoint at step %d in %s: %s', step,
-                      manager.directory, str(error).splitlines()[:1])
-      manager.delete(step)
+      aside = f'unreadable_{step}_{time.time_ns()}'
+      logging.warning('Skipping the checkpoint at step %d in %s, kept as %s: '
+                      '%s', step, manager.directory, aside,
+                      str(error).splitlines()[:1])
+      if jax.process_index() == 0:
+        (manager.directory / str(step)).rename(manager.directory / aside)
+      manager.reload()
   return 0, None
 
 

@@ -74,16 +74,16 @@ def write(path, rows):
   for row in rows:
     validate(row)
     rest = sorted(row.keys() - FIELDS.keys() - JOINED.keys())
-    lines.append(_dumps({k: row[k] for k in [*FIELDS, *rest]}) + '\n')
+    lines.append(dumps({k: row[k] for k in [*FIELDS, *rest]}) + '\n')
   write_bytes(path, ''.join(lines).encode())
 
 
 def write_json(path, data):
   """Writes a dict as indented JSON with sorted keys, all or nothing."""
-  write_bytes(path, (_dumps(data, indent=2, sort_keys=True) + '\n').encode())
+  write_bytes(path, (dumps(data, indent=2, sort_keys=True) + '\n').encode())
 
 
-def _dumps(data, **how):
+def dumps(data, **how):
   def plain(x):
     if isinstance(x, dict):
       return {k: plain(v) for k, v in x.items()}

@@ -98,11 +98,11 @@ class Study:
                       'choose another --workdir.') from error
     path = self.workdir / 'config.json'
     mine = {'paper': self.paper, 'variant': self.variant,
-            'config': json.loads(json.dumps(self.config.to_dict()))}
+            'config': self.config.to_dict()}
     if not path.exists():
       results.write_json(path, mine)
       return
-    theirs = json.loads(path.read_text())
+    mine, theirs = json.loads(results.dumps(mine)), json.loads(path.read_text())
     if theirs != mine:
       a, b = (flat['config'] | {'variant': flat['variant'],
                                 'paper': flat['paper']}
@@ -134,23 +134,33 @@ class Study:
     """
     seeds = range(self.num_seeds) if seeds is None else seeds
     done = {row['seed'] for row in self.rows_of(arm)}
-    missing = [seed for seed in seeds if seed not in done]
-    size = self.seeds_at_once or max(len(missing), 1)
-    for start in range(0, len(missing), size):
-      yield Block(self, arm, tuple(missing[start:start + size]))
+    block = []
+    for seed in seeds:
+      if seed in done:
+        continue
+      # First and last seed name a block, so it must hold all between them.
+      if block and (seed != block[-1] + 1 or len(block) == self.seeds_at_once):
+        yield Block(self, arm, tuple(block))
+        block = []
+      block.append(seed)
+    if block:
+      yield Block(self, arm, tuple(block))
 
   def rows_of(self, arm):
     """The rows of one arm's finished blocks."""
     if self.workdir is None:
       return [row for name, rows in self._memory for row in rows
               if name == arm]
-    return [row for path in self._row_files(f'{arm}.*.jsonl')
+    return [row for name, _, path in self._row_files() if name == arm
             for row in results.read_rows(path)]
 
-  def _row_files(self, pattern='*.jsonl'):
-    # By arm, then by number: 10 comes after 2.
-    return sorted((self.workdir / 'rows').glob(pattern), key=lambda p: (
-        p.name.rsplit('.', 2)[0], int(p.name.rsplit('.', 2)[1])))
+  def _row_files(self):
+    """(arm, first seed, path) of each finished block, in this order."""
+    files = []
+    for path in (self.workdir / 'rows').glob('*.jsonl'):
+      arm, first, _ = path.name.rsplit('.', 2)
+      files.append((arm, int(first), path))
+    return sorted(files)
 
   def rows(self):
     """All rows so far, with the fields that `results.read` joins."""
@@ -158,7 +168,7 @@ class Study:
       rows = [row for _, rows in self._memory for row in rows]
       joined = {k: self.describe()[k] for k in results.JOINED}
       return [row | joined for row in rows]
-    rows = [row for path in self._row_files()
+    rows = [row for *_, path in self._row_files()
             for row in results.read_rows(path)]
     if jax.process_index() == 0:
       results.write(self.workdir / 'rows.jsonl', rows)

@@ -157,8 +157,11 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
 
   Raises:
     Interrupted: `settings.stopping()` said so; the state has been saved.
-    UserError: every seed diverged, or one with `settings.strict`.
+    UserError: every seed diverged, or one with `settings.strict`; no steps.
   """
+  if num_steps < 1 or eval_every < 1:
+    raise UserError(f'num_steps={num_steps}, eval_every={eval_every}: both '
+                    'must be 1 or more; train for at least one epoch.')
   mesh = settings.mesh
   if not isinstance(mesh, Mesh):
     mesh = sharding.make_mesh(mesh, len(seeds))
