@@ -3,8 +3,6 @@ import contextlib
 import functools
 import hashlib
 import http.server
-import os
-import pathlib
 import socket
 import threading
 import time
@@ -287,15 +285,6 @@ def test_without_a_url_the_error_still_says_where_to_put_it(cache, source):
 # tabular: tables.
 
 
-def data_dir():
-  """The folder with the real files, or skips the test that asks."""
-  beside = pathlib.Path(__file__).parents[2] / 'shared' / 'data'
-  folder = pathlib.Path(os.environ.get('ASSAY_DATA') or beside)
-  if not (folder / 'c_mixup').is_dir():
-    pytest.skip(f'no real data: {folder}/c_mixup is missing; set ASSAY_DATA')
-  return folder
-
-
 def test_diabetes_needs_no_file():
   table = tabular.load('diabetes')
   assert table['x'].shape == (442, 10) and table['y'].shape == (442, 1)
@@ -307,8 +296,8 @@ def test_diabetes_needs_no_file():
   assert table['y'][0] == 151
 
 
-def test_airfoil_first_and_last_rows():
-  table = tabular.load('airfoil', data_dir())
+def test_airfoil_first_and_last_rows(data_dir):
+  table = tabular.load('airfoil', data_dir)
   assert table['x'].shape == (1503, 5) and table['y'].shape == (1503, 1)
   assert table['x'].dtype == table['y'].dtype == np.float32
   np.testing.assert_allclose(
@@ -319,8 +308,8 @@ def test_airfoil_first_and_last_rows():
       table['y'][[0, 1, -1], 0], [126.201, 125.201, 104.204], rtol=1e-6)
 
 
-def test_no2_target_is_the_first_column():
-  table = tabular.load('no2', data_dir())
+def test_no2_target_is_the_first_column(data_dir):
+  table = tabular.load('no2', data_dir)
   assert table['x'].shape == (500, 7) and table['y'].shape == (500, 1)
   np.testing.assert_allclose(
       table['x'][0], [7.6912, 9.2, 4.8, -0.1, 74.4, 20, 600], rtol=1e-6)
@@ -329,10 +318,10 @@ def test_no2_target_is_the_first_column():
 
 
 @pytest.mark.parametrize('name', sorted(files.SOURCES))
-def test_numbers_of_the_real_file_have_their_checksum(name):
+def test_numbers_of_the_real_file_have_their_checksum(name, data_dir):
   # With the right bytes `find` does not look at the numbers, yet whoever gets
   # other bytes depends on their checksum.
-  array = files.read(name, data_dir())
+  array = files.read(name, data_dir)
   for alternative in files.SOURCES[name]:
     assert files.array_sha256(array) == alternative['array_sha256']
 

@@ -1,7 +1,5 @@
 """assay.methods.mixup: the laws of pairing, lam, blending and bandwidths."""
 import itertools
-import os
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -597,13 +595,9 @@ def test_bandwidth_for_says_which_fractions_are_reachable(
     mixup.bandwidth_for(y, fraction)
 
 
-def training_labels(name, sizes, seed):
-  """[n, 1] labels of a real training split, or skips the test that asks."""
-  beside = pathlib.Path(__file__).parents[2] / 'shared' / 'data'
-  folder = pathlib.Path(os.environ.get('ASSAY_DATA') or beside)
-  if not (folder / 'c_mixup').is_dir():
-    pytest.skip(f'no real data: {folder}/c_mixup is missing; set ASSAY_DATA')
-  y = tabular.load(name, folder)['y']
+def training_labels(data_dir, name, sizes, seed):
+  """[n, 1] labels of a real training split."""
+  y = tabular.load(name, data_dir)['y']
   return y[tabular.split(len(y), sizes, seed, name)['train']]
 
 
@@ -619,14 +613,14 @@ NO2 = 'no2', (200, 200, 100)
     (AIRFOIL, 1.75, 0.29, 0.012), (NO2, 1.2, 0.94, 0.018),
     (NO2, 0.05, 0.087, 0.018)])
 def test_effective_partners_of_the_real_labels(
-    data, bandwidth, want, tolerance):
+    data, bandwidth, want, tolerance, data_dir):
   got = np.mean([mixup.effective_partners(
-      training_labels(*data, seed), bandwidth) for seed in range(10)])
+      training_labels(data_dir, *data, seed), bandwidth) for seed in range(10)])
   assert abs(got - want) < tolerance
 
 
-def test_partners_of_the_real_airfoil_labels():
-  y = training_labels(*AIRFOIL, 0)
+def test_partners_of_the_real_airfoil_labels(data_dir):
+  y = training_labels(data_dir, *AIRFOIL, 0)
   keys = jax.random.split(jax.random.key(0), 40)
   partners = jax.jit(lambda y: jax.lax.map(
       lambda key: mixup.similar_partners(key, y, y, 1.75), keys))(y)
