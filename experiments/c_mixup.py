@@ -413,11 +413,11 @@ CLAIMS = (
           minimum_inside('rmse', 'bandwidth', method='manifold_c_mixup'),
           {'config': 'airfoil_bandwidths'}),
     Claim('small bandwidth', 'A tiny bandwidth gives the error of ERM, to '
-          f'{_TO_ERM}.', f'{_PAPER}, section 3',
+          f'{_TO_ERM}.', f'{_PAPER}, method',
           equal('rmse', _swept('bandwidth', 1e-6), 'erm', _TO_ERM),
           {'config': 'airfoil_bandwidths'}),
     Claim('large bandwidth', 'A huge bandwidth gives the error of manifold '
-          f'mixup, to {_TO_MIXUP}.', f'{_PAPER}, section 3',
+          f'mixup, to {_TO_MIXUP}.', f'{_PAPER}, method',
           equal('rmse', _swept('bandwidth', 1e6), 'manifold_mixup', _TO_MIXUP),
           {'config': 'airfoil_bandwidths'}),
     Claim('robust bandwidth', 'Half or twice the bandwidth changes the error '
@@ -448,7 +448,7 @@ CLAIMS = (
     Claim('pool is enough', 'Partners from a pool of two batches change the '
           f'error by less than {_TO_MIXUP}, a quarter of the published gain '
           'over manifold mixup.',
-          f'{_PAPER}, appendix',
+          f'{_PAPER}, batch sampling',
           equal('rmse', _swept('pooled', True), _swept('pooled', False),
                 _TO_MIXUP), {'config': 'airfoil_pooled'}, False),
     Claim('tuned ERM', "Tuned as the other arms are, ERM is below C-Mixup's "

@@ -28,7 +28,7 @@ def similar_partners(key, anchors, candidates, bandwidth):
   """Partners drawn with probability prop. to exp(-|a - c|^2 / (2 s^2)).
 
   With labels as `anchors` and `candidates` this is C-Mixup's law (Yao et al.,
-  2022, equation 6), self pairs included. No matrix over all pairs is held.
+  2022), self pairs included. No matrix over all pairs is held.
 
   Args:
     key: typed key [].
