@@ -713,3 +713,14 @@ def test_tabled_extreme_uniforms_draw_the_outer_positive_rows(
   got = mixup.tabled_partners(jax.random.key(0), np.array([5, 66]), y, 1.0,
                               mixup.partner_table(y, 1.0))
   np.testing.assert_array_equal(got, [want, want])
+
+
+def test_parts_of_the_anchors_make_the_whole(monkeypatch):
+  y = labels(70, 2)
+  measures = lambda: (
+      mixup.partner_table(y, 2.5), mixup.effective_partners(y, 2.5),
+      mixup.bandwidth_for(y, 0.3))
+  whole = measures()
+  monkeypatch.setattr(mixup, 'MAX_PAIRS', 70 * 9)  # 8 parts, the last shorter
+  for got, want in zip(measures(), whole, strict=True):
+    np.testing.assert_array_equal(got, want)

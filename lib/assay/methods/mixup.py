@@ -20,6 +20,7 @@ import numpy as np
 from assay.errors import UserError
 
 BLOCK = 32  # candidates summed together when partners are drawn
+MAX_PAIRS = 2**22  # distances that are held at once on the host
 
 # --- The idea: partners by similarity ---------------------------------------
 
@@ -148,14 +149,18 @@ def partner_table(features, bandwidth):
   Returns:
     [n, 1 + ceil(n / 32)] float32, rows that rise from 0 to 1.
   """
-  scores = _scores(_squared_distances(features, len(features)), bandwidth)
   starts = np.arange(0, len(features), BLOCK)
-  sums = np.add.reduceat(np.exp(scores), starts, axis=1)
-  sums /= sums.sum(axis=1, keepdims=True)
-  # A uniform of exactly 0 must not reach what has next to no weight.
-  sums[sums < 1e-12] = 0
-  table = np.cumsum(sums, axis=1)
-  return np.pad(table / table[:, -1:], ((0, 0), (1, 0))).astype(np.float32)
+
+  def rows(squared):
+    weights = np.exp(_scores(squared, bandwidth))
+    sums = np.add.reduceat(weights, starts, axis=1)
+    sums /= sums.sum(axis=1, keepdims=True)
+    # A uniform of exactly 0 must not reach what has next to no weight.
+    sums[sums < 1e-12] = 0
+    table = np.cumsum(sums, axis=1)
+    return np.pad(table / table[:, -1:], ((0, 0), (1, 0))).astype(np.float32)
+
+  return _by_anchors(rows, features, len(features))
 
 
 def tabled_partners(key, item, features, bandwidth, table):
@@ -328,7 +333,8 @@ def distance_quantile(x, fraction, max_anchors=2048):
 
   Pairs of a row with itself count, as uniform partners may be such.
   """
-  squared = _squared_distances(x, max_anchors)
+  max_anchors = min(max_anchors, max(1, MAX_PAIRS // len(x)))
+  squared = _by_anchors(lambda squared: squared, x, max_anchors)
   return float(np.sqrt(np.quantile(squared, fraction)))
 
 
@@ -369,8 +375,9 @@ def effective_partners(features, bandwidth, max_anchors=2048):
   Returns:
     float in [1/n, 1].
   """
-  return float(np.mean(np.exp(_entropies(
-      _squared_distances(features, max_anchors), bandwidth))) / len(features))
+  entropies = _by_anchors(lambda squared: _entropies(squared, bandwidth),
+                          features, max_anchors)
+  return float(np.mean(np.exp(entropies)) / len(features))
 
 
 def bandwidth_for(features, fraction, max_anchors=2048):
@@ -389,12 +396,13 @@ def bandwidth_for(features, fraction, max_anchors=2048):
   """
   from scipy import optimize
 
-  squared = _squared_distances(features, max_anchors)
+  squared = _by_anchors(lambda squared: squared.mean(axis=1), features,
+                        max_anchors)
   log_scale = 0.5 * np.log(np.mean(squared) + 1e-300)
 
   def excess(log_bandwidth):
-    entropies = _entropies(squared, np.exp(log_bandwidth))
-    return np.mean(np.exp(entropies)) / len(features) - fraction
+    return effective_partners(features, np.exp(log_bandwidth),
+                              max_anchors) - fraction
 
   low, high = log_scale - 16, log_scale + 7
   if not excess(low) < 0 < excess(high):
@@ -405,16 +413,28 @@ def bandwidth_for(features, fraction, max_anchors=2048):
   return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-3)))
 
 
-def _squared_distances(features, max_anchors):
-  """[A, n] float64 between at most `max_anchors` rows and all rows."""
+def _by_anchors(function, features, max_anchors):
+  """`function` of squared distances [A, n], for parts of the anchors, joined.
+
+  Args:
+    function: `[A, n] float64 -> [A, ...]`; A is such that no part holds more
+      than `MAX_PAIRS` distances, or one row.
+    features: [n, Q] or [n] float.
+    max_anchors: at most so many rows, evenly spaced, are anchors.
+  """
   features = np.asarray(features, np.float64)
   features = features.reshape(len(features), -1)
   count = min(len(features), max_anchors)
   anchors = features[np.linspace(0, len(features) - 1, count).astype(int)]
-  squared = np.zeros((count, len(features)))
-  for a, c in zip(anchors.T, features.T, strict=True):
-    squared += np.square(a[:, None] - c)
-  return squared
+  size = max(1, MAX_PAIRS // len(features))
+  parts = []
+  for start in range(0, count, size):
+    part = anchors[start:start + size]
+    squared = np.zeros((len(part), len(features)))
+    for a, c in zip(part.T, features.T, strict=True):
+      squared += np.square(a[:, None] - c)
+    parts.append(function(squared))
+  return np.concatenate(parts)
 
 
 def _scores(squared, bandwidth):
