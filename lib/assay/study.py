@@ -172,6 +172,7 @@ class Study:
             for row in results.read_rows(path)]
     if jax.process_index() == 0:
       results.write(self.workdir / 'rows.jsonl', rows)
+    _wait_for_first('rows')
     return results.read([self.workdir])
 
   def describe(self, **more):
@@ -198,9 +199,7 @@ class Study:
       return
     if jax.process_index() == 0:
       self._write(block, rows, arrays, more)
-    if jax.process_count() > 1:  # the others may read the rows at once
-      from jax.experimental import multihost_utils
-      multihost_utils.sync_global_devices(block.name)
+    _wait_for_first(block.name)
 
   def _write(self, block, rows, arrays, more):
     for kind, data in arrays.items():
@@ -300,6 +299,13 @@ def load(workdir, method, seed, state='best'):
     apply = module.make_apply(config.lock())
     return (lambda params, x: apply(params, mine['extra'], x)), mine['params']
   raise UserError(f'{workdir} has no seed {seed} of {method}.')
+
+
+def _wait_for_first(name):
+  """Returns once the first process, which writes for all, has come here."""
+  if jax.process_count() > 1:
+    from jax.experimental import multihost_utils
+    multihost_utils.sync_global_devices(name)
 
 
 def _write_npz(path, arrays):
