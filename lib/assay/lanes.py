@@ -60,7 +60,7 @@ def make_one(step, draw, mesh):
     draw_key, step_key = jax.random.split(
         jax.random.fold_in(state.key, state.step))
     batch = sharding.over_data(draw(shared, own, item, draw_key), mesh)
-    progress = state.step / own['num_steps']
+    progress = state.step / own.get('schedule_steps', own['num_steps'])
     new, metrics = step(state, batch, step_key, progress)
     finite = jnp.stack([jnp.isfinite(metrics[name]) for name in CHECKED])
     active = (state.step < own['num_steps']) & (carry.broken == 0)

@@ -38,7 +38,8 @@ class Source(NamedTuple):
   Attributes:
     shared: dict of arrays that all seeds read.
     own: dict of arrays with a leading seed axis [S, ...]; with `num_steps` [S]
-      where seeds differ in length.
+      where seeds differ in length, and `schedule_steps` [S] where training
+      ends before its schedule does: `progress` is the share of these.
     items: `(position, start, stop) -> [stop - start, ...]` host arrays: what
       `draw` gets at these steps for the seed at this position. Called in
       another thread, one call ahead.
