@@ -29,6 +29,7 @@ from assay.errors import UserError
 from assay.methods import mixup
 from assay.metrics import regression
 from assay.models import mlp
+from assay.study import replaced
 from configs import c_mixup as settings
 
 METRICS = {'rmse': regression.rmse, 'mape': regression.mape,
@@ -253,8 +254,7 @@ def measure(config, block, arm, fields, study, splits=('test', 'val', 'train')):
   fitted = train_block(config, block, arm, 'fit', source)
   common = {'dataset': config.dataset, 'method': arm} | fields
   rows, saved = [], {'seeds': np.array(block.seeds)}
-  why = {i: f'{metric} not finite after step {step}'
-         for i, (step, metric) in fitted.broken.items()}
+  why = fitted.why
 
   def add(i, metric, value, **more):
     rows.append(block.row(block.seeds[i], metric, np.nan if i in why else value,
@@ -306,29 +306,12 @@ def partner_laws(arm, source):
 
 def run(config, study):
   """Trains every arm on every seed; returns the rows."""
-  for name, arm, fields in planned(config, study):
+  for name, arm, fields in study.planned():
     if config.trials:
       fields = tuned_fields(config, study, arm)
     for block in study.blocks(name):
-      measure(with_fields(config, fields), block, arm, fields, study)
+      measure(replaced(config, fields), block, arm, fields, study)
   return study.rows()
-
-
-def planned(config, study):
-  """(name, arm, swept fields) of each arm that is asked for."""
-  for arm in study.chosen(config.arms):
-    if arm in config.swept_arms:
-      for value in config.sweep_values:
-        yield f'{arm},{config.sweep}={value}', arm, {config.sweep: value}
-    else:
-      yield arm, arm, {}
-
-
-def with_fields(config, fields):
-  """The config with some fields replaced, locked."""
-  config = config.copy_and_resolve_references()
-  config.update(fields)
-  return config.lock()
 
 
 def tuned_fields(config, study, arm):
@@ -336,15 +319,10 @@ def tuned_fields(config, study, arm):
   choose, _ = ARMS[arm]
   has = {'learning_rate', 'width'} | ({'alpha'} if choose else set()) | (
       {'bandwidth'} if choose is mixup.similar else set())
-  trials = tune.trials(settings.GRID, has, config.trials)
-  rows = []
-  for i, fields in enumerate(trials):
-    name = f'{arm},setting={i}'
-    for block in study.blocks(name, config.tuning_seeds):
-      measure(with_fields(config, fields), block, arm, fields | {'setting': i},
-              study, splits=('val',))
-    rows += study.rows_of(name)
-  return trials[tune.best(rows, 'rmse')]
+  return tune.tuned(
+      study, config, arm, tune.trials(settings.GRID, has, config.trials),
+      lambda config, block, fields: measure(config, block, arm, fields, study,
+                                            splits=('val',)), 'rmse')
 
 
 # --- Claims ------------------------------------------------------------------

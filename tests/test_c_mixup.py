@@ -7,14 +7,14 @@ import pytest
 from assay import papers
 from assay.data import tabular
 from assay.errors import UserError
-from assay.study import Block, Study
+from assay.study import Block, Study, replaced
 
 c_mixup = papers.load('c_mixup')
 
 
 def small(variant='smoke', **fields):
   config = papers.configs('c_mixup').get_config(variant)
-  return c_mixup.with_fields(config, fields)
+  return replaced(config, fields)
 
 
 def trained(config, arm, seeds=(0, 1)):

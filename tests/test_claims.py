@@ -52,6 +52,14 @@ def with_fields(rows, **fields):
   return [r | fields for r in rows]
 
 
+def error_rows(method, wrong, **fields):
+  """Rows of a fixed split from wrong [seeds, examples] bool."""
+  fields = dict(metric='error', n=wrong.shape[1], seed_varies='fixed_split'
+                ) | fields
+  return [row | {'wrong': results.pack(bits)} for row, bits in zip(
+      rows_of(method, wrong.mean(-1).tolist(), **fields), wrong, strict=True)]
+
+
 def test_paired_t_by_hand():
   v = greater('rmse', 'a', 'b')(FIVE)
   np.testing.assert_allclose([v.estimate, v.low, v.high],
@@ -172,6 +180,151 @@ def test_fixed_split_says_what_it_speaks_about():
   v = greater('rmse', 'a', 'b')(with_fields(FIVE, seed_varies='fixed_split'))
   assert v.method == 'paired t over training runs on one test set'
   np.testing.assert_allclose(v.low, 3 - HALF, rtol=1e-6)
+
+
+def fixed_split(counts_a, counts_b, n=100):
+  """Rows of two arms that are wrong on their first `counts` examples."""
+  examples = np.arange(n)
+  return sum((error_rows(name, examples < np.array(counts)[:, None])
+              for name, counts in (('a', counts_a), ('b', counts_b))), [])
+
+
+def bare(rows):
+  return [{k: v for k, v in r.items() if k != 'wrong'} for r in rows]
+
+
+def without_bootstrap(v):
+  note = '; '.join(n for n in v.note.split('; ') if 'test examples' not in n)
+  return v._replace(bootstrap=None, note=note)
+
+
+def test_examples_of_one_test_set_vary_beside_the_seeds():
+  # Each seed of b errs on 2 examples of 100 beyond those of a, the same ones:
+  # the t interval is the point -0.02, a resample has Poisson(2) of them or so,
+  # none in 0.98^100 = 13 % of cases.
+  rows = fixed_split([10] * 5, [12] * 5)
+  v = less('error', 'a', 'b')(rows)
+  assert (v.state, v.estimate) == ('holds', pytest.approx(-0.02))
+  assert v.method == 'paired t over training runs on one test set'
+  assert v.bootstrap == pytest.approx((-0.05, 0))
+  assert v.note.endswith('; undecided if test examples vary too')
+  assert without_bootstrap(v) == less('error', 'a', 'b')(bare(rows))
+  # Surely below 0.06: the note has nothing to add.
+  sure = less('error', 'a', 'b', by=-0.06)(rows)
+  assert sure.bootstrap == v.bootstrap and 'examples' not in sure.note
+
+
+def test_the_bootstrap_of_arms_that_always_or_never_differ():
+  rows = fixed_split([0] * 5, [100] * 5)
+  assert less('error', 'a', 'b')(rows).bootstrap == (-1, -1)
+  equals = fixed_split([10, 12, 9, 14, 11], [10, 12, 9, 14, 11])
+  assert greater('error', 'a', 'b')(equals).bootstrap == (0, 0)
+  rng = np.random.default_rng(0)  # other examples, as many
+  a = error_rows('a', rng.random((6, 200)) < 0.2)
+  b = error_rows('b', rng.random((6, 200)) < 0.2)
+  low, high = greater('error', 'a', 'b')(a + b).bootstrap
+  assert low < 0 < high
+
+
+def test_the_bootstrap_is_of_the_number_that_is_judged():
+  rows = fixed_split([799, 800, 801, 800, 800], [400, 401, 400, 399, 400],
+                     n=4000)
+  alone = within('error', 'a', 0.01, 0.3)(rows)
+  half = 1.96 * np.sqrt(0.2 * 0.8 / 4000)
+  np.testing.assert_allclose(alone.bootstrap, [0.2 - half, 0.2 + half],
+                             atol=0.1 * half)
+  # a errs wherever b does, on 400 examples, and on 400 others: the log of the
+  # ratio, log(1 + others / b), has the deviation sqrt(1/400 + 1/400) / 2.
+  v = ratio('error', 'a', 'b', 1.95, 9)(rows)
+  half = 1.96 * np.sqrt(1 / 800)
+  np.testing.assert_allclose(np.log(v.bootstrap), [
+      np.log(2) - half, np.log(2) + half], atol=0.1 * half)
+  assert v.state == 'holds' and 'undecided if test' in v.note
+  # Of one wrong example a resample often has none.
+  few = fixed_split([79, 80, 81, 80, 80], [1] * 5)
+  assert ratio('error', 'a', 'b', 1, 99)(few).bootstrap is None
+  # Two one-sided tests: this interval too leaves out 5 % on each side.
+  narrow = equal('error', 'a', 'b', 0.1)(rows).bootstrap
+  wide = less('error', 'a', 'b')(rows).bootstrap
+  assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def changed(rows, index, **fields):
+  return [r | fields if i == index else r for i, r in enumerate(rows)]
+
+
+def test_the_bootstrap_needs_the_same_examples_in_all_rows():
+  rows = fixed_split([9, 10, 11, 10, 12], [12, 13, 11, 14, 15])
+  check = less('error', 'a', 'b')
+  assert check(rows).bootstrap
+  some = bare(rows[:1]) + rows[1:]
+  assert check(some) == check(bare(rows)) == without_bootstrap(check(rows))
+  more = fixed_split([9], [12], n=104)[0]
+  assert check(changed(rows, 0, n=104, wrong=more['wrong'])).bootstrap is None
+  for fields in dict(seed_varies='fresh'), dict(config='other'), dict(
+      metric='top5'):
+    other = less(fields.get('metric', 'error'), 'a', 'b')
+    assert bool(other(with_fields(rows, **fields)).bootstrap) == (
+        'config' in fields)  # all of another config is as good
+  for field in 'split', 'config':
+    v = less('error', 'a', {'method': 'b', field: 'other'})(
+        rows[:5] + with_fields(rows[5:], **{field: 'other'}))
+    assert v.state == 'holds' and v.bootstrap is None
+  worst = with_fields(rows, group='worst', worst='left')
+  check = less('error', 'a', 'b', group='worst')
+  assert check(worst).bootstrap
+  assert check(changed(worst, 2, worst='right')).bootstrap is None
+  resplit = with_fields(rows, seed_varies='resplit') + train_row(
+      400, metric='error')
+  v = less('error', 'a', 'b')(resplit)
+  assert v.naive and v.bootstrap is None
+  assert every_seed(less('error', 'a', 'b'), 0.5)(rows).bootstrap is None
+
+
+def test_the_bootstrap_uses_the_seeds_that_the_interval_uses():
+  rows = fixed_split([9, 10, 11, 10, 12], [12, 13, 11, 14, 15])
+  check = less('error', 'a', 'b')
+  two = [r for r in rows if r['seed'] < 2]
+  assert check(two).bootstrap and check(two).state == 'undecided'
+  assert check([r for r in rows if r['seed'] == 0]).bootstrap is None
+  lost = changed(bare(rows[:1]) + rows[1:], 0, value=None, why='loss is NaN')
+  v = check(lost)
+  assert v.bootstrap == check([r for r in rows if r['seed']]).bootstrap
+  assert v.state == 'undecided' and 'test examples' not in v.note
+
+
+def test_the_bootstrap_never_changes_a_state():
+  rng = np.random.default_rng(3)
+  states = set()
+  for _ in range(40):
+    p = rng.uniform(0.1, 0.2, size=2)
+    rows = sum((error_rows(name, rng.random((6, 150)) < q)
+                for name, q in zip('ab', p, strict=True)), [])
+    for check in (less('error', 'a', 'b'), equal('error', 'a', 'b', 0.05),
+                  within('error', 'a', 0.1, 0.15)):
+      v = check(rows)
+      assert v.bootstrap and without_bootstrap(v) == check(bare(rows))
+      states.add((v.state, 'test examples' in v.note))
+  assert states == {('holds', False), ('holds', True), ('fails', False),
+                    ('fails', True), ('undecided', False)}
+
+
+def test_a_part_that_examples_leave_undecided_makes_the_whole_unsure():
+  # The part that is shown, the least sure by its t, is sure over examples.
+  rows = fixed_split([10, 11, 12, 11, 10], [12, 13, 14, 13, 11])
+  rows += error_rows('c', np.arange(100) < np.array(
+      [[90], [50], [99], [60], [95]]))
+  unsure, shown = less('error', 'a', 'b'), less('error', 'a', 'c')
+  assert unsure(rows).p < shown(rows).p < 0.05
+  v = all_of(unsure, shown)(rows)
+  assert v.state == 'holds' and v.bootstrap == shown(rows).bootstrap
+  assert v.note == ('2 of 2 parts hold; the numbers are those of a < c; '
+                    'undecided if test examples vary too')
+  assert [p.bootstrap for _, p in v.parts] == [
+      c(rows).bootstrap for c in (unsure, shown)]
+  assert all_of(unsure, unsure)(rows).note.count('test examples') == 1
+  fails = all_of(unsure, greater('error', 'a', 'c'))(rows)
+  assert fails.state == 'fails' and 'test examples' not in fails.note
 
 
 def resplits_of_equal_learners(num_worlds, num_splits, seed=0):
@@ -317,6 +470,9 @@ def test_no_number_of_resplits_can_settle_it():
 def test_duplicate_rows_are_an_error_that_names_them():
   with pytest.raises(UserError, match='method=b.*seed=3.*airfoil.*run'):
     less('rmse', 'a', 'b')(FIVE + [FIVE[8] | {'run': 'f' * 8}])
+  rows = fixed_split([1], [2])
+  with pytest.raises(UserError, match='they differ in value.$'):
+    less('error', 'a', 'b')(rows + fixed_split([1], [3])[1:])
 
 
 @pytest.mark.parametrize('field, value', [

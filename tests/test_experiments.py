@@ -31,7 +31,8 @@ def by_name(rows):
   named = {}
   for row in rows:
     key = tuple(sorted((k, v) for k, v in row.items()
-                       if k not in ('value', 'run', 'step', 'why')))
+                       if k not in ('value', 'run', 'step',
+                                    *results.ATTACHED)))
     assert key not in named
     named[key] = (row['value'], row['step'])
   return named

@@ -70,39 +70,90 @@ def test_holm_by_hand():
   assert intervals.holm([]) == []
 
 
+def difference(x):
+  return x[0] - x[1]
+
+
 def test_bootstrap_limits():
   rng = np.random.default_rng(0)
   gap = rng.normal(loc=0.2, size=400)
   # Seeds agree: the interval of a mean over examples, 1.96 * s / sqrt(400).
   b = rng.normal(size=(6, 400))
-  estimate, low, high = intervals.two_level_bootstrap(b + gap, b)
   half = 1.96 * gap.std() / 20
-  np.testing.assert_allclose(estimate, gap.mean())
-  np.testing.assert_allclose([low, high], gap.mean() + half * np.array([-1, 1]),
-                             atol=0.1 * half)
+  np.testing.assert_allclose(
+      intervals.two_level_bootstrap([b + gap, b], difference),
+      gap.mean() + half * np.array([-1, 1]), atol=0.1 * half)
   # Examples agree: the same over seeds.
   b = rng.normal(size=(400, 6))
-  _, low, high = intervals.two_level_bootstrap(b + gap[:, None], b)
-  np.testing.assert_allclose([low, high], gap.mean() + half * np.array([-1, 1]),
-                             atol=0.1 * half)
-
-
-def test_bootstrap_statistic_blocks_and_shapes():
-  rng = np.random.default_rng(1)
-  a, b = rng.normal(size=(2, 3, 50))
-  root = lambda e: np.sqrt((e**2).mean(-1))
-  got = intervals.two_level_bootstrap(a, b, 50, statistic=root)
   np.testing.assert_allclose(
-      got[0], np.mean([np.sqrt(np.mean(x**2)) - np.sqrt(np.mean(y**2))
-                       for x, y in zip(a, b, strict=True)]))
-  assert got[1] < got[0] < got[2]
-  assert got == intervals.two_level_bootstrap(a, b, 50, statistic=root)
-  assert got != intervals.two_level_bootstrap(a, b, 50, seed=1, statistic=root)
+      intervals.two_level_bootstrap([b + gap[:, None], b], difference),
+      gap.mean() + half * np.array([-1, 1]), atol=0.1 * half)
+
+
+@pytest.mark.parametrize('tail, deviations', [(0.025, 1.96), (0.05, 1.645)])
+def test_bootstrap_of_equal_seeds_is_binomial(tail, deviations):
+  wrong = np.arange(2000) < 400  # p = 0.2
+  low, high = intervals.two_level_bootstrap(
+      np.tile(wrong, (1, 7, 1)), lambda x: x[0], tail, num_resamples=10_000)
+  half = deviations * np.sqrt(0.2 * 0.8 / 2000)
+  np.testing.assert_allclose([low, high], [0.2 - half, 0.2 + half],
+                             atol=0.05 * half)
+
+
+def gathered(errors, value, num_resamples, rng):
+  """The mean of each resample, by copying out its examples and seeds."""
+  _, num_seeds, n = errors.shape
+  means = []
+  for _ in range(num_resamples):
+    resample = errors[..., rng.integers(n, size=n)].mean(-1)
+    seeds = rng.integers(num_seeds, size=num_seeds)
+    means.append(value(resample)[seeds].mean())
+  return means
+
+
+def test_bootstrap_draws_what_gathering_examples_and_seeds_would():
+  rng = np.random.default_rng(2)
+  errors = rng.random((2, 5, 30)) ** 3
+  value = lambda x: np.log(x[0]) - np.log(x[1])  # not linear in the examples
+  want = np.quantile(gathered(errors, value, 8000, rng), [0.025, 0.975])
+  got = intervals.two_level_bootstrap(errors, value, num_resamples=8000)
+  np.testing.assert_allclose(got, want, atol=0.03 * np.diff(want).item())
+
+
+def test_bootstrap_pairs_blocks_and_shapes():
+  rng = np.random.default_rng(1)
+  wrong = rng.random((2, 3, 50)) < 0.3
+  got = intervals.two_level_bootstrap(wrong, difference, num_resamples=50)
+  assert got[0] < difference(wrong.mean(-1)).mean() < got[1]
+  assert got == intervals.two_level_bootstrap(wrong, difference,
+                                              num_resamples=50)
+  assert got != intervals.two_level_bootstrap(wrong, difference,
+                                              num_resamples=50, seed=1)
   # The same errors in both arms: every resample has to use the same examples
   # and seeds on both sides.
-  assert intervals.two_level_bootstrap(a, a, 50) == (0, 0, 0)
+  assert intervals.two_level_bootstrap(wrong[[0, 0]], difference) == (0, 0)
   # Blocks of one resample: as many are drawn.
-  wide = np.zeros((1, 2**21 + 1))
-  assert intervals.two_level_bootstrap(wide + 2, wide, 3) == (2, 2, 2)
-  with pytest.raises(ValueError, match='examples'):
-    intervals.two_level_bootstrap(a, b[:, :-1])
+  wide = np.zeros((2, 1, 2**21 + 1), bool)
+  wide[0] = True
+  assert intervals.two_level_bootstrap(wide, difference,
+                                       num_resamples=3) == (1, 1)
+  with pytest.raises(ValueError, match='arms, seeds, examples'):
+    intervals.two_level_bootstrap(wrong[0], difference)
+
+
+def test_bootstrap_covers_where_seeds_and_examples_vary():
+  # Wrong where gap + seed + example + noise > 0, all normal: in the mean over
+  # all seeds and examples Phi(gap / sqrt(1 + 0.2^2 + 1.5^2)).
+  rng = np.random.default_rng(0)
+  truth = stats.norm.cdf(-1 / np.sqrt(1 + 0.2**2 + 1.5**2))
+  covered, by_t = 0, 0
+  for _ in range(400):
+    wrong = (-1 + 0.2 * rng.normal(size=(10, 1)) + 1.5 * rng.normal(size=200)
+             + rng.normal(size=(10, 200))) > 0
+    low, high = intervals.two_level_bootstrap(
+        wrong[None], lambda x: x[0], num_resamples=500)
+    covered += low <= truth <= high
+    low, high = intervals.t_interval(wrong.mean(-1))
+    by_t += low <= truth <= high
+  assert 0.92 * 400 <= covered < 400  # 380 +- 4.4, if anything too wide
+  assert by_t < 0.8 * 400  # it speaks about the one test set

@@ -7,6 +7,7 @@ import sys
 
 import hypothesis
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 
 from assay import results, tables
@@ -74,6 +75,57 @@ def make_workdir(folder, rows=None, run=None):
 def test_validate_names_the_wrong_field(change, message):
   with pytest.raises(UserError, match=message):
     results.validate(row() | change)
+
+
+def error_row(wrong, **more):
+  return row(float(np.mean(wrong)), metric='error', n=len(wrong),
+             wrong=results.pack(wrong)) | more
+
+
+@hypothesis.given(st.lists(st.booleans()))
+@hypothesis.settings(deadline=None)
+def test_wrong_examples_come_back_exactly(wrong):
+  text = results.pack(wrong)
+  got = results.unpack(text, len(wrong))
+  assert got.dtype == bool and got.tolist() == wrong
+  with pytest.raises(ValueError, match='wrong: '):
+    results.unpack(text, len(wrong) + 8)
+  if wrong:
+    results.validate(error_row(wrong))
+
+
+def test_wrong_by_hand():
+  # Bits 01000001 and 1, then seven zeros: bytes 65 and 128.
+  wrong = [False, True, False, False, False, False, False, True, True]
+  assert results.pack(wrong) == results.pack(np.array(wrong)) == 'QYA='
+  assert results.unpack('QYA=', 9).tolist() == wrong
+
+
+@pytest.mark.parametrize('text', [
+    'QYA', 'QYA==', 'QYB=', 'QY A=', 'QYA=\n', 'Q_A=', 'é', 'QQ==', 'QYAA',
+    'QYE=', '', '='])  # QYE= has a bit behind the ninth example
+def test_malformed_text_of_wrong_is_refused(text):
+  with pytest.raises(UserError, match='^wrong: '):
+    results.unpack(text, 9)
+  with pytest.raises(UserError, match='^wrong: '):
+    results.validate(error_row([True] * 9) | {'wrong': text})
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'wrong': 3}, 'wrong: cannot be of type int'),
+    ({'wrong': None}, 'wrong: cannot be of type NoneType'),
+    ({'n': 20}, 'wrong: 1 bytes do not fit n=20'),
+    ({'n': 2**62}, 'wrong: 1 bytes do not fit'),
+    ({'n': 7}, 'wrong: .* is not how 7 bits are written'),
+    ({'value': 0.25001}, 'wrong: 2 of 8 examples, but the error is 0.25001'),
+    ({'value': 10**300}, 'wrong: 2 of 8 examples'),
+    ({'value': None, 'why': 'loss is nan'}, 'wrong: there, but the value is')])
+def test_wrong_has_to_fit_the_row(change, message):
+  good = error_row([True] + [False] * 6 + [True])
+  results.validate(good | {'value': 0.2500001})
+  results.validate(good | {'metric': 'nll', 'value': 3.0})
+  with pytest.raises(UserError, match=message):
+    results.validate(good | change)
 
 
 @pytest.mark.parametrize('field', results.FIELDS)
@@ -202,6 +254,21 @@ def test_read_refuses_a_result_that_is_there_twice(tmp_path):
   assert len(results.read([tmp_path])) == 3
 
 
+@pytest.mark.parametrize('first, second', [
+    (error_row([True, False]), error_row([False, True])),
+    (error_row([True, False]), row(0.5, metric='error')),
+    (diverged(), diverged() | {'why': 'inf'})])
+def test_what_is_attached_to_a_value_does_not_tell_results_apart(
+    tmp_path, first, second):
+  make_workdir(tmp_path, [first])
+  assert results.read([tmp_path])[0].items() >= first.items()
+  results.write(tmp_path / 'rows' / 'erm.1.jsonl', [second])
+  with pytest.raises(UserError, match='seed 0 of erm has a second'):
+    results.read([tmp_path])
+  (tmp_path / 'rows' / 'erm.0.jsonl').unlink()
+  assert results.read([tmp_path])[0].items() >= second.items()
+
+
 @pytest.mark.parametrize('line', [
     b'{"paper": "made_up"', b'[]', b'\xff\xfe', b'null', b'NaN', b'{}',
     b'[' * 100_000, b'1' * 5000])
@@ -232,8 +299,8 @@ JSON = st.recursive(
 
 @hypothesis.given(st.one_of(
     st.binary(), JSON.map(lambda x: json.dumps(x).encode()),
-    st.tuples(st.sampled_from([*results.FIELDS, 'why', 'rho', '']), JSON).map(
-        lambda p: json.dumps(row() | {p[0]: p[1]}).encode())))
+    st.tuples(st.sampled_from([*results.FIELDS, *results.ATTACHED, 'rho', '']),
+              JSON).map(lambda p: json.dumps(row() | {p[0]: p[1]}).encode())))
 @hypothesis.settings(max_examples=300, deadline=None)
 def test_damaged_rows_raise_only_user_errors(tmp_path_factory, data):
   folder = tmp_path_factory.getbasetemp() / 'damaged'

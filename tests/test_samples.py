@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
-from test_claims import STANDARD, rows_of, with_fields
+from test_claims import STANDARD, error_rows, rows_of, with_fields
 
-from assay import samples
+from assay import results, samples
 from assay.errors import UserError
 
 
@@ -51,6 +52,19 @@ def test_worst_group_is_taken_for_each_seed_and_sweep_field():
   worst = samples.worst_group(rows, 'rmse')
   assert {(r['bandwidth'], r['seed']): r['value'] for r in worst} == {
       (1., 0): 2, (1., 1): 5, (2., 0): 2, (2., 1): 5}
+
+
+def test_the_worst_group_keeps_the_examples_it_got_wrong():
+  rows = [r | {'group': group} for group, count in (('left', 10), ('right', 20))
+          for r in error_rows('a', np.arange(40)[None] < count)]
+  row, = samples.worst_group(rows, 'error')
+  assert (row['worst'], row['value']) == ('right', 0.5)
+  assert results.unpack(row['wrong'], 40).sum() == 20
+  rows[1].pop('wrong')
+  assert 'wrong' not in samples.worst_group(rows, 'error')[0]
+  rows.append(error_rows('a', np.arange(40)[None] < 4)[0] | {'group': 'left'})
+  with pytest.raises(UserError, match='two rows for group=left'):
+    samples.worst_group(rows, 'error')
 
 
 def test_worst_group_without_a_value():

@@ -4,7 +4,7 @@ import os
 
 import pytest
 import rich.console
-from test_results import REPORTED, diverged, row
+from test_results import REPORTED, diverged, error_row, row
 
 from assay import tables
 from assay.errors import UserError
@@ -163,6 +163,14 @@ def test_terminal_breaks_long_names_rather_than_numbers():
 
 def test_terminal_takes_brackets_as_they_are():
   assert 'a[red]b' in shown(tables.table([row(method='a[red]b')], {}), 80)
+
+
+def test_what_is_attached_to_a_value_is_no_sweep_field():
+  rows = [error_row([True, False]), error_row([False, True], seed=1),
+          row(0.5, 2, metric='error'), diverged(seed=3, metric='error')]
+  assert tables.sweep_fields(rows) == []
+  assert tables.table(rows, {})['rows'] == [
+      ['erm', '0.5 ± 0 (3, 1 diverged)']]
 
 
 def test_a_table_lists_only_arms_of_the_shown_split_and_state():

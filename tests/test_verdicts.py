@@ -1,9 +1,16 @@
 import pytest
 import rich.console
-from test_claims import FIVE, paper, rows_of, train_row, with_fields
+from test_claims import (
+  FIVE,
+  fixed_split,
+  paper,
+  rows_of,
+  train_row,
+  with_fields,
+)
 
 from assay import verdicts
-from assay.claims import Claim, all_of, greater, judge
+from assay.claims import Claim, all_of, greater, judge, less
 
 
 def resplit(rows):
@@ -79,6 +86,31 @@ def test_markdown_is_a_table_of_equal_rows():
   assert set(bars) == {8}
   assert r'a \| b, by 6 (table 1; reported, not gated)' in table[3]
   assert verdicts.markdown([]) == ''
+
+
+def test_markdown_names_what_stands_beside_the_interval():
+  naive = verdicts.markdown(judge(paper()[:1], resplit(FIVE))).splitlines()
+  assert naive[0].split(' | ')[3] == 'beside it'
+  assert naive[2].split(' | ')[2:4] == ['3 [0.224, 5.78]', 'naive [1.04, 4.96]']
+  plain = verdicts.markdown(judge(paper()[:1], FIVE)).splitlines()
+  assert plain[2].split(' | ')[3] == ''
+
+
+def test_the_interval_over_test_examples_is_shown():
+  below = less('error', 'a', 'b')
+  claims = [Claim(name, 'Below.', 'table 1', check, {}) for name, check in (
+      ('below', below), ('both', all_of(below, greater('error', 'b', 'a'))))]
+  judged = judge(claims, fixed_split([10] * 5, [12] * 5))
+  one, both = verdicts.lines(judged, 100)
+  assert [line.strip() for line in one.splitlines()[2:4]] == [
+      '-0.02 [-0.02, -0.02] (with test examples [-0.05, 0]), 5 seeds',
+      'all seeds give the same value, judged as it is; undecided if test '
+      'examples vary too']
+  assert '- b > a: holds, 0.02 [0.02, 0.02] (with test examples [0, 0.05])' in (
+      both)
+  cells = verdicts.markdown(judged).splitlines()[2].split(' | ')
+  assert cells[2:5] == ['-0.02 [-0.02, -0.02]', 'examples [-0.05, 0]', '5']
+  assert 'undecided if test examples vary too' in cells[-1]
 
 
 def test_markdown_lists_the_parts_of_a_claim_below_each_other():

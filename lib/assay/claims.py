@@ -10,7 +10,10 @@ neither (undecided). What the seeds vary chooses the interval:
                and the paired t is far too sure: corrected resampled t, half
                width t(n-1) * s * sqrt(1/n + n_test/n_train) (Nadeau and
                Bengio, 2003), the naive interval beside it.
-  fixed_split  paired t; it speaks about training runs on one test set only.
+  fixed_split  paired t; it speaks about training runs on one test set only. If
+               the rows of metric `error` have the field `wrong`, a bootstrap
+               over seeds and test examples stands beside it. It decides
+               nothing; the note says where it would leave undecided.
 
 Arms `a` and `b` are a method's name or a dict of row fields. Checks of a metric
 take the keywords `split='test'`, `state='best'`, `group=''`. In every verdict
@@ -57,7 +60,7 @@ def _check(name, metric, arms, value, test, region, where, closed=False,
   read = samples.sampler(metric, arms, value, test, **where)
 
   def check(rows):
-    return rules.mean_verdict(read(rows), region, closed=closed, **how)
+    return rules.mean_verdict(read(rows), value, region, closed=closed, **how)
 
   names, shared = samples.names_of(arms, where)
   check.name = name.format(*names) + shared
@@ -88,7 +91,10 @@ def greater(metric, a, b, by=0, **where):
 
 
 def ratio(metric, a, b, low, high, **where):
-  """The geometric mean over seeds of a / b is in [low, high], low >= 0."""
+  """The geometric mean over seeds of a / b is in [low, high], low >= 0.
+
+  Without an interval over test examples if a resample of them has no error.
+  """
 
   def log_ratio(x):
     if np.any(x <= 0):

@@ -71,35 +71,36 @@ def holm(ps):
   return adjusted
 
 
-def two_level_bootstrap(a, b, num_resamples=2000, seed=0, statistic=None):
-  """Percentile interval of a - b over seeds and examples of one test set.
+def two_level_bootstrap(errors, value, tail=TAIL, num_resamples=2000, seed=0):
+  """Percentile interval, over seeds and examples, of a mean: (low, high).
 
-  Seeds and examples are both drawn with replacement, the same for both arms
-  (the pigeonhole bootstrap of Owen, 2007: somewhat too wide).
+  Seeds and examples of one test set are both drawn with replacement, the same
+  for all arms (the pigeonhole bootstrap of Owen, 2007: somewhat too wide).
 
   Args:
-    a: [seeds, examples] float, per-example errors of one arm.
-    b: [seeds, examples] float, of the other.
+    errors: [arms, seeds, examples] float or bool.
+    value: [arms, ..., seeds] float -> [..., seeds], from mean errors of each
+      arm to the number whose mean over seeds is wanted.
+    tail: probability left out on each side.
     num_resamples: number of resamples.
     seed: of the resampling.
-    statistic: [..., examples] -> [...], averaged over seeds; default the mean.
-
-  Returns:
-    (estimate, low, high), 95 %.
   """
-  a, b = np.asarray(a, float), np.asarray(b, float)
-  if a.shape != b.shape or a.ndim != 2:
-    raise ValueError(f'a {a.shape} and b {b.shape} must both be '
-                     '[seeds, examples].')
-  statistic = statistic or (lambda errors: errors.mean(-1))
-  (num_seeds, num_examples), means = a.shape, []
+  errors = np.asarray(errors, float)
+  if errors.ndim != 3:
+    raise ValueError(f'errors {errors.shape} must be [arms, seeds, examples].')
+  (num_arms, num_seeds, n), means = errors.shape, []
+  columns = errors.reshape(-1, n).T
   rng = np.random.default_rng(seed)
-  block = max(1, 2**21 // a.size)  # 16 MB for each array that is gathered
+  block = max(1, 2**21 // n)  # 16 MB for each array of examples drawn
   for start in range(0, num_resamples, block):
     size = min(block, num_resamples - start)
-    examples = rng.integers(num_examples, size=(size, num_examples))
-    gaps = statistic(a[:, examples]) - statistic(b[:, examples])  # [S, size]
-    seeds = rng.integers(num_seeds, size=(num_seeds, size))
-    means.append(np.take_along_axis(gaps, seeds, axis=0).mean(axis=0))
-  low, high = np.quantile(np.concatenate(means), [TAIL, 1 - TAIL])
-  return float((statistic(a) - statistic(b)).mean()), float(low), float(high)
+    drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+    # How often each example was drawn: its errors need not be gathered.
+    counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+    resampled = (counts.astype(float) @ columns) / n
+    values = value(np.moveaxis(
+        resampled.reshape(size, num_arms, num_seeds), 0, 1))
+    seeds = rng.integers(num_seeds, size=(size, num_seeds))
+    means.append(np.take_along_axis(values, seeds, axis=1).mean(axis=1))
+  low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
+  return float(low), float(high)

@@ -2,12 +2,14 @@
 
   python -m assay.results PATH... [--format=markdown] [--into=README.md]
 
-A row is one measured result, a flat dict: the fields in `FIELDS`, `why` where
-there is no value, and any other key as a sweep field (what the variant varies,
-by its config name). A PATH is a workdir, a folder `results/<paper>` or a
-`.jsonl` file; the folder `runs/` beside its rows tells how they were made.
+A row is one measured result, a flat dict: the fields in `FIELDS`, perhaps those
+in `ATTACHED` (`why` there is no value; which examples a classifier got `wrong`,
+see `pack`), and any other key as a sweep field (what the variant varies, by its
+config name). A PATH is a workdir, a folder `results/<paper>` or a `.jsonl`
+file; the folder `runs/` beside its rows tells how they were made.
 """
 
+import base64
 import json
 import math
 import os
@@ -15,6 +17,8 @@ import pathlib
 import re
 import sys
 import uuid
+
+import numpy as np
 
 from assay.errors import UserError
 
@@ -26,6 +30,8 @@ FIELDS = {'paper': str, 'config': str, 'run': str, 'dataset': str,
 WORDS = {'paper': '[a-z0-9_]+', 'config': '[A-Za-z0-9_-]+',
          'run': '[0-9a-f]{8}', 'state': 'last|best', 'group': '.*'}
 JOINED = {'seed_varies': str, 'planned_seeds': int, 'scale': str}
+# They say more about a value and nothing about what was measured.
+ATTACHED = {'why': str, 'wrong': str}
 
 
 def validate(row):
@@ -40,8 +46,7 @@ def validate(row):
     if field not in row:
       raise UserError(f'{field}: missing.')
     value = row[field]
-    types = FIELDS.get(
-        field, str if field == 'why' else (str, int, float, bool))
+    types = (FIELDS | ATTACHED).get(field, (str, int, float, bool))
     if not isinstance(value, types) or (
         isinstance(value, bool) and field in FIELDS):
       raise UserError(f'{field}: cannot be of type {type(value).__name__}.')
@@ -59,6 +64,45 @@ def validate(row):
         raise UserError(f'{field}: {value} is not in [0, 2**63).')
   if row['value'] is None and not row.get('why'):
     raise UserError('why: missing, and the value is null.')
+  if 'wrong' in row:
+    _validate_wrong(row)
+
+
+def _validate_wrong(row):
+  if row['value'] is None:
+    raise UserError('wrong: there, but the value is null.')
+  count, n = int(unpack(row['wrong'], row['n']).sum()), row['n']
+  if row['metric'] == 'error' and abs(count - row['value'] * n) > 1e-6 * n:
+    raise UserError(f'wrong: {count} of {n} examples, but the error is '
+                    f'{row["value"]:.9g}.')
+
+
+def pack(wrong):
+  """The field `wrong` of a row: bits as text, base64 of `np.packbits`.
+
+  Args:
+    wrong: [n] bool, True where the classifier was wrong; the n examples of the
+      row's split and group, in the order of its rows.
+  """
+  return base64.b64encode(np.packbits(np.asarray(wrong, bool))).decode()
+
+
+def unpack(text, n):
+  """The [n] bool that `pack` was given.
+
+  Raises:
+    UserError: the text is not that of n bits.
+  """
+  try:
+    packed = np.frombuffer(base64.b64decode(text), np.uint8)
+  except ValueError as error:
+    raise UserError(f'wrong: {text!r:.60} is not base64: {error}.') from error
+  if len(packed) != -(-n // 8):
+    raise UserError(f'wrong: {len(packed)} bytes do not fit n={n}.')
+  wrong = np.unpackbits(packed, count=n).astype(bool)
+  if pack(wrong) != text:  # other characters, or bits behind the last example
+    raise UserError(f'wrong: {text!r:.60} is not how {n} bits are written.')
+  return wrong
 
 
 def write(path, rows):
@@ -129,7 +173,7 @@ def read(paths):
   for file in (file for path in paths for file in _files(path)[0]):
     for row in read_rows(file):
       key = tuple(sorted((k, v) for k, v in row.items() if k not in (
-          'run', 'value', 'why', 'n', 'step')))
+          'run', 'value', 'n', 'step', *ATTACHED)))
       if key in seen:
         raise UserError(f'{file}: seed {row["seed"]} of {row["method"]} has a '
                         f'second {row["metric"]}; the first: {seen[key]}.')
@@ -186,7 +230,8 @@ def read_rows(path):
         validate(row)
       except UserError as error:
         raise UserError(f'{path}:{number}: {error}') from error
-      rows.append({k: float(v) if k not in FIELDS and v in ('inf', '-inf')
+      known = FIELDS | ATTACHED
+      rows.append({k: float(v) if k not in known and v in ('inf', '-inf')
                    else v for k, v in row.items() if k not in JOINED})
   return rows
 

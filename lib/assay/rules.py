@@ -5,9 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from assay import intervals
+from assay.errors import UserError
 from assay.intervals import TAIL
 
 MIN_SEEDS = 5  # with fewer an interval is shown and nothing is decided
+OVER_EXAMPLES = 'undecided if test examples vary too'
 
 
 class Verdict(NamedTuple):
@@ -23,6 +25,7 @@ class Verdict(NamedTuple):
   tested: str = ''  # data, examples, seeds, scale
   reduced: bool = False  # some row is from a run at reduced scale
   parts: tuple = ()  # (name, verdict) of each check that this one is made of
+  bootstrap: tuple[float, float] | None = None  # over test examples too
 
 
 def state_of(interval, region, closed):
@@ -40,7 +43,7 @@ def state_of(interval, region, closed):
 
 
 def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
-               closed=False, show=float):
+               closed=False, show=float, bootstrap=None):
   """The verdict on an estimate from a sample, and the rules for all tests.
 
   Args:
@@ -53,6 +56,7 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
     notes: texts.
     closed: whether the ends of the region belong to it.
     show: from the scale of the test to the one that is reported.
+    bootstrap: (low, high) over test examples too, or None; it decides nothing.
   """
   n, ratio, state = len(sample.values), sample.ratio, 'undecided'
   notes = [sample.lost, *notes]
@@ -72,16 +76,29 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
       notes.append('no number of re-splits of these data can settle it')
     else:
       notes.append(f'{intervals.MAX_SEEDS:,} seeds would not settle it')
+  if bootstrap and state != 'undecided' and state_of(
+      bootstrap, region, closed) == 'undecided':
+    notes.append(OVER_EXAMPLES)
   shown = lambda bounds: tuple(float(show(v)) for v in bounds)
   return Verdict(
       state, float(show(estimate)),
       *shown(interval(n, ratio) if n > 1 else (np.nan, np.nan)), n, method,
       '; '.join(filter(None, [*notes, *sample.remarks])), p,
-      shown(interval(n, 0)) if n > 1 and ratio else None, **sample.tested)
+      shown(interval(n, 0)) if n > 1 and ratio else None,
+      bootstrap=shown(bootstrap) if bootstrap else None, **sample.tested)
 
 
-def mean_verdict(sample, region, *, tail=TAIL, extra='', **how):
-  """The verdict on the mean of a sample; `extra` goes on the test's name."""
+def mean_verdict(sample, value, region, *, tail=TAIL, extra='', **how):
+  """The verdict on the mean of a sample.
+
+  Args:
+    sample: a `Sample`.
+    value: as for `samples.sampler`, which made the sample.
+    region: (low, high) where the claim holds; may be infinite.
+    tail: probability left out on each side of the intervals.
+    extra: goes on the test's name.
+    **how: as for `verdict_of`.
+  """
   values, n, note = sample.values, len(sample.values), ''
   mean = float(np.mean(values)) if n else np.nan
   if n == 1:
@@ -95,7 +112,16 @@ def mean_verdict(sample, region, *, tail=TAIL, extra='', **how):
       sample, mean,
       lambda n, ratio: intervals.t_interval(values, ratio, tail, n), region,
       intervals.t_p_value(values, nearest, sample.ratio, tail), method, [note],
-      **how)
+      bootstrap=_bootstrap(sample, value, tail), **how)
+
+
+def _bootstrap(sample, value, tail):
+  if sample.wrong is None or len(sample.values) < 2:
+    return None
+  try:
+    return intervals.two_level_bootstrap(sample.wrong, value, tail)
+  except UserError:  # a ratio, and a resample without a wrong example
+    return None
 
 
 def combine(parts, order=('fails', 'undecided', 'holds')):
@@ -110,10 +136,14 @@ def combine(parts, order=('fails', 'undecided', 'holds')):
   name, shown = (min if state == order[0] else max)(
       (part for part in parts if part[1].state == state),
       key=lambda part: unknown if part[1].p is None else part[1].p)
+  # Where it takes all parts, one that is not sure is enough to say so.
+  doubt = OVER_EXAMPLES if state == order[-1] and any(
+      OVER_EXAMPLES in v.note for _, v in parts) else ''
   return shown._replace(
       n=min(v.n for _, v in parts), parts=tuple(parts),
       note='; '.join(filter(None, [
           f'{states.count("holds")} of {len(parts)} parts hold; the numbers '
-          f'are those of {name}', shown.note])),
+          f'are those of {name}', shown.note,
+          '' if doubt in shown.note else doubt])),
       tested='; '.join(dict.fromkeys(v.tested for _, v in parts)),
       reduced=any(v.reduced for _, v in parts))

@@ -19,6 +19,7 @@ class Sample(NamedTuple):
   lost: str  # '' or which seeds could not be used
   remarks: list  # of text
   tested: dict  # fields `tested` and `reduced` of the verdict
+  wrong: np.ndarray | None = None  # [arms, n, examples] bool; see `wrong_of`
 
 
 class NoRows(UserError):
@@ -81,7 +82,8 @@ def by_seed(rows, want):
       continue
     if row['seed'] in found:
       other = found[row['seed']]
-      differ = [k for k in {**other, **row} if other.get(k) != row.get(k)]
+      differ = [k for k in {**other, **row} if other.get(k) != row.get(k)
+                and k not in results.ATTACHED]
       raise UserError(f'two rows for {describe(want)}, seed={row["seed"]}, '
                       f'dataset={row["dataset"]}; they differ in '
                       f'{", ".join(differ) or "nothing"}.')
@@ -107,6 +109,25 @@ def test_to_train(rows, used):
                     'whose n is the number of training rows '
                     f'(dataset={used[0]["dataset"]}).')
   return max(r['n'] for r in rows if r['split'] in splits) / min(train)
+
+
+def wrong_of(columns, seeds):
+  """Which examples each arm and seed got wrong: [arms, seeds, examples] bool.
+
+  None unless all rows have it, as errors on the same examples.
+
+  Args:
+    columns: {seed: row} for each arm, on one fixed split.
+    seeds: those to use.
+  """
+  rows = [column[seed] for column in columns for seed in seeds]
+  same = {tuple(r.get(k) for k in (
+      'config', 'split', 'group', 'worst', 'n')) for r in rows}
+  if len(same) != 1 or not all(
+      'wrong' in r and r['metric'] == 'error' for r in rows):
+    return None
+  return np.array([[results.unpack(column[s]['wrong'], column[s]['n'])
+                    for s in seeds] for column in columns])
 
 
 def where_tested(used):
@@ -172,7 +193,8 @@ def sampler(metric, arms, value, test, *, split='test', state='best',
       remarks.append(f'{len(seeds)} of {planned} planned seeds')
     return Sample(
         value(values), test_to_train(rows, used) if varies == 'resplit' else 0,
-        tests[varies], ' and '.join(lost), remarks, where_tested(used))
+        tests[varies], ' and '.join(lost), remarks, where_tested(used),
+        wrong_of(columns, kept) if varies == 'fixed_split' else None)
 
   return read
 
@@ -208,7 +230,7 @@ def worst_group(rows, metric, minimum=30, higher_is_worse=True):
     `small_groups` (text: the groups left out, with n). The value is null if
     that of a group is, or if no group is large enough.
   """
-  own = ('group', 'value', 'n', 'why')
+  own = ('group', 'value', 'n', *results.ATTACHED)
   cells = {}
   for row in rows:
     if row['metric'] == metric and row['group'] not in ('', 'worst'):

@@ -125,6 +125,20 @@ class Study:
                         f'use some of {", ".join(arms)}.')
     return [arm for arm in arms if not self.only or arm in self.only]
 
+  def planned(self):
+    """(name, arm, swept fields) of each unit of work that is asked for.
+
+    An arm in `config.swept_arms` is run once for each of `config.sweep_values`
+    of the field `config.sweep`, all others once.
+    """
+    config = self.config
+    for arm in self.chosen(config.arms):
+      if arm in config.swept_arms:
+        for value in config.sweep_values:
+          yield f'{arm},{config.sweep}={value}', arm, {config.sweep: value}
+      else:
+        yield arm, arm, {}
+
   def blocks(self, arm, seeds=None):
     """The unfinished blocks of an arm, each a `Block`.
 
@@ -149,10 +163,46 @@ class Study:
   def rows_of(self, arm):
     """The rows of one arm's finished blocks."""
     if self.workdir is None:
-      return [row for name, rows in self._memory for row in rows
+      return [row for name, rows, _ in self._memory for row in rows
               if name == arm]
     return [row for name, _, path in self._row_files() if name == arm
             for row in results.read_rows(path)]
+
+  def predictions_of(self, arm, seeds):
+    """What the finished blocks of an arm saved as predictions.
+
+    Args:
+      arm: a name.
+      seeds: S integers.
+
+    Returns:
+      dict of the arrays given to `Block.finish`, those of the seeds asked for,
+      [S, ...].
+
+    Raises:
+      UserError: a block's file is gone.
+    """
+    found = {}
+    for arrays in self._saved(arm):
+      for i, seed in enumerate(arrays['seeds'].tolist()):
+        found[seed] = {k: v[i] for k, v in arrays.items()}
+    return {k: np.stack([found[seed][k] for seed in seeds])
+            for k in found[seeds[0]]}
+
+  def _saved(self, arm):
+    """The predictions of each finished block of an arm."""
+    if self.workdir is None:
+      yield from (arrays['predictions'] for name, _, arrays in self._memory
+                  if name == arm)
+      return
+    for name, first, path in self._row_files():
+      if name == arm:
+        file = self.workdir / 'predictions' / f'{arm}.{first}.npz'
+        if not file.exists():
+          raise UserError(f'{file} is gone, and other arms need it; remove '
+                          f'{path} to compute it again.')
+        with np.load(file) as arrays:
+          yield dict(arrays)
 
   def _row_files(self):
     """(arm, first seed, path) of each finished block, in this order."""
@@ -165,7 +215,7 @@ class Study:
   def rows(self):
     """All rows so far, with the fields that `results.read` joins."""
     if self.workdir is None:
-      rows = [row for _, rows in self._memory for row in rows]
+      rows = [row for _, rows, _ in self._memory for row in rows]
       joined = {k: self.describe()[k] for k in results.JOINED}
       return [row | joined for row in rows]
     rows = [row for *_, path in self._row_files()
@@ -195,7 +245,7 @@ class Study:
   def finish(self, block, rows, arrays, **more):
     """Writes a block's arrays, then its rows, then how they came about."""
     if self.workdir is None:
-      self._memory.append((block.arm, rows))
+      self._memory.append((block.arm, rows, arrays))
       return
     if jax.process_index() == 0:
       self._write(block, rows, arrays, more)
@@ -264,6 +314,7 @@ class Block:
            'value': float(value), 'n': int(n), 'step': int(step),
            'state': state} | sweep
     if not np.isfinite(row['value']):
+      row.pop('wrong', None)
       row |= {'value': None, 'why': why}
     return row
 
@@ -271,6 +322,13 @@ class Block:
     """Writes the block; it is done then, and not run again."""
     self.study.finish(self, rows, {'predictions': predictions,
                                    'curves': curves}, num_params=num_params)
+
+
+def replaced(config, fields):
+  """The config with some fields replaced, locked."""
+  config = config.copy_and_resolve_references()
+  config.update(fields)
+  return config.lock()
 
 
 def load(workdir, method, seed, state='best'):

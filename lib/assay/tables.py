@@ -13,8 +13,8 @@ TAGS = {'2src': 'means agree with an independent restatement',
 
 def sweep_fields(rows):
   """Names of the sweep fields, sorted."""
-  return sorted({k for row in rows for k in row}
-                - results.FIELDS.keys() - results.JOINED.keys() - {'why'})
+  known = results.FIELDS | results.JOINED | results.ATTACHED
+  return sorted({k for row in rows for k in row} - known.keys())
 
 
 def summarize(rows, metric, by=None, split='test', state='best', group=''):

@@ -56,6 +56,12 @@ class Fitted(NamedTuple):
   curves: dict  # metric -> float32 [points, S]; `step` int [points]
   broken: dict  # position of a seed that diverged -> (step, metric)
 
+  @property
+  def why(self):
+    """Position of a seed that diverged -> text for its rows."""
+    return {i: f'{metric} not finite after step {step}'
+            for i, (step, metric) in self.broken.items()}
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:

@@ -29,13 +29,24 @@ def _interval(low, high):
   return f'[{_digits(low)}, {_digits(high)}]'
 
 
+def _beside(verdict, examples='with test examples'):
+  """The interval that stands beside that of the verdict, named; or ''."""
+  if verdict.naive:
+    return f'naive {_interval(*verdict.naive)}'
+  if verdict.bootstrap:
+    return f'{examples} {_interval(*verdict.bootstrap)}'
+  return ''
+
+
 def _digits(x):
   """Three significant digits, and all before the point."""
   return f'{x:.0f}' if 1000 <= abs(x) < 1e9 else f'{x:.3g}'
 
 
 def _parts(verdict):
-  return [f'{name}: {v.state}, {numbers(v)}' for name, v in verdict.parts]
+  return [f'{name}: {v.state}, {numbers(v)}'
+          + (f' ({_beside(v)})' if v.bootstrap else '')
+          for name, v in verdict.parts]
 
 
 def _source(claim):
@@ -48,8 +59,8 @@ def _paragraphs(item, width):
   where = item.where_tested
   if verdict:
     shown = numbers(verdict)
-    if verdict.naive:
-      shown += f' (naive {_interval(*verdict.naive)})'
+    if _beside(verdict):
+      shown += f' ({_beside(verdict)})'
     shown += f', {verdict.n} seed{"s" * (verdict.n != 1)}'
     if item.p_holm is not None:
       shown += f', Holm p {item.p_holm:.2g}'
@@ -95,16 +106,16 @@ def markdown(judged):
   """The verdicts as a Markdown table, one claim a row."""
   if not judged:
     return ''
-  rows = [['verdict', 'claim (source)', 'estimate [95 % interval]', 'naive',
-           'seeds', 'Holm p', 'tested on'],
+  rows = [['verdict', 'claim (source)', 'estimate [95 % interval]',
+           'beside it', 'seeds', 'Holm p', 'tested on'],
           [':--', ':--', '--:', '--:', '--:', '--:', ':--']]
   for item in judged:
     claim, verdict, measured, where = (
         item.claim, item.verdict, [''] * 4, [item.where_tested])
     if verdict:
       measured = [
-          numbers(verdict), _interval(*verdict.naive) if verdict.naive else '',
-          str(verdict.n), '' if item.p_holm is None else f'{item.p_holm:.2g}']
+          numbers(verdict), _beside(verdict, 'examples'), str(verdict.n),
+          '' if item.p_holm is None else f'{item.p_holm:.2g}']
       where = ['; '.join(filter(None, [
           item.where_tested, verdict.method, verdict.note])), *_parts(verdict)]
     rows.append([
