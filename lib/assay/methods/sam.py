@@ -3,13 +3,13 @@
 Each is a gradient -> gradient, so they compose with one another and with any
 optimizer, which steps from the unperturbed parameters:
 
-  sam(grad_fn, rho)                           SAM
-  sam(grad_fn, rho, weights=asam(0.01))       ASAM of Kwon et al. (2021)
-  sam(grad_fn, rho, weights=asam_all)         ASAM without exceptions
-  sam(grad_fn, rho, perturbs=normalization)   SAM-ON (Mueller et al., 2023)
-  sam(grad_fn, rho, direction=random)         control: a random direction
-  in_groups(sam(grad_fn, rho), m)             m-SAM: a perturbation per m examples
-  sam(decayed(grad_fn, 5e-4), rho)            weight decay inside the perturbation
+  sam(grad_fn, rho)                          SAM
+  sam(grad_fn, rho, weights=asam(0.01))      ASAM of Kwon et al. (2021)
+  sam(grad_fn, rho, weights=asam_all)        ASAM without exceptions
+  sam(grad_fn, rho, perturbs=normalization)  SAM-ON: normalization alone
+  sam(grad_fn, rho, direction=random)        control: a random direction
+  in_groups(sam(grad_fn, rho), m)            m-SAM: a perturbation per group of m
+  sam(decayed(grad_fn, 5e-4), rho)           weight decay in the perturbation
 
 Weight decay that is part of the optimizer (`optax.add_decayed_weights`) stays
 outside: it neither turns the perturbation nor is it evaluated there.
@@ -29,7 +29,7 @@ def sam(grad_fn, rho, *, weights=None, perturbs=None, direction=None,
         statistics='first'):
   """Gradient at params + e, the first-order worst point near params.
 
-    e = rho T^2 g / |T g|,   T = 1 for SAM (Foret et al., 2021, equation 2)
+    e = rho T^2 g / |T g|,   T = 1 for SAM (Foret et al., 2021)
 
   with one L2 norm over all perturbed parameters. e counts as a constant: no
   derivative goes through it. A zero gradient gives e = 0, never NaN. Both
