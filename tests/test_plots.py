@@ -317,3 +317,31 @@ def test_numbers_beside_the_dots_are_those_of_the_table():
   table = tables.table(rows, {}, ['rmse'])
   axes, = plots.comparison(rows, 'rmse').axes
   assert texts(axes) == [r[-1] for r in table['rows']]
+
+
+def test_against_pairs_seeds_and_names_arms():
+  rows = [row(v, s, m, metric=metric, split=split)
+          for metric, split, values in (
+              ('error', 'masked', {'sgd': [.1, .3], 'sam': [.2, .4]}),
+              ('lambda_max', 'train', {'sgd': [10., 20.], 'sam': [1., 3.]}),
+              ('learning_gap', 'train', {'sgd': [2., 1.], 'sam': [3., 5.]}))
+          for m, own in values.items() for s, v in enumerate(own)]
+  # A seed without a partner and one that diverged are left out.
+  rows += [row(9., 2, 'sgd', metric='lambda_max', split='train'),
+           row(None, 3, 'sgd', metric='error', split='masked', why='nan'),
+           row(9., 3, 'sgd', metric='lambda_max', split='train')]
+  y = {'metric': 'error', 'split': 'masked', 'state': 'best'}
+  xs = [{'metric': m, 'split': 'train', 'state': 'best'}
+        for m in ('lambda_max', 'learning_gap')]
+  figure = plots.against(rows, y, xs)
+  left, right = figure.axes
+  marks = [(list(line.get_xdata()), list(line.get_ydata()))
+           for line in left.lines]
+  assert ([10., 20.], [.1, .3]) in marks and ([1., 3.], [.2, .4]) in marks
+  assert any(np.allclose(m[0], [15.]) and np.allclose(m[1], [.2])
+             for m in marks)
+  assert left.get_xscale() == 'log' and right.get_xscale() == 'linear'
+  assert left.get_ylabel() == 'error, masked split'
+  assert right.get_xlabel() == 'learning_gap, train split'
+  assert {t.get_text() for t in figure.legends[0].get_texts()} == {
+      'sgd', 'sam'}

@@ -189,11 +189,30 @@ def test_within_sam_the_first_pass_counts():
     correct = jnp.full(batch['index'].shape, params['p'] < 1.05)
     return params['p'] ** 2, (extra, {'correct': correct})
 
-  gradient = sam.sam(forgetting.counted(
-      jax.value_and_grad(loss_fn, has_aux=True)), .1)
+  gradient = forgetting.counted(sam.sam(
+      jax.value_and_grad(loss_fn, has_aux=True), .1))
   extra = {'learning': forgetting.start(1)}
   (_, (extra, metrics)), _ = gradient(
       {'p': jnp.float32(1)}, extra, {'index': jnp.array([0])}, None)
   assert bool(extra['learning']['right'][0])
   assert extra['learning']['step'] == 1
-  assert metrics['error'] == 0 and metrics['error_perturbed'] == 1
+  assert metrics['error'] == 0
+
+
+def test_groups_of_a_batch_are_counted_together():
+  correct = jnp.array([True, False, True, True, False, False])
+
+  def loss_fn(params, extra, batch, key):
+    return jnp.sum(params ** 2), (extra, {'correct': correct[batch['index']]})
+
+  gradient = jax.value_and_grad(loss_fn, has_aux=True)
+  index = jnp.array([5, 0, 1, 3])
+  for grouped in (sam.in_groups(sam.sam(gradient, .1), 2),
+                  sam.in_groups(gradient, 1, mapped=True)):
+    extra = {'learning': forgetting.start(6)}
+    (_, (extra, metrics)), _ = forgetting.counted(grouped)(
+        jnp.ones(2), extra, {'index': index}, jax.random.key(0))
+    np.testing.assert_array_equal(extra['learning']['right'],
+                                  [True, False, False, True, False, False])
+    assert extra['learning']['step'] == 1
+    assert metrics['error'] == .5

@@ -13,13 +13,20 @@ WIDTH = 7  # inches; a README shows about 900 pixels
 
 def new_figure(height):
   """(figure, axes), `height` inches tall."""
+  figure, (axes,) = new_panels(height, 1)
+  return figure, axes
+
+
+def new_panels(height, count):
+  """(figure, [axes]) side by side with a common y axis."""
   from matplotlib.figure import Figure
 
   figure = Figure(figsize=(WIDTH, height), layout='constrained')
-  axes = figure.add_subplot()
-  axes.spines[['top', 'right']].set_visible(False)
-  axes.tick_params(labelsize=9)
-  return figure, axes
+  panels = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+  for axes in panels:
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.tick_params(labelsize=9)
+  return figure, panels
 
 
 def dots(names, groups, interval, interval_name, texts):

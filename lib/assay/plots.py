@@ -171,6 +171,51 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
   return figure
 
 
+def against(rows, y, xs):
+  """One measured value against others: seeds small, means large, by arm.
+
+  Args:
+    rows: of one config and one data set.
+    y: row fields that select the value of the height, such as
+      {'metric': 'error', 'split': 'masked', 'state': 'last'}; `group` is '' if
+      it is not named.
+    xs: a list of such dicts, for each a panel. An axis is logarithmic if its
+      means span more than 5 times.
+  """
+  figure, panels = drawing.new_panels(3.8, len(xs))
+  for axes, x in zip(panels, xs, strict=True):
+    across, up = (_select(rows, **{'group': ''} | f) for f in (x, y))
+    by = ['dataset', 'method', *tables.sweep_fields(across)]
+    means = []
+    for i, arm in enumerate(tables.sorted_arms(across, {}, by)):
+      first, second = (_by_seed(r, arm, by) for r in (across, up))
+      pairs = np.array([(first[s], second[s])
+                        for s in sorted(first.keys() & second.keys())])
+      if not len(pairs):
+        continue
+      style = dict(color=drawing.COLORS[i % 7], ls='',
+                   marker='osv^DPX'[(i + i // 7) % 7])
+      axes.plot(*pairs.T, ms=4, alpha=0.35, mew=0, **style)
+      axes.plot(*pairs.mean(axis=0), ms=9, mec='white', label=_name(arm, by),
+                **style)
+      means.append(pairs[:, 0].mean())
+    if means and 0 < 5 * min(means) < max(means):
+      axes.set_xscale('log')
+    axes.set_xlabel(_axis(x) + ' (log scale)' * (axes.get_xscale() == 'log'))
+  panels[0].set_ylabel(_axis(y))
+  figure.suptitle('small: one seed, large: mean over seeds', fontsize=9,
+                  x=0.01, ha='left')
+  figure.legend(*panels[0].get_legend_handles_labels(), fontsize=9,
+                loc='outside right center', frameon=False, numpoints=1)
+  return figure
+
+
+def _axis(fields):
+  group = fields.get('group')
+  return f'{fields["metric"]}, {fields["split"]} split' + (
+      f', group {group}' if group else '')
+
+
 def curves(curves, ylabel='', xlabel='step', log=False):
   """Median and interquartile band over seeds, a line per arm.
 
@@ -215,9 +260,9 @@ def save(figure, path):
   results.write_bytes(path, buffer.getvalue())
 
 
-def _select(rows, metric, split, state):
-  """Rows of the metric, split and state, of all groups together."""
-  want = {'metric': metric, 'split': split, 'state': state, 'group': ''}
+def _select(rows, metric, split, state, group=''):
+  """Rows of the metric, split, state and group, '' for all together."""
+  want = {'metric': metric, 'split': split, 'state': state, 'group': group}
   found = [r for r in rows if all(r[k] == v for k, v in want.items())]
   shown = sorted({(r['config'], r['dataset']) for r in found})
   if len(shown) != 1:

@@ -220,9 +220,10 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
       _record(curves, point, lanes.fetch(metrics), watched)
       broken = lanes.fetch([c.broken for c in carries]) > 0
       checkpoint.stop_here('step', done)
-      settings.progress(min(done, num_steps), num_steps,
-                        _means({k: v[min(point + shape[0], num_points) - 1]
-                                for k, v in curves.items()}, watched))
+      if done - per_call < num_steps:  # the tail makes no updates
+        settings.progress(min(done, num_steps), num_steps,
+                          _means({k: v[min(point + shape[0], num_points) - 1]
+                                  for k, v in curves.items()}, watched))
       finished = done >= end or broken.all() or settings.strict and broken.any()
       stopping, due = sharding.on_any_host(
           settings.stopping() or (manager is not None

@@ -4,15 +4,19 @@ A file is used only when its bytes, or the numbers in it, have the checksum
 written down here. Nothing stands in for a missing file, nothing is unpickled.
 """
 import functools
+import gzip
 import hashlib
 import http.client
+import math
 import os
 import pathlib
 import shutil
+import tarfile
 import tempfile
 import urllib.request
 
 import numpy as np
+from PIL import Image
 
 from assay.errors import UserError
 
@@ -37,9 +41,110 @@ def read_numbers(path, columns):
   return np.array(rows, np.float64).reshape(-1, columns)
 
 
+def read_idx(path):
+  """The array of a gzipped idx file of bytes, uint8, as shaped in its header.
+
+  Raises:
+    ValueError: another format, or another length than the header says.
+  """
+  with gzip.open(path) as file:
+    content = file.read()
+  if content[:3] != b'\0\0\x08' or len(content) < 4 + 4 * content[3]:
+    raise ValueError(f'{path} holds no idx array of bytes')
+  start = 4 + 4 * content[3]
+  shape = np.frombuffer(content[4:start], '>u4').tolist()
+  if len(content) - start != math.prod(shape):
+    raise ValueError(f'{path} holds {len(content) - start} values, but its '
+                     f'header says {"x".join(map(str, shape))}')
+  return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+
+
+def read_sheet(path):
+  """The images of a CIFAR-10 sheet, [10000, 32, 32, 3] uint8.
+
+  A sheet is one picture of 100 by 100 images, row by row, stored lossless.
+  """
+  with Image.open(path) as sheet:
+    pixels = np.asarray(sheet).reshape(100, 32, 100, 32, 3)
+  return np.ascontiguousarray(pixels.swapaxes(1, 2)).reshape(-1, 32, 32, 3)
+
+
+def read_npz(path, key):
+  """The array `key` of an npz file that needs no unpickling."""
+  with np.load(path, allow_pickle=False) as arrays:
+    return arrays[key]
+
+
+def read_binary_images(path, batch):
+  """The images of one batch of CIFAR-10's binary version; as `read_sheet`."""
+  pixels = _binary_records(path, (batch,))[:, 1:].reshape(-1, 3, 32, 32)
+  return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+def read_binary_labels(path, batches):
+  """The labels of batches of CIFAR-10's binary version, [N] uint8."""
+  return _binary_records(path, batches)[:, 0].copy()
+
+
+def _binary_records(path, batches):
+  """[N, 3073] uint8: a label, then the pixels by channel, row and column."""
+  found = {}
+  # A stream, read no further than needed; nothing is unpacked to the disk.
+  with tarfile.open(path, 'r|gz') as archive:
+    for member in archive:
+      batch = pathlib.PurePosixPath(member.name).stem
+      if batch in batches and member.isfile():
+        records = np.frombuffer(archive.extractfile(member).read(), np.uint8)
+        found[batch] = records.reshape(-1, 3073)
+      if len(found) == len(batches):
+        return np.concatenate([found[batch] for batch in batches])
+  raise ValueError(f'{path} lacks {sorted(set(batches) - set(found))}')
+
+
+# The mirror that torchvision reads.
+MNIST_URL = 'https://ossci-datasets.s3.amazonaws.com/mnist/'
+FASHION_MNIST_URL = (
+    'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/')
+TRAIN_BATCHES = tuple(f'data_batch_{i}' for i in range(1, 6))
+
+
+def _idx(file, base_url, size, sha256, array_sha256):
+  """The one alternative of a gzipped idx file; see `SOURCES`."""
+  return (
+      dict(file=file, size=size, sha256=sha256, array_sha256=array_sha256,
+           read=read_idx, url=base_url + pathlib.Path(file).name),)
+
+
+def _cifar10(file, size, sha256, array_sha256, read, read_binary):
+  """A lossless copy of a part of CIFAR-10, or else the publisher's archive."""
+  # Its bytes were not seen here. The publisher gives their md5,
+  # c32a1d4ab5d03f1284b67883e8d87530; what counts is the sha256 of the pixels.
+  return (
+      dict(file=file, size=size, sha256=sha256, array_sha256=array_sha256,
+           read=read, url=None),
+      dict(file='cifar10/cifar-10-binary.tar.gz', size=None, sha256=None,
+           array_sha256=array_sha256, read=read_binary,
+           url='https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz'))
+
+
+def _cifar10_images(batch, size, sha256, array_sha256):
+  return _cifar10(f'cifar10/{batch}.webp', size, sha256, array_sha256,
+                  read_sheet,
+                  functools.partial(read_binary_images, batch=batch))
+
+
+def _cifar10_labels(key, batches, array_sha256):
+  return _cifar10(
+      'cifar10/labels.npz', 385_336,
+      'eb313c5cb3b505067d4cb9247efb6f24aef03e8e66db5ab32ba520d5add53d2a',
+      array_sha256, functools.partial(read_npz, key=key),
+      functools.partial(read_binary_labels, batches=batches))
+
+
 # Each name has alternatives, the preferred one first: `file` relative to the
 # data folder; `size` in bytes and `sha256` of the file, None where no one here
-# has seen those bytes; `array_sha256`, see `array_sha256`; `read`; `url`.
+# has seen those bytes or copies differ; `array_sha256`, see `array_sha256`;
+# `read`; `url`.
 SOURCES = {
     # Airfoil Self-Noise (Brooks, Pope and Marcolini, 1989). UCI, CC BY 4.0.
     # Frequency [Hz], angle of attack [deg], chord [m], velocity [m/s],
@@ -79,6 +184,74 @@ SOURCES = {
             read=functools.partial(read_numbers, columns=8),
             url='http://lib.stat.cmu.edu/datasets/NO2.dat'),
     ),
+    # MNIST (LeCun, Cortes and Burges, 1998). CC BY-SA 3.0 as commonly stated.
+    # Copies of the first file differ in the time stamp that gzip wrote.
+    'mnist/train_images': _idx(
+        'mnist/train-images-idx3-ubyte.gz', MNIST_URL, None, None,
+        '741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757'),
+    'mnist/train_labels': _idx(
+        'mnist/train-labels-idx1-ubyte.gz', MNIST_URL, 28_881,
+        '3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c',
+        '1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13'),
+    'mnist/test_images': _idx(
+        'mnist/t10k-images-idx3-ubyte.gz', MNIST_URL, 1_648_877,
+        '8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6',
+        '6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161'),
+    'mnist/test_labels': _idx(
+        'mnist/t10k-labels-idx1-ubyte.gz', MNIST_URL, 4_542,
+        'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6',
+        'ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5'),
+    # Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017). MIT, Zalando SE.
+    'fashion_mnist/train_images': _idx(
+        'fashion_mnist/train-images-idx3-ubyte.gz', FASHION_MNIST_URL,
+        26_421_880,
+        '3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84',
+        '2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012'),
+    'fashion_mnist/train_labels': _idx(
+        'fashion_mnist/train-labels-idx1-ubyte.gz', FASHION_MNIST_URL, 29_515,
+        'a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845',
+        '657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7'),
+    'fashion_mnist/test_images': _idx(
+        'fashion_mnist/t10k-images-idx3-ubyte.gz', FASHION_MNIST_URL,
+        4_422_102,
+        '346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073',
+        'c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a'),
+    'fashion_mnist/test_labels': _idx(
+        'fashion_mnist/t10k-labels-idx1-ubyte.gz', FASHION_MNIST_URL, 5_148,
+        '67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5',
+        '3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9'),
+    # CIFAR-10 (Krizhevsky, 2009). No license stated; the publisher asks for
+    # citation.
+    'cifar10/data_batch_1': _cifar10_images(
+        'data_batch_1', 17_107_164,
+        '7862ba6f532eb26481636723b49a74914d0a8186dde88a2afa9047668b1214b8',
+        'fc115a3de050d667b88cbd5b0b9612ebf996c54230fe7758f3a14bb5af9a1c27'),
+    'cifar10/data_batch_2': _cifar10_images(
+        'data_batch_2', 17_149_322,
+        '223eb5388d46cd9050b630ada011bb521e9e66e56f8922c4e3c90068bfb4de74',
+        '89e609b642f687bc796fa3bfa4211005582a0e8131d463d996d11ddb297d312e'),
+    'cifar10/data_batch_3': _cifar10_images(
+        'data_batch_3', 17_159_702,
+        '72340f10fb016c6a6f645cbf5e19c99d4d83b500574b3838a6850d00fc20b354',
+        '93a365823e61729490a8801d80864ccd0ab1e8c98f19d71af65644d1c5f1486e'),
+    'cifar10/data_batch_4': _cifar10_images(
+        'data_batch_4', 17_131_960,
+        'b5646e97fe600f24a0e4662426280aa23704f9e04033e7beab0808a51212f814',
+        '809eb95ecd057a36516318f5023ea619009dd70dd38193db9da43125a928e6fa'),
+    'cifar10/data_batch_5': _cifar10_images(
+        'data_batch_5', 17_112_624,
+        '20fd741c090103a8703cd393ed42c0b9bb55c84a099564b3a290171531a473f9',
+        'd05b7d66d216d6df882cc760cdc0ff2f1f0437abf699ed16005c021ef0add9cb'),
+    'cifar10/test_batch': _cifar10_images(
+        'test_batch', 17_141_804,
+        '5fb7e1221ce9526ce00d6f53ad5e520f96044b42580400979c573f910e687a8e',
+        'f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04'),
+    'cifar10/train_labels': _cifar10_labels(
+        'train', TRAIN_BATCHES,
+        '2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253'),
+    'cifar10/test_labels': _cifar10_labels(
+        'test', ('test_batch',),
+        'cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5'),
 }
 
 
@@ -100,9 +273,13 @@ def find(name, data_dir=None):
 
 
 def read(name, data_dir=None):
-  """The numbers of the source `name`, [N, columns] float64; see `find`."""
-  path, alternative = _find(name, data_dir)
-  return alternative['read'](path)
+  """The numbers of the source `name`; see `find`.
+
+  Of a table [N, columns] float64; of images and labels uint8, images with
+  their channel last where there is more than one.
+  """
+  path, alternative, array = _find(name, data_dir)
+  return alternative['read'](path) if array is None else array
 
 
 def cache_dir():
@@ -112,15 +289,29 @@ def cache_dir():
 
 
 def array_sha256(array):
-  """sha256 of an array as C-ordered little-endian float64, zeros unsigned."""
-  # 0.0 added: '-0.0' and '0.0' are one number in two spellings.
-  return hashlib.sha256(
-      np.ascontiguousarray(array + 0.0, '<f8').tobytes()).hexdigest()
+  """sha256 of the values of an array in C order, whatever its shape.
+
+  uint8 stays as it is; all else becomes little-endian float64, zeros unsigned.
+  """
+  if array.dtype != np.uint8:
+    # 0.0 added: '-0.0' and '0.0' are one number in two spellings.
+    array = np.asarray(array + 0.0, '<f8')
+  return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _known():
+  """The names of all sources by folder, for an error."""
+  folders = {}
+  for name, alternatives in SOURCES.items():
+    folder = pathlib.Path(alternatives[0]['file']).parent.name
+    folders.setdefault(folder, []).append(name)
+  return ', '.join(f'{k} {sorted(v)}' for k, v in folders.items())
 
 
 def _find(name, data_dir):
+  """Path, alternative and, where checking it took that, the array or None."""
   if name not in SOURCES:
-    raise UserError(f'No source named {name!r}; known: {sorted(SOURCES)}.')
+    raise UserError(f'No source named {name!r}; known: {_known()}.')
   folders = [cache_dir()]
   origin = 'data_dir' if data_dir else 'ASSAY_DATA'
   data_dir = data_dir or os.environ.get('ASSAY_DATA')
@@ -135,14 +326,16 @@ def _find(name, data_dir):
       file = pathlib.Path(alternative['file'])
       for path in (folder / file, folder / file.name):
         if path.is_file():
-          _verify(path, alternative, f'{path} is not the file expected; '
-                                     'remove or replace it')
-          return path, alternative
+          array = _verify(
+              path, alternative, f'{path} is not the file expected for '
+                                 f'{name!r}; remove or replace it')
+          return path, alternative, array
   problems = []
   for alternative in SOURCES[name]:
     if alternative['url']:
       try:
-        return _download(alternative), alternative
+        path, array = _download(alternative)
+        return path, alternative, array
       except (OSError, http.client.HTTPException) as e:
         problems.append(f'{alternative["url"]} could not be fetched '
                         f'({e or type(e).__name__}).')
@@ -152,7 +345,11 @@ def _find(name, data_dir):
 
 
 def _download(alternative):
-  """Fetches, verifies, and only then gives the file its name."""
+  """Fetches, verifies, and only then gives the file its name.
+
+  Returns:
+    (path, array), the array as `_verify` gives it.
+  """
   target = cache_dir() / alternative['file']
   target.parent.mkdir(parents=True, exist_ok=True)
   # In the target's own folder, as a rename must not cross file systems.
@@ -162,30 +359,40 @@ def _download(alternative):
           urllib.request.urlopen(alternative['url'],
                                  timeout=TIMEOUT_SECONDS) as response):
       shutil.copyfileobj(response, out)
-    _verify(temporary, alternative,
-            f'What {alternative["url"]} sent is not the file expected')
+    array = _verify(
+        temporary, alternative,
+        f'What {alternative["url"]} sent is not the file expected')
     os.chmod(temporary, 0o644)  # mkstemp lets nobody else read
     os.replace(temporary, target)
   finally:
     pathlib.Path(temporary).unlink(missing_ok=True)
-  return target
+  return target, array
 
 
 def _verify(path, alternative, complaint):
-  """Raises UserError unless the bytes, or the numbers, are those known."""
+  """Raises UserError unless the bytes, or the numbers, are those known.
+
+  Returns:
+    The array if it had to be read, None if the bytes are known.
+  """
   content = pathlib.Path(path).read_bytes()
   found = hashlib.sha256(content).hexdigest()
   if found == alternative['sha256']:
-    return
-  array = alternative['read'](path)
-  found_array = array_sha256(array)
-  if found_array == alternative['array_sha256']:
-    return
+    return None
+  try:
+    array = alternative['read'](path)
+  except Exception as e:  # wrong bytes may break a decoder in any way
+    numbers = f'no numbers ({e or type(e).__name__})'
+  else:
+    found_array = array_sha256(array)
+    if found_array == alternative['array_sha256']:
+      return array
+    numbers = (f'sha256 of the {"x".join(map(str, array.shape))} numbers '
+               f'{found_array}')
   raise UserError(
       f'{complaint}.\n'
       f'Expected {_checksums(alternative)};\n'
-      f'found {len(content)} bytes, sha256 {found}, sha256 of the '
-      f'{"x".join(map(str, array.shape))} numbers {found_array}.\n'
+      f'found {len(content)} bytes, sha256 {found}, {numbers}.\n'
       + _where_to_put(alternative))
 
 

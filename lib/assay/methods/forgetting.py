@@ -29,9 +29,8 @@ def start(num_examples):
 def counted(grad_fn):
   """Counts in `extra['learning']`; a gradient -> gradient.
 
-  The innermost of a gradient's wrappers: within SAM the first, unperturbed
-  pass is the one that counts. Not within `sam.in_groups`, whose groups do not
-  see one another's counts.
+  The outermost of a gradient's wrappers, as it counts a whole batch. Of SAM's
+  passes the first, at the parameters, is the one that counts.
 
   Args:
     grad_fn: its metrics hold `correct` bool [B], which is taken out; its batch
@@ -46,6 +45,7 @@ def counted(grad_fn):
     (loss, (rest, metrics)), grads = grad_fn(params, rest, batch, key)
     metrics = dict(metrics)
     correct, at = metrics.pop('correct'), batch['index']
+    metrics.pop('correct_perturbed', None)
     old = extra['learning']
     events = old['forgotten'][at] + (old['right'][at] & ~correct)
     since = jnp.where(correct, jnp.minimum(old['since'][at], old['step']),

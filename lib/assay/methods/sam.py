@@ -8,8 +8,8 @@ optimizer, which steps from the unperturbed parameters:
   sam(grad_fn, rho, weights=asam_all)        ASAM without exceptions
   sam(grad_fn, rho, perturbs=normalization)  SAM-ON: normalization alone
   sam(grad_fn, rho, direction=random)        control: a random direction
-  in_groups(sam(grad_fn, rho), m)            m-SAM: a perturbation per group of m
-  sam(decayed(grad_fn, 5e-4), rho)           weight decay in the perturbation
+  in_groups(sam(grad_fn, rho), m)            m-SAM: one perturbation a group
+  sam(decayed(grad_fn, 5e-4), rho)           decay inside the perturbation
 
 Weight decay that is part of the optimizer (`optax.add_decayed_weights`) stays
 outside: it neither turns the perturbation nor is it evaluated there.
@@ -149,7 +149,8 @@ def in_groups(grad_fn, m, *, mapped=False, axis=None, mesh=None):
   Returns:
     A gradient of the same type. Loss, metrics and floating `extra` (batch
     statistics, each of m examples) are means over groups; other `extra` is
-    that of the last group.
+    that of the last group. Metrics that are not floating, such as which
+    examples are right, are joined again [B].
 
   Raises:
     ValueError: m does not divide the batch, or the axis not the groups.
@@ -163,40 +164,52 @@ def in_groups(grad_fn, m, *, mapped=False, axis=None, mesh=None):
     groups = jax.tree.map(
         lambda x: x.reshape((count, m) + x.shape[1:]), batch), jnp.arange(count)
     if axis is None:
-      return mean_of(groups, params, extra, key)
+      return joined(over(groups, params, extra, key))
     found = mesh or jax.sharding.get_abstract_mesh()
     if count % found.shape[axis]:
       raise ValueError(f'{count} groups of m={m} cannot be spread evenly over '
                        f'{found.shape[axis]} devices; choose another m.')
 
     def share(*args):  # all devices have equally many groups
-      mean = mean_of(*args)
       return jax.tree.map(
           lambda x: jax.lax.pmean(x, axis) if _floating(x)
-          else jax.lax.all_gather(x, axis)[-1], mean)
+          else jax.lax.all_gather(x, axis, tiled=True), over(*args))
 
-    return jax.shard_map(
+    return joined(jax.shard_map(
         share, mesh=mesh, in_specs=(P(axis), P(), P(), P()), out_specs=P(),
-        axis_names={axis}, check_vma=False)(groups, params, extra, key)
+        axis_names={axis}, check_vma=False)(groups, params, extra, key))
 
-  def mean_of(groups, params, extra, key):
+  def over(groups, params, extra, key):
+    """Means of what is floating, the rest with a leading axis of groups."""
     one = lambda group: grad_fn(params, extra, group[0],
                                 jax.random.fold_in(key, group[1]))
-    count = groups[1].shape[0]
     if mapped:
       return jax.tree.map(
-          lambda x: jnp.mean(x, axis=0) if _floating(x) else x[-1],
+          lambda x: jnp.mean(x, axis=0) if _floating(x) else x,
           jax.vmap(one)(groups))
+    count = groups[1].shape[0]
+    like = jax.eval_shape(one, jax.tree.map(lambda x: x[0], groups))
 
     def add(total, group):
-      return jax.tree.map(lambda t, x: t + x / count if _floating(x) else x,
-                          total, one(group)), None
+      new = one(group)
+      return (jax.tree.map(lambda t, x: t + x / count if _floating(x) else t,
+                           total, new),
+              jax.tree.map(lambda x: None if _floating(x) else x, new))
 
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(
-        one, jax.tree.map(lambda x: x[0], groups)))
     # A few groups without a loop: on a CPU the gradient of a convolution is
     # many times slower inside one.
-    return jax.lax.scan(add, zeros, groups, unroll=min(count, 8))[0]
+    total, rest = jax.lax.scan(
+        add, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like), groups,
+        unroll=min(count, 8))
+    return jax.tree.map(lambda t, r: t if r is None else r, total, rest,
+                        is_leaf=lambda x: x is None)
+
+  def joined(result):
+    (loss, (extra, metrics)), grads = result
+    extra = jax.tree.map(lambda x: x if _floating(x) else x[-1], extra)
+    metrics = {k: v if _floating(v) else v.reshape((-1,) + v.shape[2:])
+               for k, v in metrics.items()}
+    return (loss, (extra, metrics)), grads
 
   return grouped
 

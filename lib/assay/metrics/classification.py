@@ -1,0 +1,65 @@
+"""Classification metrics, from all logits at once."""
+
+import numpy as np
+from scipy import special
+
+
+def wrong(logits, labels):
+  """Whether the largest logit is not that of the label; of ties, the first.
+
+  Args:
+    logits: [N, C] float; a row with a NaN counts as wrong.
+    labels: [N] int in [0, C).
+
+  Returns:
+    [N] bool.
+
+  Raises:
+    ValueError: other shapes, no example, or labels out of range.
+  """
+  logits, labels = _checked(logits, labels)
+  return (logits.argmax(axis=1) != labels) | np.isnan(logits).any(axis=1)
+
+
+def error(logits, labels):
+  """Fraction of examples that are `wrong`, in [0, 1]; same arguments."""
+  return float(np.mean(wrong(logits, labels)))
+
+
+def losses(logits, labels):
+  """Cross entropy of each example, -log softmax(logits)[label], in nats.
+
+  Args:
+    logits: [N, C] float.
+    labels: [N] int in [0, C).
+
+  Returns:
+    [N] float64 >= 0; inf where a label has probability 0, NaN if a logit is.
+
+  Raises:
+    ValueError: other shapes, no example, or labels out of range.
+  """
+  logits, labels = _checked(logits, labels)
+  log_p = special.log_softmax(logits, axis=1)
+  return 0.0 - log_p[np.arange(len(labels)), labels]  # no -0.0
+
+
+def nll(logits, labels):
+  """Mean negative log likelihood: the mean of `losses`; same arguments."""
+  return float(np.mean(losses(logits, labels)))
+
+
+def _checked(logits, labels):
+  """Logits as float64 [N, C], labels as int [N] in [0, C)."""
+  logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+  if (logits.ndim != 2 or labels.shape != logits.shape[:1]
+      or not logits.size):
+    raise ValueError(f'logits {logits.shape} and labels {labels.shape} must '
+                     'be [N, C] and [N], with N and C at least 1.')
+  if not np.issubdtype(labels.dtype, np.integer):
+    raise ValueError(f'labels have dtype {labels.dtype}; they must be '
+                     'integers.')
+  if labels.min() < 0 or labels.max() >= logits.shape[1]:
+    raise ValueError(f'labels from {labels.min()} to {labels.max()} must be '
+                     f'in [0, {logits.shape[1]}).')
+  return logits, labels
