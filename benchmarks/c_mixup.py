@@ -6,14 +6,9 @@ What is compared takes turns (A B A B ...), so that other work on the machine
 hits both. A line gives the median and, in brackets, the extremes.
 """
 
-import argparse
 import functools
-from importlib import metadata
-import json
 import os
 import pathlib
-import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,35 +16,12 @@ import types
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from benchmarks import measuring
+
 COMMAND = 'experiments.c_mixup'
 ARM = 'manifold_c_mixup'
 SEEDS = range(10)
 SIZES, DIMS = (1003, 300, 200), 5  # Airfoil's
-
-
-class Report:
-  """Prints each result and keeps it."""
-
-  def __init__(self):
-    self.lines = []
-
-  def __call__(self, what, unit, values, at_most=None, at_least=None):
-    values = np.asarray(values, float)
-    middle = float(np.median(values))
-    line = {'what': what, 'unit': unit, 'median': middle,
-            'min': float(values.min()), 'max': float(values.max()),
-            'n': len(values)}
-    text = f'{what:60} {middle:9.4g} {unit:7}'
-    if len(values) > 1:
-      text += f' [{line["min"]:.4g}..{line["max"]:.4g}, n={len(values)}]'
-    if at_most is not None or at_least is not None:
-      met = middle <= at_most if at_least is None else middle >= at_least
-      sign, target = ('<=', at_most) if at_least is None else ('>=', at_least)
-      line |= {'target': f'{sign} {target:g}', 'met': bool(met)}
-      text += f'  {sign} {target:g}: {"met" if met else "missed"}'
-    self.lines.append(line)
-    print(text, flush=True)
 
 
 # --- What is trained here ----------------------------------------------------
@@ -109,9 +81,9 @@ def fit(config, seeds, source, **settings):
 
 def make_config(**fields):
   """The config of the Airfoil study with some fields replaced."""
+  from assay.study import replaced
   from configs import c_mixup as configs
-  from experiments import c_mixup
-  return c_mixup.with_fields(configs.get_config('airfoil'), fields)
+  return replaced(configs.get_config('airfoil'), fields)
 
 
 def make_reference(config, seeds, source, per_call):
@@ -151,14 +123,6 @@ def difference(fitted, carry):
               jax.tree.leaves((carry[0], carry[4][2])), strict=True)
   return max(float(np.abs(a - b).max() / np.abs(a).max())
              for a, b in map(jax.device_get, pairs))
-
-
-def set_up_devices():
-  """As many CPU devices as cores, as long as ten seeds divide evenly."""
-  import jax
-  cores = len(os.sched_getaffinity(0))
-  jax.config.update('jax_num_cpu_devices', max(
-      d for d in (1, 2, 5, 10) if d <= cores))
 
 
 # --- Steps -------------------------------------------------------------------
@@ -270,28 +234,6 @@ def _stepper(choose, num_train, steps, candidates=None):
 # --- Commands, from outside --------------------------------------------------
 
 
-def run(*words, cache=None, module=COMMAND):
-  """(wall seconds, peak memory in GB) of a command; it must succeed."""
-  path = filter(None, (str(ROOT / 'lib'), os.environ.get('PYTHONPATH')))
-  env = os.environ | {'PYTHONPATH': os.pathsep.join(path)}
-  if cache is not None:
-    env['XDG_CACHE_HOME'] = cache  # compiled programs are kept there
-  with tempfile.TemporaryFile() as out:
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, '-m', module, *words],
-                               cwd=ROOT, env=env, stdout=out, stderr=out)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    out.seek(0)
-    text = out.read().decode()
-  if process.returncode:
-    raise subprocess.CalledProcessError(process.returncode, process.args, text)
-  # In kilobytes, on macOS in bytes.
-  unit = 1 if sys.platform == 'darwin' else 1024
-  return seconds, usage.ru_maxrss * unit / 1e9
-
-
 def measure_study(report, quick):
   """The Airfoil study, nothing compiled before."""
   folder = _airfoil_folder()
@@ -299,9 +241,9 @@ def measure_study(report, quick):
   words += ['--config.num_epochs=2'] if quick else []
   words += [f'--data_dir={folder}'] if folder else ['--stand-in']
   with tempfile.TemporaryDirectory() as temporary:
-    seconds, _ = run(*words, f'--workdir={temporary}/run',
-                     cache=f'{temporary}/cache',
-                     module=COMMAND if folder else 'benchmarks.c_mixup')
+    seconds, _ = measuring.run(
+        COMMAND if folder else 'benchmarks.c_mixup', *words,
+        f'--workdir={temporary}/run', cache=f'{temporary}/cache')
   data = 'real' if folder else 'generated'
   report(f'Airfoil study, 7 arms x 10 seeds, {data} data', 's', [seconds], 90)
 
@@ -326,20 +268,23 @@ def measure_start(report, quick):
   for _ in range(1 if quick else 2):
     with tempfile.TemporaryDirectory() as temporary:
       for cached in seconds:
-        found = run(*words, f'--workdir={temporary}/{cached.split()[0]}',
-                    cache=f'{temporary}/cache')
+        found = measuring.run(
+            COMMAND, *words, f'--workdir={temporary}/{cached.split()[0]}',
+            cache=f'{temporary}/cache')
         seconds[cached].append(found[0])
         peaks.append(found[1])
   for cached, values in seconds.items():
     report(f'default variant to its table, {cached}', 's', values, 30)
   report('peak memory of the default variant', 'GB', peaks, 1.5)
-  report('--help', 's', [run('--help')[0] for _ in range(5)], 1.5)
+  report('--help', 's', [measuring.run(COMMAND, '--help')[0]
+                         for _ in range(5)], 1.5)
 
 
 def measure_memory(report, quick):
   """Peak memory over the number of rows, above that of a small table."""
   sizes = [2_000] + [n // (10 if quick else 1) for n in (100_000, 400_000)]
-  peaks = np.array([[run(f'--fit-rows={n}', module='benchmarks.c_mixup')[1]
+  peaks = np.array([[measuring.run(
+      'benchmarks.c_mixup', f'--fit-rows={n}')[1]
                      for n in sizes] for _ in range(1 if quick else 3)])
   for n, values in zip(sizes, peaks.T, strict=True):
     report(f'peak memory of fit, ten seeds, {n:,} rows', 'GB', values)
@@ -355,7 +300,7 @@ def measure_memory(report, quick):
 
 def fit_rows(num_rows):
   """Trains a few dozen steps; for measuring from outside."""
-  set_up_devices()
+  measuring.set_up_devices()
   # An "epoch" of some 24 steps, whatever the rows.
   config = make_config(num_epochs=2, split_sizes=(24 * 16, *SIZES[1:]))
   fit(config, SEEDS, make_source(config, SEEDS, num_rows))
@@ -371,17 +316,6 @@ def stand_in(argv):
   return cli.main('c_mixup', argv)
 
 
-def environment():
-  """Versions and the machine."""
-  import jax
-  versions = {name: metadata.version(name)
-              for name in ('jax', 'jaxlib', 'flax', 'optax', 'numpy')}
-  return {'python': platform.python_version()} | versions | {
-      'device': jax.devices()[0].device_kind, 'devices': jax.device_count(),
-      'cores': len(os.sched_getaffinity(0)),
-      'load': round(os.getloadavg()[0], 2)}
-
-
 # What is measured from outside comes first: a process that is started counts
 # the memory of the one that starts it as its own peak.
 MEASURES = {'memory': measure_memory, 'start': measure_start,
@@ -393,35 +327,11 @@ def main(argv=None):
   argv = sys.argv[1:] if argv is None else argv
   if '--stand-in' in argv:
     return stand_in([word for word in argv if word != '--stand-in'])
-  parser = argparse.ArgumentParser(
-      prog='python -m benchmarks.c_mixup', description='Measures speed and '
-      'memory of C-Mixup against the targets; some five minutes on two cores.')
-  parser.add_argument('--only', default='', metavar='A,B',
-                      help=f'some of {", ".join(MEASURES)} (default: all)')
-  parser.add_argument('--quick', action='store_true',
-                      help='see that all works; the numbers mean little')
-  parser.add_argument('--json', metavar='FILE', help='write the results there')
-  parser.add_argument('--fit-rows', type=int, help=argparse.SUPPRESS)
-  flags = parser.parse_args(argv)
-  if flags.fit_rows:
-    return fit_rows(flags.fit_rows)
-  names = set(filter(None, flags.only.split(','))) or set(MEASURES)
-  if not MEASURES.keys() >= names:
-    parser.error(f'--only={flags.only}: use some of {", ".join(MEASURES)}')
-  set_up_devices()
-  report, failed = Report(), False
-  for name in filter(names.__contains__, MEASURES):
-    try:
-      MEASURES[name](report, flags.quick)
-    except subprocess.CalledProcessError as error:  # the others still count
-      failed = True
-      print(f'{name}: {error}\n{error.output[-3000:]}', file=sys.stderr)
-  found = environment()
-  print(', '.join(f'{k} {v}' for k, v in found.items()))
-  if flags.json:
-    pathlib.Path(flags.json).write_text(json.dumps(
-        {'environment': found, 'results': report.lines}, indent=2) + '\n')
-  return int(failed)
+  if len(argv) == 1 and argv[0].startswith('--fit-rows='):
+    return fit_rows(int(argv[0].removeprefix('--fit-rows=')))
+  return measuring.main(
+      argv, 'c_mixup', 'Measures speed and memory of C-Mixup against the '
+      'targets; some five minutes on two cores.', MEASURES)
 
 
 if __name__ == '__main__':

@@ -126,6 +126,7 @@ def get_config(variant='digits'):
   if variant == 'fashion_mnist':
     c.dataset = 'fashion_mnist'
     c.split_sizes = (10_000, 1000, 10_000)
+    c.num_seeds = 5
     c.arms = ('sgd', 'sam', 'sgd_useful', 'sgd_random', 'sgd_equal_steps')
     c.scale = 'not in the paper'
   if variant.startswith('cifar10'):

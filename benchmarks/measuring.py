@@ -1,0 +1,119 @@
+"""What all benchmarks share: a report, commands from outside, the flags."""
+
+import argparse
+from importlib import metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+class Report:
+  """Prints each result and keeps it."""
+
+  def __init__(self):
+    self.lines = []
+
+  def __call__(self, what, unit, values, at_most=None, at_least=None):
+    values = np.asarray(values, float)
+    middle = float(np.median(values))
+    line = {'what': what, 'unit': unit, 'median': middle,
+            'min': float(values.min()), 'max': float(values.max()),
+            'n': len(values)}
+    text = f'{what:60} {middle:9.4g} {unit:7}'
+    if len(values) > 1:
+      text += f' [{line["min"]:.4g}..{line["max"]:.4g}, n={len(values)}]'
+    if at_most is not None or at_least is not None:
+      met = middle <= at_most if at_least is None else middle >= at_least
+      sign, target = ('<=', at_most) if at_least is None else ('>=', at_least)
+      line |= {'target': f'{sign} {target:g}', 'met': bool(met)}
+      text += f'  {sign} {target:g}: {"met" if met else "missed"}'
+    self.lines.append(line)
+    print(text, flush=True)
+
+
+def set_up_devices():
+  """As many CPU devices as cores, as long as ten seeds divide evenly."""
+  import jax
+  cores = len(os.sched_getaffinity(0))
+  jax.config.update('jax_num_cpu_devices', max(
+      d for d in (1, 2, 5, 10) if d <= cores))
+
+
+def run(module, *words, cache=None):
+  """(wall seconds, peak memory in GB) of a command; it must succeed."""
+  path = filter(None, (str(ROOT / 'lib'), os.environ.get('PYTHONPATH')))
+  env = os.environ | {'PYTHONPATH': os.pathsep.join(path)}
+  if cache is not None:
+    env['XDG_CACHE_HOME'] = cache  # compiled programs are kept there
+  with tempfile.TemporaryFile() as out:
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, '-m', module, *words],
+                               cwd=ROOT, env=env, stdout=out, stderr=out)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    out.seek(0)
+    text = out.read().decode()
+  if process.returncode:
+    raise subprocess.CalledProcessError(process.returncode, process.args, text)
+  # In kilobytes, on macOS in bytes.
+  unit = 1 if sys.platform == 'darwin' else 1024
+  return seconds, usage.ru_maxrss * unit / 1e9
+
+
+def environment():
+  """Versions and the machine."""
+  import jax
+  versions = {name: metadata.version(name)
+              for name in ('jax', 'jaxlib', 'flax', 'optax', 'numpy')}
+  return {'python': platform.python_version()} | versions | {
+      'device': jax.devices()[0].device_kind, 'devices': jax.device_count(),
+      'cores': len(os.sched_getaffinity(0)),
+      'load': round(os.getloadavg()[0], 2)}
+
+
+def main(argv, name, description, measures):
+  """The command of a benchmark; returns the exit status.
+
+  Args:
+    argv: words after the command.
+    name: of the module in `benchmarks`.
+    description: for the help text.
+    measures: name -> `(report, quick) -> None`, run in this order. What is
+      measured from outside comes first: a process that is started counts the
+      memory of the one that starts it as its own peak.
+  """
+  parser = argparse.ArgumentParser(prog=f'python -m benchmarks.{name}',
+                                   description=description)
+  parser.add_argument('--only', default='', metavar='A,B',
+                      help=f'some of {", ".join(measures)} (default: all)')
+  parser.add_argument('--quick', action='store_true',
+                      help='see that all works; the numbers mean little')
+  parser.add_argument('--json', metavar='FILE', help='write the results there')
+  flags = parser.parse_args(argv)
+  names = set(filter(None, flags.only.split(','))) or set(measures)
+  if not measures.keys() >= names:
+    parser.error(f'--only={flags.only}: use some of {", ".join(measures)}')
+  set_up_devices()
+  report, failed = Report(), False
+  for name in filter(names.__contains__, measures):
+    try:
+      measures[name](report, flags.quick)
+    except subprocess.CalledProcessError as error:  # the others still count
+      failed = True
+      print(f'{name}: {error}\n{error.output[-3000:]}', file=sys.stderr)
+  found = environment()
+  print(', '.join(f'{k} {v}' for k, v in found.items()))
+  if flags.json:
+    pathlib.Path(flags.json).write_text(json.dumps(
+        {'environment': found, 'results': report.lines}, indent=2) + '\n')
+  return int(failed)
