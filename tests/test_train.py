@@ -303,6 +303,9 @@ def test_strict_and_all_diverged_are_errors():
     toy.fit(src=src, draw=draw, settings=settings(strict=True))
   with pytest.raises(UserError, match='seed 0: .*seed 2: '):
     toy.fit(tx=optax.sgd(1e30))
+  fitted = toy.fit(tx=optax.sgd(1e30), settings=settings(tolerant=True))
+  assert sorted(fitted.broken) == [0, 1, 2]
+  assert all('not finite after step' in why for why in fitted.why.values())
 
 
 @pytest.mark.parametrize('fields,word', [

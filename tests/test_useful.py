@@ -226,3 +226,15 @@ def test_apply_is_the_same_object_for_the_same_model():
   x = jnp.zeros((2, 16, 8, 1))
   params = useful.make_model(small()).init(jax.random.key(0), x)['params']
   assert a(params, {'learning': {}}, x).shape == (2, 2)
+
+
+def test_a_trial_that_diverges_is_a_result(monkeypatch):
+  config = small(arms=('sgd',), trials=2, num_epochs=1, num_seeds=1,
+                 tuning_seeds=(100, 101), sharpness_examples=0)
+  monkeypatch.setitem(papers.configs('useful').GRID, 'learning_rate',
+                      (.05, 1e38))
+  rows = useful.run(config, Study('useful', 'smoke', config))
+  tried = [r for r in rows if r.get('learning_rate') == 1e38]
+  assert {r['seed'] for r in tried} == {100, 101}
+  assert all(r['value'] is None and 'not finite' in r['why'] for r in tried)
+  assert all(r['learning_rate'] == .05 for r in rows if 'setting' not in r)

@@ -269,10 +269,11 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-  """Seeds of one arm that are trained together."""
+  """Seeds of one arm that are trained together; see `Settings.tolerant`."""
   study: Study
   arm: str
   seeds: tuple
+  tolerant: bool = False
 
   @property
   def name(self):
@@ -282,7 +283,8 @@ class Block:
   def settings(self):
     """The study's settings, with progress under the arm's name."""
     report = functools.partial(self.study.progress, self.arm, self.seeds)
-    return dataclasses.replace(self.study.settings, progress=report)
+    return dataclasses.replace(self.study.settings, progress=report,
+                               tolerant=self.tolerant)
 
   def directory(self, stage, config):
     """Where this block's checkpoints of a stage go; None without a workdir."""

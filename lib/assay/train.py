@@ -75,6 +75,7 @@ class Settings:
       convolutions on a CPU).
     save_every: seconds between saves.
     strict: stop at the first loss that is not finite.
+    tolerant: no error where every seed diverged, as trials of tuning may.
     progress: called with (step, num_steps, {metric: [S]}) after each call.
     stopping: asked after each call whether to save and stop.
   """
@@ -83,6 +84,7 @@ class Settings:
   seed_map: str | None = None
   save_every: float = 60.
   strict: bool = False
+  tolerant: bool = False
   progress: Callable = lambda step, num_steps, metrics: None
   stopping: Callable = lambda: False
 
@@ -164,7 +166,8 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
 
   Raises:
     Interrupted: `settings.stopping()` said so; the state has been saved.
-    UserError: every seed diverged, or one with `settings.strict`; no steps.
+    UserError: every seed diverged, unless `settings.tolerant`; one did, with
+      `settings.strict`; no steps.
   """
   if num_steps < 1 or eval_every < 1:
     raise UserError(f'num_steps={num_steps}, eval_every={eval_every}: both '
@@ -244,7 +247,7 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
         + (', saved' if manager else ', nothing saved: no directory'))
   ends = np.arange(1, num_points + 1) * eval_every
   curves = {'step': np.minimum(ends, num_steps)} | _means(curves, watched)
-  return _fitted(lanes.join(carries), curves, seeds, settings.strict)
+  return _fitted(lanes.join(carries), curves, seeds, settings)
 
 
 def _traced(one, started, source):
@@ -317,12 +320,13 @@ def _means(curves, watched):
             for k, v in curves.items() if k != 'updates'}
 
 
-def _fitted(carry, curves, seeds, strict):
+def _fitted(carry, curves, seeds, settings):
   """The result, or an error where too many seeds diverged."""
   codes, steps = sharding.fetch((carry.broken, carry.state.step))
   broken = {int(i): (int(steps[i]), lanes_lib.CHECKED[codes[i] - 1])
             for i in np.flatnonzero(codes)}
-  if broken and (strict or len(broken) == len(seeds)):
+  all_broken = len(broken) == len(seeds) and not settings.tolerant
+  if broken and (settings.strict or all_broken):
     text = '; '.join(f'seed {seeds[i]}: {metric} is not finite after step {at}'
                      for i, (at, metric) in broken.items())
     raise UserError(f'{text}. Lower the learning rate, or look at the data.')

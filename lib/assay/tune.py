@@ -4,6 +4,7 @@ Settings are compared on the mean validation loss of tuning seeds, which are
 not among those reported.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -48,7 +49,9 @@ def tuned(study, config, arm, trials, measure, metric, state='best'):
   for i, fields in enumerate(trials):
     name = f'{arm},setting={i}'
     for block in study.blocks(name, config.tuning_seeds):
-      measure(replaced(config, fields), block, fields | {'setting': i})
+      measure(replaced(config, fields),
+              dataclasses.replace(block, tolerant=True),
+              fields | {'setting': i})
     rows += study.rows_of(name)
   return trials[best(rows, metric, state)]
 
