@@ -10,7 +10,7 @@ import pytest
 from assay import papers
 from assay.methods import milestones, sam
 from assay.models import cubic
-from assay.study import Block, Study
+from assay.study import Block, Study, replaced
 
 experiment = papers.load('simplicity_bias')
 settings = papers.configs('simplicity_bias')
@@ -18,7 +18,7 @@ LAW = dict(slow_strength=.4, fast_strength=1., fast_probability=.9)
 
 
 def small(variant='smoke', **fields):
-  return experiment.with_fields(settings.get_config(variant), fields)
+  return replaced(settings.get_config(variant), fields)
 
 
 def gradient(config, weights, batch, rho=None):
@@ -271,7 +271,7 @@ CASES = {
                                 of_radius(71, 72, 73, 74)),
     'rho: slow feature sooner': ('rho', 'time_slow', of_radius(9, 8, 7, 6),
                                  of_radius(6, 7, 8, 9)),
-    'random direction': (
+    'rho: random direction': (
         'rho', 'time_ratio', [RANDOM, *of_radius(132, 119, 105, 73)],
         [RANDOM, *of_radius(110, 119, 105, 73)]),
     'radius of image models': (
