@@ -183,5 +183,8 @@ GRID = {
     'asam_rho': (0.5, 1.0, 2.0),
 }
 
-# Test error in percent would stand here; see the docstring.
-REPORTED = {}
+REPORTED = {}  # see the docstring
+
+# (metric, split) that the table shows beside those of the test set.
+COLUMNS = (('error', 'masked'), ('lambda_max', 'train'),
+           ('learning_gap', 'train'), ('forgetting', 'train'))

@@ -85,6 +85,17 @@ def test_table_without_selection_shows_the_last_state():
   assert got['rows'] == [['erm', '2 (1)']]
 
 
+def test_further_columns_are_those_that_were_measured():
+  rows = [row(2.0), row(3.0, method='sam'), row(.5, split='masked'),
+          row(9., metric='sharpness', split='train', method='sam'),
+          row(7., split='masked', method='sam', epoch=3)]  # of another table
+  got = tables.table(rows, {}, more=(
+      ('rmse', 'masked'), ('sharpness', 'train'), ('mape', 'masked')))
+  assert got['columns'] == ['arm', 'rmse', 'rmse, masked', 'sharpness, train']
+  assert got['rows'] == [['erm', '2 (1)', '0.5 (1)', '–'],
+                         ['sam', '3 (1)', '–', '9 (1)']]
+
+
 def test_table_names_data_sets_only_if_there_are_several():
   got = tables.table([row(2.0), row(3.0, dataset='no2')], {})
   assert got['columns'] == ['dataset', 'arm', 'rmse']

@@ -43,6 +43,8 @@ def load(name):
 def configs(name):
   """The module `configs.<name>`, with `get_config`, `VARIANTS`, `REPORTED`.
 
+  It may have COLUMNS, (metric, split) of further columns of its tables.
+
   Raises:
     UserError: there is no such paper.
   """

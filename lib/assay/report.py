@@ -62,8 +62,7 @@ def show(rows, paper, form='terminal'):
   """Prints what `report` holds, for a terminal or as LaTeX."""
   from rich.console import Console
 
-  reported = papers.configs(paper).REPORTED
-  shown = [tables.table(own, reported)
+  shown = [_table(own, paper)
            for own in results.group_by(rows, 'config').values()]
   if form == 'latex':
     texts = verdicts.lines(_judged(rows, paper))
@@ -76,9 +75,13 @@ def show(rows, paper, form='terminal'):
   verdicts.show(_judged(rows, paper))
 
 
+def _table(rows, paper):
+  module = papers.configs(paper)
+  return tables.table(rows, module.REPORTED, more=getattr(module, 'COLUMNS', ()))
+
+
 def _tables(rows, paper, runs):
-  reported = papers.configs(paper).REPORTED
-  return {f'{paper}/{config}': tables.to_markdown(tables.table(own, reported))
+  return {f'{paper}/{config}': tables.to_markdown(_table(own, paper))
           + '\n\n' + tested_on(own, runs)
           for config, own in results.group_by(rows, 'config').items()}
 

@@ -333,9 +333,9 @@ def replaced(config, fields):
   return config.lock()
 
 
-def load(workdir, method, seed, state='best'):
+def load(workdir, method, seed, state=None):
   """See `assay.load`."""
-  if state not in ('best', 'last'):
+  if state not in (None, 'best', 'last'):
     raise UserError(f'state={state!r}; use best or last.')
   arms = {path.parents[2].name: path.parents[2] for path in
           pathlib.Path(workdir).glob('*/fit/seeds_*/config.json')}
@@ -349,7 +349,10 @@ def load(workdir, method, seed, state='best'):
     tree = checkpoint.read(path.parent)
     if tree is None:
       raise UserError(f'{path.parent} holds no checkpoint yet.')
-    found = tree['carry']['best' if state == 'best' else 'state']
+    found = tree['carry']['state' if state == 'last' else 'best']
+    if found is None and state == 'best':
+      raise UserError(f'{path.parent} selected no state; use state=last.')
+    found = found or tree['carry']['state']
     mine = jax.tree.map(lambda x: x[info['seeds'].index(seed)],
                         {k: found[k] for k in ('params', 'extra')})
     module = papers.load(info['paper'])

@@ -70,7 +70,7 @@ def published(reported, metric, arm, arms, by):
   return entry if fits or not swept else None
 
 
-def table(rows, reported, metrics=None):
+def table(rows, reported, metrics=None, more=()):
   """Ours beside the published, one line per arm and sweep value.
 
   Args:
@@ -79,6 +79,7 @@ def table(rows, reported, metrics=None):
     reported: `REPORTED`, dataset -> method -> metric -> dict of mean, std, n,
       source, tag; see `published`.
     metrics: names; default those published for these data, else all measured.
+    more: (metric, split) of further columns, where they were measured.
 
   Returns:
     A dict: `config`, `metrics` shown, `columns` and `rows` of strings, the
@@ -112,7 +113,14 @@ def table(rows, reported, metrics=None):
     if any(entries):
       columns[f'{metric} published'] = list(map(published_text, entries))
       cited += filter(None, entries)
-  partners = {arm: _partners(rows, arm, by) for arm in arms}
+  plain = [r for r in rows if set(by).issuperset(sweep_fields([r]))]
+  for metric, split in more:
+    ours = {tuple(s[k] for k in by): s
+            for s in summarize(plain, metric, by, split, state)}
+    if ours:
+      columns[f'{metric}, {split}'] = [measured_text(ours.get(arm))
+                                       for arm in arms]
+  partners = {arm: _partners(plain, arm, by) for arm in arms}
   if any(p is not None for p in partners.values()):
     columns['effective partners'] = [
         NONE if partners[arm] is None else f'{100 * partners[arm]:.3g} %'
@@ -127,8 +135,7 @@ def _partners(rows, arm, by):
   """Mean effective partners of an arm, as a fraction of all rows, or None."""
   found = [r['value'] for r in rows if r['metric'] == 'effective_partners'
            and r['split'] == 'train' and r['value'] is not None
-           and tuple(r.get(k) for k in by) == arm
-           and set(by).issuperset(sweep_fields([r]))]
+           and tuple(r.get(k) for k in by) == arm]
   return float(np.mean(found)) if found else None
 
 

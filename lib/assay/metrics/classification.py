@@ -40,7 +40,8 @@ def losses(logits, labels):
     ValueError: other shapes, no example, or labels out of range.
   """
   logits, labels = _checked(logits, labels)
-  log_p = special.log_softmax(logits, axis=1)
+  with np.errstate(invalid='ignore'):  # an infinite logit gives NaN
+    log_p = special.log_softmax(logits, axis=1)
   return 0.0 - log_p[np.arange(len(labels)), labels]  # no -0.0
 
 
