@@ -113,4 +113,4 @@ def label_ends(axes, labels):
         name, xy=(1, heights[i]), xytext=(1.04, height), color=color,
         xycoords='axes fraction', textcoords='axes fraction', va='center',
         fontsize=9, arrowprops=dict(arrowstyle='-', color=color, lw=0.6,
-                                    shrinkA=0, shrinkB=0))
+                                    shrinkA=0, shrinkB=0, relpos=(0, 0.5)))
