@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from assay import train
+from assay import losses, train
 from assay.methods import sam
 from assay.metrics import sharpness
 from assay.models import cnn, mlp
@@ -24,9 +24,8 @@ from benchmarks import measuring
 
 def cross_entropy(model):
   """`(params, batch) -> []`, the mean over a batch."""
-  return lambda params, batch: jnp.mean(
-      optax.losses.softmax_cross_entropy_with_integer_labels(
-          model.apply({'params': params}, batch['x']), batch['y']))
+  return lambda params, batch: jnp.mean(losses.cross_entropy(
+      model.apply({'params': params}, batch['x']), batch['y']))
 
 
 def images(num):

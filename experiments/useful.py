@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from assay import cli, evaluate, results, train, tune
+from assay import cli, evaluate, losses, results, train, tune
 from assay.claims import Claim, all_of, greater, less
 from assay.data import augment, images, tabular
 from assay.errors import UserError
@@ -212,8 +212,7 @@ def make_grad(config, optimizer):
     logits, extra = model.apply(
         {'params': params, **extra}, batch['x'], train=True,
         mutable=['batch_stats'], rngs={'dropout': key})
-    loss = optax.losses.softmax_cross_entropy_with_integer_labels(
-        logits, batch['y'])
+    loss = losses.cross_entropy(logits, batch['y'])
     correct = jnp.argmax(logits, axis=-1) == batch['y']
     return jnp.mean(batch.get('weight', 1.) * loss), (
         dict(extra), {'correct': correct})
@@ -289,10 +288,10 @@ def find_slow(config, data, block, arm, fields):
   logits, y = predictions(config, data, fitted.state, 'train')
   rows, slow = [], []
   for i, seed in enumerate(block.seeds):
-    loss = classification.losses(logits[i], y[i])
     outputs = (jax.nn.softmax(logits[i]) if config.cluster_on == 'probabilities'
                else logits[i])
-    found = useful.separate(outputs, y[i], loss, seed=0)
+    found = useful.separate(outputs, y[i],
+                            classification.losses(logits[i], y[i]))
     slow.append(found.slow)
     values = {'separating_epoch': epochs[i], 'slow_share': found.slow.mean()}
     hard = next(iter(data.groups(config).values()), None)
@@ -408,7 +407,7 @@ def learning(config, data, state, slow, i):
 def _mean_loss(apply):
 
   def loss(params, batch, extra):
-    return jnp.mean(optax.losses.softmax_cross_entropy_with_integer_labels(
+    return jnp.mean(losses.cross_entropy(
         apply(params, extra, batch['x']), batch['y']))
 
   return loss

@@ -77,12 +77,13 @@ def show(rows, paper, form='terminal'):
 
 def _table(rows, paper):
   module = papers.configs(paper)
-  return tables.table(rows, module.REPORTED, more=getattr(module, 'COLUMNS', ()))
+  return tables.table(rows, module.REPORTED,
+                      more=getattr(module, 'COLUMNS', ()))
 
 
 def _tables(rows, paper, runs):
-  return {f'{paper}/{config}': tables.to_markdown(_table(own, paper))
-          + '\n\n' + tested_on(own, runs)
+  return {f'{paper}/{config}': '\n\n'.join([
+      tables.to_markdown(_table(own, paper)), tested_on(own, runs)])
           for config, own in results.group_by(rows, 'config').items()}
 
 
