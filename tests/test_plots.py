@@ -8,6 +8,7 @@ import pytest
 
 from assay import plots, tables
 from assay.errors import UserError
+from assay.metrics import calibration, selective
 
 REPORTED = {'airfoil': {
     'mixup': {'rmse': dict(mean=3.73, std=0.19, n=3)},
@@ -345,3 +346,80 @@ def test_against_pairs_seeds_and_names_arms():
   assert right.get_xlabel() == 'learning_gap, train split'
   assert {t.get_text() for t in figure.legends[0].get_texts()} == {
       'sgd', 'sam'}
+
+
+def bins_of(*gaps):
+  """Five bins, the first empty, with accuracy = confidence - gap."""
+  confidence = np.array([np.nan, 0.3, 0.5, 0.7, 0.9])
+  return confidence, confidence - np.array([0, *gaps]), np.array(
+      [0, 10, 20, 30, 40])
+
+
+def test_reliability_diagram_by_hand():
+  figure = plots.reliability_diagram({
+      'erm': bins_of(0.1, 0.2, 0.1, 0.1), 'c_mixup\nalpha 2': bins_of(
+          -0.1, 0, 0, 0.0), 'sam': bins_of(0, 0, 0, 0)})
+  axes, = figure.axes
+  # An empty bin has no mark, and the line goes on to the next one.
+  shown = [line for line in axes.lines if len(line.get_xdata()) == 4]
+  np.testing.assert_allclose(shown[0].get_xdata(), [0.3, 0.5, 0.7, 0.9])
+  np.testing.assert_allclose(shown[0].get_ydata(), [0.2, 0.3, 0.6, 0.8])
+  marks = axes.collections[0]
+  np.testing.assert_allclose(marks.get_offsets()[:, 1], [0.2, 0.3, 0.6, 0.8])
+  np.testing.assert_allclose(np.diff(marks.get_sizes(), 2), 0, atol=1e-9)
+  assert (np.diff(marks.get_sizes()) > 0).all()
+  # Told apart by line and mark, not by color alone.
+  assert len({line.get_linestyle() for line in shown}) == 3
+  keyed = [line for line in axes.lines if line.get_marker() != 'None']
+  assert len({line.get_marker() for line in keyed}) == 3
+  assert legend(axes) == ['calibrated', 'erm', 'c_mixup\nalpha 2', 'sam']
+  assert not unreadable(figure)
+
+
+def test_figures_of_confidence_take_what_the_metrics_give():
+  probs = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
+  labels = np.array([1, 0, 1])
+  axes, = plots.reliability_diagram(
+      {'erm': calibration.reliability(probs, labels)}).axes
+  assert axes.collections[0].get_offsets().tolist() == pytest.approx(
+      np.array([[0.6, 0], [0.8, 1], [0.9, 1]]))
+  figure = plots.risk_coverage_curves({'erm': selective.risk_coverage(
+      *calibration.top_label(probs, labels))})
+  axes, = figure.axes
+  line, = axes.lines
+  assert list(line.get_xdata()) == [1 / 3, 2 / 3, 1]
+  assert list(line.get_ydata()) == [0, 0, 1 / 3]
+  assert not unreadable(figure)
+
+
+def test_risk_coverage_curves_by_hand():
+  coverage = np.arange(1, 201) / 200
+  curves = {'erm': (coverage, 0.2 * coverage), 'none': (coverage, 0 * coverage),
+            'sam': (coverage, 0.1 * coverage)}
+  figure = plots.risk_coverage_curves(curves)
+  axes, = figure.axes
+  for line, (x, y) in zip(axes.lines, curves.values(), strict=True):
+    np.testing.assert_array_equal(line.get_xdata(), x)
+    np.testing.assert_array_equal(line.get_ydata(), y)
+  # Marks are in other places, so curves on each other can be told apart.
+  places = [set(line.get_markevery()) for line in axes.lines]
+  assert min(map(len, places)) >= 7 and not set.intersection(*places)
+  assert axes.get_ylim()[1] == pytest.approx(0.21)
+  assert axes.get_title(loc='left') == ''
+  assert legend(axes) == ['erm', 'none', 'sam']
+  assert not unreadable(figure)
+  # An error among the first does not press all else to the ground.
+  first = np.where(coverage < 0.05, 0.5, 0.2)
+  axes, = plots.risk_coverage_curves({'erm': (coverage, first)}).axes
+  assert axes.get_ylim()[1] == pytest.approx(0.21)
+  assert 'up to 0.5 at a coverage below 0.05' in axes.get_title(loc='left')
+
+
+def test_many_arms_fit_the_figures_of_confidence():
+  coverage = np.arange(1, 51) / 50
+  names = [f'a_rather_long_method_{i}' for i in range(12)]
+  for figure in (
+      plots.risk_coverage_curves(dict.fromkeys(names, (coverage, coverage))),
+      plots.risk_coverage_curves({'perfect': (coverage, 0 * coverage)}),
+      plots.reliability_diagram(dict.fromkeys(names, bins_of(0, 0, 0, 0)))):
+    assert not unreadable(figure)

@@ -1,6 +1,6 @@
-"""Figures as functions of rows; nothing here trains or reads a file.
+"""Figures as functions of rows or arrays; nothing here trains or reads a file.
 
-Every mark is named beside it or in the line above the axes, so no meaning is
+Every mark is named beside it or in a key with its shape, so no meaning is
 carried by color alone; colors are those of Okabe and Ito, which colorblind
 readers tell apart.
 """
@@ -252,12 +252,82 @@ def curves(curves, ylabel='', xlabel='step', log=False):
   return figure
 
 
+def reliability_diagram(arms):
+  """Accuracy against mean confidence, a line per arm, and the diagonal.
+
+  Args:
+    arms: name -> `metrics.calibration.Reliability`, or (confidence, accuracy,
+      count), each [num_bins]; empty bins are left out.
+  """
+  figure, axes = drawing.new_figure(4.2)
+  axes.axline((0, 0), slope=1, color=drawing.GREY, lw=1, zorder=0,
+              label='calibrated')
+  for i, (name, bins) in enumerate(arms.items()):
+    confidence, accuracy, count = map(np.asarray, bins)
+    full = count > 0
+    style = _line_and_mark(i)
+    mark = style.pop('marker')
+    axes.plot(confidence[full], accuracy[full], lw=1.5, **style)
+    axes.scatter(confidence[full], accuracy[full], marker=mark, lw=0,
+                 s=12 + 120 * count[full] / count.sum(), alpha=0.8,
+                 color=style['color'], zorder=2)
+    axes.plot([], [], marker=mark, lw=1.5, ms=6, label=name, **style)
+  axes.set_aspect('equal', anchor='W')
+  axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02),
+           xlabel='mean confidence of a bin', ylabel='accuracy of a bin')
+  axes.set_title('the area of a mark grows with the share of examples;\n'
+                 'below the diagonal: overconfident', fontsize=9, loc='left')
+  _key_beside(axes)
+  return figure
+
+
+def risk_coverage_curves(arms):
+  """Error among the most confident examples against their share, by arm.
+
+  Args:
+    arms: name -> (coverage, risk), each [N], as `metrics.selective` gives them.
+      The height is that of the risk at coverage 0.05 and above: one error in
+      the first few examples is much, and may lie above the frame.
+  """
+  figure, axes = drawing.new_figure(3.5)
+  top, highest = 0.0, 0.0
+  for i, (name, (coverage, risk)) in enumerate(arms.items()):
+    coverage, risk = np.asarray(coverage), np.asarray(risk)
+    # Marks at equal distances, each arm's beside those of the others.
+    at = np.searchsorted(coverage, (0.1 + 0.02 * (i % 7)) + np.arange(8) / 8)
+    axes.plot(coverage, risk, lw=1.5, ms=6, label=name,
+              markevery=sorted({*at[at < len(risk)].tolist()}),
+              **_line_and_mark(i))
+    top = max(top, 1.05 * risk[coverage >= 0.05].max())
+    highest = max(highest, risk.max())
+  if highest > top:
+    axes.set_title(f'above the frame: up to {highest:.2g} at a coverage below '
+                   '0.05', fontsize=9, loc='left')
+  axes.set(xlim=(0, 1.01), ylim=(-0.03 * (top or 1), top or 1),
+           xlabel='coverage: share of examples, the most confident first',
+           ylabel='risk: error among them')
+  _key_beside(axes)
+  return figure
+
+
 def save(figure, path):
   """Writes a PNG at 150 dots per inch, all or nothing."""
   buffer = io.BytesIO()
   # Without the version of matplotlib equal figures are equal bytes.
   figure.savefig(buffer, format='png', dpi=150, metadata={'Software': None})
   results.write_bytes(path, buffer.getvalue())
+
+
+def _key_beside(axes):
+  """The key to the right of the axes, a line per arm."""
+  axes.legend(loc='upper left', bbox_to_anchor=(1.02, 1), frameon=False,
+              fontsize=9, borderaxespad=0, handlelength=3)
+
+
+def _line_and_mark(i):
+  """Color, line and mark of arm i, each of which tells arms apart."""
+  return dict(color=drawing.COLORS[i % 7], ls=drawing.LINES[i % 4],
+              marker='osv^DPX'[(i + i // 7) % 7])
 
 
 def _select(rows, metric, split, state, group=''):
