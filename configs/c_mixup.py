@@ -7,9 +7,7 @@ in places; `# ours` where both are silent. RMSE of `erm` on Airfoil should come
 out near 2.83 (published 2.90), of `mixup` near 3.7.
 """
 
-import ml_collections
-
-from assay.errors import UserError
+from assay import papers
 
 VARIANTS = {
     'diabetes': 'default: 442 patients from scikit-learn, no download',
@@ -32,15 +30,9 @@ ARMS = ('erm', 'mixup', 'manifold_mixup', 'k_mixup', 'local_mixup', 'c_mixup',
 
 def get_config(variant='diabetes'):
   """The settings of one variant, locked."""
-  if variant not in VARIANTS:
-    raise UserError(f'unknown variant {variant!r} of c_mixup; use one of '
-                    f'{", ".join(VARIANTS)}.')
-  c = ml_collections.ConfigDict()
+  c = papers.new_config('c_mixup', VARIANTS, variant)
   # What is compared.
   c.arms = ARMS
-  c.sweep = ''  # field of this config that the arms below are run with
-  c.sweep_values = ()
-  c.swept_arms = ()
   c.metrics = ('rmse', 'mape', 'pearson')
   c.num_seeds = 20  # planned before the run
   c.seed_varies = 'resplit'  # split of one data set, initialization, order

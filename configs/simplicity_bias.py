@@ -8,9 +8,7 @@ and noise of every run: `# ours` where a value is a choice. Time to the fast
 feature should come out near 71 steps in `rho`, to the slow one near 8700.
 """
 
-import ml_collections
-
-from assay.errors import UserError
+from assay import papers
 
 VARIANTS = {
     'rho': 'default: noise-free, a weak slow feature, SAM by its radius',
@@ -32,15 +30,9 @@ TIMES = ('time_fast', 'time_slow', 'time_ratio', 'slow_alignment',
 
 def get_config(variant='rho'):
   """The settings of one variant, locked."""
-  if variant not in VARIANTS:
-    raise UserError(f'unknown variant {variant!r} of simplicity_bias; use one '
-                    f'of {", ".join(VARIANTS)}.')
-  c = ml_collections.ConfigDict()
+  c = papers.new_config('simplicity_bias', VARIANTS, variant)
   # What is compared.
   c.arms = ('gd', 'sam')
-  c.sweep = ''  # field of this config that the arms below are run with
-  c.sweep_values = ()
-  c.swept_arms = ()
   c.metrics = TIMES
   c.num_seeds = 10  # planned before the run
   c.seed_varies = 'fresh'  # initialization, and data where there is noise

@@ -7,9 +7,7 @@ read when this was written. `# ours` where the paper's setting is not known or
 does not apply. `cifar10_*` need a GPU.
 """
 
-import ml_collections
-
-from assay.errors import UserError
+from assay import papers
 
 VARIANTS = {
     'digits': 'default: dominoes of scikit-learn digits, no download',
@@ -32,15 +30,9 @@ ARMS = ('sgd', 'sam', 'asam', 'sgd_useful', 'sgd_random', 'sgd_fast',
 
 def get_config(variant='digits'):
   """The settings of one variant, locked."""
-  if variant not in VARIANTS:
-    raise UserError(f'unknown variant {variant!r} of useful; use one of '
-                    f'{", ".join(VARIANTS)}.')
-  c = ml_collections.ConfigDict()
+  c = papers.new_config('useful', VARIANTS, variant)
   # What is compared.
   c.arms = ARMS
-  c.sweep = ''  # field of this config that the arms below are run with
-  c.sweep_values = ()
-  c.swept_arms = ()
   c.num_seeds = 10  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'reduced'

@@ -51,6 +51,29 @@ def configs(name):
   return _import('configs', name)
 
 
+def new_config(name, variants, variant):
+  """An unlocked config of a paper's variant, in which no field is swept yet.
+
+  Args:
+    name: the paper's.
+    variants: its VARIANTS.
+    variant: one of them.
+
+  Raises:
+    UserError: it is none of them.
+  """
+  import ml_collections  # not where papers are only listed
+
+  if variant not in variants:
+    raise UserError(f'unknown variant {variant!r} of {name}; use one of '
+                    f'{", ".join(variants)}.')
+  config = ml_collections.ConfigDict()
+  config.sweep = ''  # field of the config that the arms below are run with
+  config.sweep_values = ()
+  config.swept_arms = ()
+  return config
+
+
 def _import(package, name):
   known = names(package)
   if name not in known:
