@@ -21,6 +21,9 @@ def test_a_failure_at_reduced_scale_says_so():
   judged = judge(paper()[:2], with_fields(FIVE, scale='reduced'))
   assert [verdicts.word_of(j) for j in judged] == ['HOLDS',
                                                    'FAILS here (reduced)']
+  other = judge(paper()[:2], with_fields(FIVE, scale='not in the paper'))
+  assert [verdicts.word_of(j) for j in other] == [
+      'HOLDS', 'FAILS here (not in the paper)']
   text = verdicts.lines(judged)[1]
   assert text.startswith('FAILS here (reduced) wins_big\n')
   assert '5 seeds, reduced; paired t' in text

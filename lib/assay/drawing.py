@@ -85,14 +85,15 @@ def places(values):
   return place, log, {*below, *above}
 
 
-def log_heights(axes):
-  """A logarithmic y axis with plain numbers at 1, 2 and 5."""
+def log_axis(axes, which):
+  """A logarithmic axis, 'x' or 'y', with plain numbers at 1, 2 and 5."""
   from matplotlib import ticker
 
-  axes.set_yscale('log')
-  axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-  axes.yaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
-  axes.yaxis.set_minor_locator(ticker.NullLocator())
+  getattr(axes, f'set_{which}scale')('log')
+  axis = getattr(axes, f'{which}axis')
+  axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  axis.set_major_formatter(ticker.FormatStrFormatter('%g'))
+  axis.set_minor_locator(ticker.NullLocator())
 
 
 def label_ends(axes, labels):

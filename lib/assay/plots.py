@@ -153,7 +153,7 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
     heights.append(np.mean(found))
   tall = bool(0 < 5 * min(heights, default=0) < max(heights, default=0))
   if tall:
-    drawing.log_heights(axes)
+    drawing.log_axis(axes, 'y')
   if log:
     axes.set_xscale('log')
     axes.xaxis.minorticks_off()
@@ -186,8 +186,10 @@ def against(rows, y, xs):
   for axes, x in zip(panels, xs, strict=True):
     across, up = (_select(rows, **{'group': ''} | f) for f in (x, y))
     by = ['dataset', 'method', *tables.sweep_fields(across)]
-    means = []
-    for i, arm in enumerate(tables.sorted_arms(across, {}, by)):
+    arms, means = tables.sorted_arms(across, {}, by), []
+    # Settings are named only where they tell arms apart.
+    several = len({arm[1] for arm in arms}) < len(arms)
+    for i, arm in enumerate(arms):
       first, second = (_by_seed(r, arm, by) for r in (across, up))
       pairs = np.array([(first[s], second[s])
                         for s in sorted(first.keys() & second.keys())])
@@ -196,12 +198,13 @@ def against(rows, y, xs):
       style = dict(color=drawing.COLORS[i % 7], ls='',
                    marker='osv^DPX'[(i + i // 7) % 7])
       axes.plot(*pairs.T, ms=4, alpha=0.35, mew=0, **style)
-      axes.plot(*pairs.mean(axis=0), ms=9, mec='white', label=_name(arm, by),
-                **style)
+      axes.plot(*pairs.mean(axis=0), ms=9, mec='white',
+                label=_name(arm, by) if several else arm[1], **style)
       means.append(pairs[:, 0].mean())
-    if means and 0 < 5 * min(means) < max(means):
-      axes.set_xscale('log')
-    axes.set_xlabel(_axis(x) + ' (log scale)' * (axes.get_xscale() == 'log'))
+    log = bool(means and 0 < 5 * min(means) < max(means))
+    if log:
+      drawing.log_axis(axes, 'x')
+    axes.set_xlabel(_axis(x) + '\n(log scale)' * log)
   panels[0].set_ylabel(_axis(y))
   figure.suptitle('small: one seed, large: mean over seeds', fontsize=9,
                   x=0.01, ha='left')

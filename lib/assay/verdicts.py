@@ -11,11 +11,19 @@ INDENT = 11  # verdicts stand alone to the left of all else
 
 
 def word_of(item):
-  """'HOLDS', 'FAILS', 'FAILS here (reduced)', 'UNDECIDED', 'NOT TESTED'."""
+  """'HOLDS', 'FAILS', 'UNDECIDED', 'NOT TESTED'.
+
+  What fails in a setting that is not the paper's own says so: 'FAILS here
+  (reduced)', 'FAILS here (not in the paper)'.
+  """
   if not item.verdict:
     return 'NOT TESTED'
-  here = item.verdict.state == 'fails' and item.verdict.reduced
-  return item.verdict.state.upper() + ' here (reduced)' * here
+  if item.verdict.state != 'fails':
+    return item.verdict.state.upper()
+  if item.verdict.reduced:
+    return 'FAILS here (reduced)'
+  elsewhere = 'not in the paper'
+  return 'FAILS' + f' here ({elsewhere})' * (elsewhere in item.verdict.tested)
 
 
 def numbers(verdict):
