@@ -1,6 +1,7 @@
 """Reports: tables, where they were measured, and verdicts; the README's too."""
 
 import argparse
+import collections
 import difflib
 import pathlib
 import sys
@@ -15,10 +16,22 @@ def sections(rows, paper, runs):
   `<paper>/<config>` is the table of a config, `<paper>/claims` has the verdicts
   on all claims, `<paper>/overview` a line for each config.
   """
-  judged = claims.judge(papers.load(paper).CLAIMS, rows)
+  everything = papers.load(paper).CLAIMS
+  judged = claims.judge(claims.about(everything, rows), rows)
+  left = [c for c in everything if not claims.about([c], rows)]
   return _tables(rows, paper, runs) | {
       f'{paper}/overview': overview(rows, paper, runs, judged),
-      f'{paper}/claims': verdicts.markdown(judged)}
+      f'{paper}/claims': '\n\n'.join(filter(None, [
+          verdicts.markdown(judged), _not_tested(left, paper)]))}
+
+
+def _not_tested(left, paper):
+  """A sentence on the claims of variants that have no rows."""
+  counts = collections.Counter(c.where['config'] for c in left)
+  return 'Not tested: ' + '; '.join(
+      f'{count} claim{"s" * (count > 1)} on {config} (`make reproduce '
+      f'PAPER={paper} VARIANT={config}`)' for config, count in counts.items()
+  ) + '.' if counts else ''
 
 
 def overview(rows, paper, runs, judged):

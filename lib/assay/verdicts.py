@@ -47,7 +47,9 @@ def _beside(verdict, examples='with test examples'):
 
 
 def _digits(x):
-  """Three significant digits, and all before the point."""
+  """Three significant digits, and all before the point; 0 for rounding."""
+  if abs(x) < 1e-12:
+    return '0'
   return f'{x:.0f}' if 1000 <= abs(x) < 1e9 else f'{x:.3g}'
 
 
