@@ -30,7 +30,7 @@ HOST = {'isotonic': binning.isotonic, 'multi_isotonic': binning.multi_isotonic,
         'histogram': binning.histogram, 'spline': binning.spline}
 ALL = {'uncalibrated': calibrators.uncalibrated} | SMOOTH | NETWORKS | HOST
 KEEP_TOP = ['uncalibrated', 'temperature', 'ensemble_temperature',
-            'multi_isotonic', *NETWORKS]
+            'multi_isotonic', 'spline', *NETWORKS]
 balanced = functools.partial(losses.correctness_aware, class_balanced=True)
 
 
@@ -68,16 +68,11 @@ def calibrated():
 # --- All ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('name', ALL)
+@pytest.mark.parametrize('name', [n for n in ALL if n != 'clamped'])
 def test_what_is_calibrated_stays(name):
   logits, labels = calibrated()
   if name in ('matrix', 'dirichlet'):
     fit = functools.partial(ALL[name].fit, off_diagonal=0., intercept=0.)
-  elif name == 'clamped':
-    pytest.skip('is dead from the start')
-  elif name in NETWORKS:
-    fit = functools.partial(ALL[name].fit, learning_rate=0.05,
-                            objective=losses.cross_entropy)
   else:
     fit = ALL[name].fit
   p = np.exp(ALL[name].apply(fit(logits, labels), logits))
@@ -102,7 +97,8 @@ def test_logits_of_any_size_give_log_probabilities(name):
 def test_one_example_and_one_class_and_a_class_that_is_missing(name):
   logits, labels = draw(1)
   missing = np.minimum(labels, C - 2)
-  for z, y in ((logits[:1, :1], 0 * labels[:1]), (logits, missing)):
+  tiny = (logits[:1, :1], 0 * labels[:1])
+  for z, y in ((logits, missing), tiny):
     params = ALL[name].fit(z, y)
     check_log_probabilities(
         np.asarray(ALL[name].apply(params, z), np.float64), z.shape)
@@ -140,16 +136,18 @@ def test_accuracy_stays_bit_for_bit(name):
             <= np.repeat(np.max(log_p, axis=1), tied.sum(axis=1))).all()
 
 
-@pytest.mark.parametrize('name', [
-    'temperature', 'ensemble_temperature', 'dirichlet', 'parameterized'])
+@pytest.mark.parametrize('name', ['temperature', 'dirichlet', 'parameterized'])
 def test_mapped_fits_equal_single_ones(name):
   calibrator = ALL[name]
+  # Rounding grows in training: few steps.
+  options = {'num_steps': 20} if name == 'parameterized' else {}
   splits = [draw(seed, factor) for seed, factor in ((0, 1.), (1, 4.), (2, .3))]
   logits, labels = (np.stack(a) for a in zip(*splits, strict=True))
-  params = jax.vmap(lambda z, y: calibrator.fit(z, y))(logits, labels)
-  log_p = jax.vmap(lambda p, z: calibrator.apply(p, z))(params, logits)
+  fit = functools.partial(calibrator.fit, **options)
+  params = jax.vmap(fit)(logits, labels)
+  log_p = jax.vmap(calibrator.apply)(params, logits)
   for i, (z, y) in enumerate(splits):
-    single = calibrator.apply(calibrator.fit(z, y), z)
+    single = calibrator.apply(fit(z, y), z)
     np.testing.assert_allclose(np.exp(log_p[i]), np.exp(single), atol=2e-4)
 
 
@@ -258,6 +256,9 @@ def test_temperatures_without_an_optimum_are_bounds():
   for z, y, weights, expected in cases:
     t = fit(z.astype(np.float32), y, weights.astype(np.float32))['temperature']
     np.testing.assert_allclose(t, expected, rtol=1e-6)
+  broken = np.where(np.arange(N) == 7, np.nan, 1)[:, None] * logits
+  t = fit(broken.astype(np.float32), labels, np.ones(N, np.float32))
+  assert np.isnan(t['temperature'])
   t = fit(logits, right, np.eye(N, dtype=np.float32)[0])['temperature']
   np.testing.assert_allclose(t, calibrators.LOWEST, rtol=1e-6)
 
@@ -453,7 +454,7 @@ def test_without_features_a_network_is_one_temperature():
   logits, labels = draw(16, 3.)
   calibrator = temperature_networks.network(
       lambda z: jnp.zeros((len(z), 1)), hidden=())
-  params = calibrator.fit(logits, labels, learning_rate=0.05, num_epochs=600)
+  params = calibrator.fit(logits, labels)
   t = temperature_networks.temperatures(params, np.zeros((1, 1)))
   best = calibrators.temperature.fit(logits, labels)['temperature']
   np.testing.assert_allclose(t[0], best, rtol=1e-3)
@@ -465,11 +466,9 @@ def test_a_network_finds_temperatures_that_depend_on_the_features():
   logits = (logits * np.where(group, 4., 0.5)[:, None]).astype(np.float32)
   features = np.eye(2, dtype=np.float32)[group]
   calibrator = temperature_networks.correctness_aware
-  for objective in (losses.cross_entropy, losses.correctness_aware):
-    params = calibrator.fit(logits, labels, features, objective=objective,
-                            learning_rate=0.03)
-    low, high = temperature_networks.temperatures(params, np.eye(2))
-    np.testing.assert_allclose([low, high], [0.5, 4], rtol=0.2)
+  params = calibrator.fit(logits, labels, features)
+  low, high = temperature_networks.temperatures(params, np.eye(2))
+  np.testing.assert_allclose([low, high], [0.5, 4], rtol=0.2)
   with pytest.raises(ValueError, match='features'):
     calibrator.apply(params, logits, features[:, :1])
   with pytest.raises(ValueError, match='features'):
@@ -479,7 +478,7 @@ def test_a_network_finds_temperatures_that_depend_on_the_features():
 def test_objectives_share_their_start_and_differ_in_the_end():
   logits, labels = draw(18, 3.)
   fit = temperature_networks.correctness_aware.fit
-  objectives = (losses.correctness_aware, balanced, losses.brier, losses.mdca)
+  objectives = (losses.correctness_aware, balanced, losses.mdca)
   ends = []
   for objective in objectives:
     start = fit(logits, labels, objective=objective, learning_rate=0.)
@@ -593,15 +592,14 @@ def test_spline_is_the_natural_cubic_fit_of_the_gap():
                              atol=1e-10)
   # On average over the data, new confidences equal accuracy closely.
   q = np.exp(binning.spline.apply(params, logits))
-  old = abs(p.max(axis=1).mean() - (p.argmax(axis=1) == labels).mean())
-  right = q.argmax(axis=1) == labels
+  right = p.argmax(axis=1) == labels
+  old = abs(p.max(axis=1).mean() - right.mean())
   assert abs(q.max(axis=1).mean() - right.mean()) < 0.02 < old
-  # The others keep their ratios.
-  ratio = np.sort(p)[:, :3] / np.sort(p)[:, :3].sum(axis=1, keepdims=True)
-  top = p.argmax(axis=1)
-  rest = np.sort(np.where(np.arange(C) == top[:, None], -1, q))[:, 1:]
-  np.testing.assert_allclose(rest / rest.sum(axis=1, keepdims=True), ratio,
-                             atol=1e-5)
+  # They are r + G'(t), where that is possible.
+  slope = np.gradient(basis(t) @ np.linalg.lstsq(basis(t), total)[0], t)[1:]
+  target = p.max(axis=1)[order] + slope
+  np.testing.assert_allclose(q.max(axis=1)[order], np.clip(target, 1 / C, 1),
+                             atol=0.01)
 
 
 def test_spline_does_not_depend_on_the_order_of_equal_confidences():

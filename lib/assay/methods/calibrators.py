@@ -54,18 +54,19 @@ class Calibrator(NamedTuple):
 
 @jax.jit
 def fit_temperature(logits, labels, weights=None):
-  """T that minimizes the mean of w_i (-log softmax(z_i / T)_y) (Guo, 2017).
+  """T that minimizes the mean of -w_i log softmax(z_i / T)_y.
 
-  The objective is convex in 1 / T. Newton's method on its slope from T = 1,
-  inside a bracket that every slope narrows; a step that leaves the bracket
-  goes to its (geometric) middle. It ends after a step below 1e-4 of T, which
-  leaves an error of some 1e-7. One pass over the logits a step, as a rule 4 to
-  8, no copy of the logits; never more than 50.
+  Temperature scaling (Guo et al., 2017). The objective is convex in 1 / T.
+  Newton's method on its slope from T = 1, inside a bracket that every slope
+  narrows; a step that leaves the bracket goes to its (geometric) middle. It
+  ends after a step below 1e-4 of T, which leaves an error of some 1e-7. One
+  pass over the logits a step and no copy of them: as a rule 4 to 8, at most 15
+  in 3,000 random cases, never more than 50.
 
   An optimum beyond [`LOWEST`, `HIGHEST`] gives the bound: `LOWEST` if each
   label has the largest logit (the optimum is 0), `HIGHEST` if logits of labels
   are on average no better than others' (infinity). If all T are equal (all
-  rows are constant, or all weights 0) T = 1.
+  rows are constant, or all weights 0) T = 1. NaN gives NaN.
 
   Args:
     logits: z, [N, C] float.
@@ -110,8 +111,9 @@ def fit_temperature(logits, labels, weights=None):
     newton = jnp.clip(newton, 1 / HIGHEST, 1 / LOWEST)
     middle = jnp.sqrt(jnp.clip(low, 1 / HIGHEST, 1 / LOWEST)
                       * jnp.clip(high, 1 / HIGHEST, 1 / LOWEST))
-    inside = (newton > low) & (newton < high) | (newton == inverse)
-    return (count + 1, jnp.where(inside, newton, middle), inverse, low, high)
+    outside = (newton <= low) | (newton >= high)  # not if NaN, which stays
+    return (count + 1, jnp.where(outside & (newton != inverse), middle, newton),
+            inverse, low, high)
 
   def moves(state):
     count, inverse, before, *_ = state
