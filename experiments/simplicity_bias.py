@@ -25,6 +25,7 @@ from assay.claims import (
   within,
 )
 from assay.data import patches
+from assay.errors import UserError
 from assay.methods import milestones, sam, useful
 from assay.models import cubic
 from assay.study import replaced
@@ -285,6 +286,10 @@ def measure(config, block, arm, fields):
 
 def run(config, study):
   """Trains every arm on every seed; returns the rows."""
+  for name in ('width', 'num_examples', 'init_scale', 'learning_rate',
+               'upsampling'):
+    if not config[name] > 0:
+      raise UserError(f'{name}={config[name]} must be above 0.')
   for name, arm, fields in study.planned():
     for block in study.blocks(name):
       measure(replaced(config, fields), block, arm, fields)

@@ -180,8 +180,6 @@ def copied(change, config, data, found, i, seed):
 
 def make_model(config):
   """The network of a config."""
-  if config.model not in MODELS:
-    raise UserError(f'model={config.model!r}; use one of {", ".join(MODELS)}.')
   return MODELS[config.model](config, num_classes(config),
                               jnp.dtype(config.dtype))
 
@@ -239,9 +237,6 @@ SCHEDULES = {
 
 def make_optimizer(config):
   """SGD with momentum; its schedule goes by the share of a seed's steps."""
-  if config.schedule not in SCHEDULES:
-    raise UserError(f'schedule={config.schedule!r}; use one of '
-                    f'{", ".join(SCHEDULES)}.')
   decay = 0. if config.decay_in_perturbation else config.weight_decay
   return optax.chain(
       optax.add_decayed_weights(decay),
@@ -451,8 +446,27 @@ def sharpness_of(config, data, state, why):
 # --- The study ---------------------------------------------------------------
 
 
+def check(config):
+  """Raises a UserError that names a value which cannot be meant."""
+  for name, values in (
+      ('model', MODELS), ('schedule', SCHEDULES),
+      ('augment', ('', 'crop_flip', 'crop_flip_cutout')),
+      ('cluster_on', ('logits', 'probabilities')),
+      ('separate_with', ('same', 'sgd', 'sam', 'asam'))):
+    if config[name] not in values:
+      raise UserError(f'{name}={config[name]!r}; use one of '
+                      f'{", ".join(map(repr, values))}.')
+  for name, low, high in (
+      ('batch_size', 1, config.split_sizes[0]), ('num_epochs', 1, np.inf),
+      ('separating_epoch', 0, config.num_epochs),
+      ('elbow_epochs', 2, np.inf), ('copies', 0, np.inf)):
+    if not low <= config[name] <= high:
+      raise UserError(f'{name}={config[name]} must be from {low} to {high}.')
+
+
 def run(config, study):
   """Trains every arm on every seed; returns the rows."""
+  check(config)
   data = Data(config, study.data_dir)
   clusters = any(ARMS[arm][1] in NEEDS_CLUSTERS for arm in config.arms)
   for name, arm, fields in study.planned():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from assay import papers
+from assay.errors import UserError
 from assay.methods import milestones, sam
 from assay.models import cubic
 from assay.study import Block, Study, replaced
@@ -343,3 +344,11 @@ def test_a_seed_that_never_gets_there_says_so():
   assert len(late) == 2
   for row in late:
     assert row['value'] is None and row['why'] == 'not reached in 20 steps'
+
+
+def test_sizes_that_cannot_be_are_refused():
+  for fields, text in (({'width': 0}, 'width=0 must be above 0'),
+                       ({'upsampling': -1.}, 'upsampling=-1.0 must be above')):
+    config = small(**fields)
+    with pytest.raises(UserError, match=text):
+      experiment.run(config, Study('simplicity_bias', 'smoke', config))

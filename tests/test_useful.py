@@ -206,12 +206,17 @@ def test_groups_of_examples_have_perturbations_of_their_own(data):
 
 
 def test_unknown_values_are_refused(data):
-  for fields, text in (({'model': 'vit'}, "model='vit'; use one of cnn"),
-                       ({'schedule': 'step'}, "schedule='step'; use one of")):
+  for fields, text in (
+      ({'model': 'vit'}, "model='vit'; use one of 'cnn'"),
+      ({'schedule': 'step'}, "schedule='step'; use one of 'cosine'"),
+      ({'separate_with': 'adam'}, "separate_with='adam'; use one of 'same'"),
+      ({'cluster_on': 'x'}, "cluster_on='x'; use one of 'logits', 'prob"),
+      ({'batch_size': 0}, 'batch_size=0 must be from 1 to 64'),
+      ({'num_epochs': 0}, 'num_epochs=0 must be from 1'),
+      ({'separating_epoch': 4}, 'separating_epoch=4 must be from 0 to 3')):
+    config = small(**fields)
     with pytest.raises(UserError, match=text):
-      config = small(**fields)
-      useful.make_model(config)
-      useful.make_optimizer(config)
+      useful.run(config, Study('useful', 'smoke', config))
   with pytest.raises(UserError, match='unknown variant'):
     small('cifar100')
   with pytest.raises(UserError, match='leave the arm out'):
