@@ -195,8 +195,7 @@ def against(rows, y, xs):
                         for s in sorted(first.keys() & second.keys())])
       if not len(pairs):
         continue
-      style = dict(color=drawing.COLORS[i % 7], ls='',
-                   marker='osv^DPX'[(i + i // 7) % 7])
+      style = _line_and_mark(i) | {'ls': ''}
       axes.plot(*pairs.T, ms=4, alpha=0.35, mew=0, **style)
       axes.plot(*pairs.mean(axis=0), ms=9, mec='white',
                 label=_name(arm, by) if several else arm[1], **style)

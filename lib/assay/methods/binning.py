@@ -11,6 +11,7 @@ import numpy as np
 from scipy import interpolate, special
 
 from assay.methods import calibrators
+from assay.metrics.calibration import check_labels
 
 FLOOR = 1e-8
 SLOPE = 1e-9  # of `multi_isotonic` where the fitted function is flat
@@ -215,11 +216,7 @@ def _probabilities(logits, labels=None):
   if not np.isfinite(logits).all():
     raise ValueError('logits must be finite.')
   if labels is not None:
-    out = (labels < 0) | (labels >= logits.shape[1])
-    if out.any():
-      i = np.argmax(out)
-      raise ValueError(f'labels[{i}] is {labels[i]}; it must be in '
-                       f'[0, {logits.shape[1]}).')
+    check_labels(labels, logits.shape[1])
   return special.softmax(logits.astype(np.float64), axis=1), labels
 
 

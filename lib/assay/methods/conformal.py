@@ -18,7 +18,7 @@ argument.
 
 import numpy as np
 
-from assay.metrics.calibration import TOLERANCE
+from assay.metrics.calibration import check_labels, checked_probabilities
 
 
 def lac(probs):
@@ -27,7 +27,7 @@ def lac(probs):
   Returns:
     [N, C] float64 in [0, 1].
   """
-  return 1 - _checked(probs)
+  return 1 - _float64(probs)
 
 
 def aps(probs, uniform=None):
@@ -62,7 +62,7 @@ def raps(probs, k_reg, penalty, uniform=None):
   Returns:
     [N, C] float64 >= 0.
   """
-  probs = _checked(probs)
+  probs = _float64(probs)
   n, num_classes = probs.shape
   if k_reg < 0 or not 0 <= penalty < np.inf:
     raise ValueError(f'k_reg={k_reg} and penalty={penalty} must be at least 0 '
@@ -154,14 +154,7 @@ def _same(labels, rows):
   if rows.ndim != 2 or not rows.size or labels.shape != rows.shape[:1]:
     raise ValueError(f'labels {labels.shape} must be [N], of the rows of '
                      f'{rows.shape}.')
-  if not np.issubdtype(labels.dtype, np.integer):
-    raise ValueError(f'labels have dtype {labels.dtype}; they must be '
-                     'integers.')
-  out = (labels < 0) | (labels >= rows.shape[1])
-  if out.any():
-    i = np.argmax(out)
-    raise ValueError(f'labels[{i}] is {labels[i]}; it must be in '
-                     f'[0, {rows.shape[1]}).')
+  check_labels(labels, rows.shape[1])
 
 
 def _rows(scores):
@@ -171,18 +164,6 @@ def _rows(scores):
   return scores
 
 
-def _checked(probs):
+def _float64(probs):
   """Probabilities as float64 [N, C]."""
-  probs = np.asarray(probs, float)
-  if probs.ndim != 2 or not probs.size:
-    raise ValueError(f'probs {probs.shape} must be [N, C], with N and C at '
-                     'least 1.')
-  if not (probs.min() >= 0 and probs.max() <= 1):  # also NaN
-    raise ValueError(f'probs are in [{probs.min()}, {probs.max()}]; they must '
-                     'be in [0, 1].')
-  sums = probs.sum(axis=1)
-  i = np.argmax(np.abs(sums - 1))
-  if abs(sums[i] - 1) > TOLERANCE:
-    raise ValueError(f'probs[{i}] sums to {sums[i]:.6g}; each row must sum to '
-                     f'1 within {TOLERANCE:g}.')
-  return probs
+  return checked_probabilities(probs).astype(np.float64, copy=False)

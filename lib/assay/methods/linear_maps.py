@@ -6,8 +6,8 @@ Dirichlet calibration. All objectives are convex; accuracy may change.
 
 import jax
 import jax.numpy as jnp
-import optax
 
+from assay import losses
 from assay.methods.calibrators import Calibrator, checked, minimized
 
 
@@ -32,7 +32,7 @@ def fit_vector(logits, labels):
     return {'weights': 1 + u[0] / scale, 'bias': u[1]}
 
   def objective(u):
-    return _nll(_vector(params(u), logits), labels)
+    return jnp.mean(losses.cross_entropy(_vector(params(u), logits), labels))
 
   return params(minimized(objective, jnp.zeros((2, logits.shape[1]))))
 
@@ -82,7 +82,8 @@ def _fit_matrix(logits, labels, off_diagonal, intercept):
     p = params(u)
     off = jnp.sum(jnp.square(p['weights'] * (1 - eye)))
     off = off / max(1, num_classes * (num_classes - 1))
-    return (_nll(_matrix(p, logits), labels) + off_diagonal * off
+    nll = jnp.mean(losses.cross_entropy(_matrix(p, logits), labels))
+    return (nll + off_diagonal * off
             + intercept * jnp.mean(jnp.square(p['bias'])))
 
   return params(minimized(objective, {'weights': jnp.zeros_like(eye),
@@ -121,11 +122,6 @@ def _size(x):
   """Root mean square, and 1 where that is 0."""
   size = jnp.sqrt(jnp.mean(jnp.square(x)))
   return jnp.where(size > 0, size, 1.)
-
-
-def _nll(logits, labels):
-  return jnp.mean(optax.losses.softmax_cross_entropy_with_integer_labels(
-      logits, labels))
 
 
 @jax.jit

@@ -375,12 +375,16 @@ def _checked_bins(num_bins):
   return int(num_bins)
 
 
-def _checked(probs, labels):
-  """Probabilities as float [N, C], labels as int [N] in [0, C)."""
-  probs, labels = np.asarray(probs), np.asarray(labels)
-  if probs.ndim != 2 or labels.shape != probs.shape[:1] or not probs.size:
-    raise ValueError(f'probs {probs.shape} and labels {labels.shape} must be '
-                     '[N, C] and [N], with N and C at least 1.')
+def checked_probabilities(probs):
+  """Probabilities [N, C] as they are, float32 or float64.
+
+  Raises:
+    ValueError: another shape, no example, or not as at the top of this file.
+  """
+  probs = np.asarray(probs)
+  if probs.ndim != 2 or not probs.size:
+    raise ValueError(f'probs {probs.shape} must be [N, C], with N and C at '
+                     'least 1.')
   if probs.dtype not in (np.float32, np.float64):
     probs = probs.astype(np.float64)
   # Passes over all of it only; what is wrong is looked for once it is known.
@@ -397,12 +401,27 @@ def _checked(probs, labels):
     i = np.argmax(off)
     raise ValueError(f'probs[{i}] sums to {sums[i]:.6g}; each row must sum to '
                      f'1 within {TOLERANCE:g}.')
+  return probs
+
+
+def check_labels(labels, num_classes):
+  """Refuses labels [N] that are not integers in [0, num_classes)."""
   if not np.issubdtype(labels.dtype, np.integer):
     raise ValueError(f'labels have dtype {labels.dtype}; they must be '
                      'integers.')
-  out = (labels < 0) | (labels >= probs.shape[1])
+  out = (labels < 0) | (labels >= num_classes)
   if out.any():
     i = np.argmax(out)
     raise ValueError(f'labels[{i}] is {labels[i]}; it must be in '
-                     f'[0, {probs.shape[1]}).')
+                     f'[0, {num_classes}).')
+
+
+def _checked(probs, labels):
+  """Probabilities as float [N, C], labels as int [N] in [0, C)."""
+  probs, labels = np.asarray(probs), np.asarray(labels)
+  if probs.ndim != 2 or labels.shape != probs.shape[:1] or not probs.size:
+    raise ValueError(f'probs {probs.shape} and labels {labels.shape} must be '
+                     '[N, C] and [N], with N and C at least 1.')
+  probs = checked_probabilities(probs)
+  check_labels(labels, probs.shape[1])
   return probs, labels
