@@ -16,7 +16,6 @@ import tempfile
 import urllib.request
 
 import numpy as np
-from PIL import Image
 
 from assay.errors import UserError
 
@@ -64,6 +63,8 @@ def read_sheet(path):
 
   A sheet is one picture of 100 by 100 images, row by row, stored lossless.
   """
+  from PIL import Image  # for CIFAR-10 alone
+
   with Image.open(path) as sheet:
     pixels = np.asarray(sheet).reshape(100, 32, 100, 32, 3)
   return np.ascontiguousarray(pixels.swapaxes(1, 2)).reshape(-1, 32, 32, 3)
