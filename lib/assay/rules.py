@@ -23,7 +23,7 @@ class Verdict(NamedTuple):
   p: float | None = None  # against the nearest boundary of the claim
   naive: tuple[float, float] | None = None  # as if re-splits were independent
   tested: str = ''  # data, examples, seeds, scale
-  reduced: bool = False  # some row is from a run at reduced scale
+  elsewhere: str = ''  # scale of some row, if it is not the paper's own
   parts: tuple = ()  # (name, verdict) of each check that this one is made of
   bootstrap: tuple[float, float] | None = None  # over test examples too
 
@@ -146,4 +146,4 @@ def combine(parts, order=('fails', 'undecided', 'holds')):
           f'are those of {name}', shown.note,
           '' if doubt in shown.note else doubt])),
       tested='; '.join(dict.fromkeys(v.tested for _, v in parts)),
-      reduced=any(v.reduced for _, v in parts))
+      elsewhere=next((v.elsewhere for _, v in parts if v.elsewhere), ''))

@@ -10,6 +10,9 @@ import numpy as np
 from assay import results
 from assay.errors import UserError
 
+# Scales that are not the paper's own.
+ELSEWHERE = ('reduced', 'not in the paper')
+
 
 class Sample(NamedTuple):
   """One number per seed, and what must be known to judge their mean."""
@@ -18,7 +21,7 @@ class Sample(NamedTuple):
   test: str  # name of the test
   lost: str  # '' or which seeds could not be used
   remarks: list  # of text
-  tested: dict  # fields `tested` and `reduced` of the verdict
+  tested: dict  # fields `tested` and `elsewhere` of the verdict
   wrong: np.ndarray | None = None  # [arms, n, examples] bool; see `wrong_of`
 
 
@@ -142,7 +145,8 @@ def where_tested(used):
                     f'{" to ".join(map(str, sizes[:1] + sizes[1:][-1:]))} '
                     f'{each("split")} examples{group}, '
                     f'{seeds} seed{"s" * (seeds > 1)}, {each("scale")}',
-          'reduced': any(r.get('scale') == 'reduced' for r in used)}
+          'elsewhere': next((s for s in ELSEWHERE if any(
+              r.get('scale') == s for r in used)), '')}
 
 
 def sampler(metric, arms, value, test, *, split='test', state='best',

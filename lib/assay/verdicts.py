@@ -18,12 +18,8 @@ def word_of(item):
   """
   if not item.verdict:
     return 'NOT TESTED'
-  if item.verdict.state != 'fails':
-    return item.verdict.state.upper()
-  if item.verdict.reduced:
-    return 'FAILS here (reduced)'
-  elsewhere = 'not in the paper'
-  return 'FAILS' + f' here ({elsewhere})' * (elsewhere in item.verdict.tested)
+  word, elsewhere = item.verdict.state.upper(), item.verdict.elsewhere
+  return word + f' here ({elsewhere})' * (word == 'FAILS' and elsewhere != '')
 
 
 def numbers(verdict):
