@@ -98,11 +98,11 @@ class Data:
   def draw_from(self, split):
     return images.draw_from(split, self.mean, self.std)
 
-  def groups(self, config):
-    """name -> bool [num_train], of training examples whose group is known."""
+  def groups(self, config, split='train'):
+    """name -> bool [n] of a split, the hard group first; {} if unknown."""
     if 'group' not in self.shared:
       return {}
-    easy = self.shared['group'][self.shared['train_rows']] == 1
+    easy = self.shared['group'][self.shared[f'{split}_rows']] == 1
     names = ('noisy', 'clean') if config.label_noise else ('masked', 'present')
     return dict(zip(names, (~easy, easy), strict=True))
 
@@ -282,6 +282,7 @@ def find_slow(config, data, block, arm, fields):
                     'to separate by. Lower the learning rate.')
   logits, y = predictions(config, data, fitted.state, 'train')
   rows, slow = [], []
+  hard = next(iter(data.groups(config).values()), None)
   for i, seed in enumerate(block.seeds):
     outputs = (jax.nn.softmax(logits[i]) if config.cluster_on == 'probabilities'
                else logits[i])
@@ -289,7 +290,6 @@ def find_slow(config, data, block, arm, fields):
                             classification.losses(logits[i], y[i]))
     slow.append(found.slow)
     values = {'separating_epoch': epochs[i], 'slow_share': found.slow.mean()}
-    hard = next(iter(data.groups(config).values()), None)
     if hard is not None:
       values |= {'cluster_recall': found.slow[hard].mean(),
                  'cluster_precision': hard[found.slow].mean()}
@@ -335,9 +335,9 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
   fitted = train_block(config, data, block, arm, 'fit', make_source(
       config, data, arm, block.seeds, found))
   state, rows, saved = fitted.state, [], {'seeds': np.array(block.seeds)}
+  why = fitted.why
 
   def add(i, metric, value, split='train', n=data.num_train, **more):
-    why = fitted.why
     rows.append(block.row(
         block.seeds[i], metric, np.nan if i in why else value, split=split, n=n,
         dataset=config.dataset, method=arm, step=state.step[i], state='last',
@@ -345,9 +345,7 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
 
   for split in splits or [k[:-5] for k in data.shared if k.endswith('_rows')]:
     logits, y = predictions(config, data, state, split)
-    group = data.shared.get('group')
-    if group is not None:
-      group = group[data.shared[f'{split}_rows']]
+    groups = data.groups(config, split) if split == 'test' else {}
     if split == 'test':
       saved |= {'last': logits, 'y': y}
     for i in range(len(block.seeds)):
@@ -356,15 +354,15 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
           'test', 'masked') else {}
       add(i, 'error', wrong.mean(), split, len(wrong), **packed)
       add(i, 'nll', classification.nll(logits[i], y[i]), split, len(wrong))
-      if split == 'test' and group is not None and len(set(group)) == 2:
-        for value, name in enumerate(('masked', 'present')):
-          own = wrong[group == value]
-          add(i, 'error', own.mean(), split, len(own), group=name)
+      if all(members.any() for members in groups.values()):
+        for name, members in groups.items():
+          add(i, 'error', wrong[members].mean(), split, members.sum(),
+              group=name)
   if not splits:
     for i in range(len(block.seeds)):
       for metric, value, more in learning(config, data, state, slow, i):
         add(i, metric, value, **more)
-    for i, values in enumerate(sharpness_of(config, data, state, fitted.why)):
+    for i, values in enumerate(sharpness_of(config, data, state, why)):
       for metric, value in values.items():
         add(i, metric, value, n=config.sharpness_examples)
   block.finish(rows, saved, fitted.curves, sum(
