@@ -13,15 +13,13 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from assay import cli, evaluate, losses, results, train, tune
+from assay import classifiers, cli, evaluate, losses, results, train, tune
 from assay.claims import Claim, all_of, greater, less
 from assay.data import augment, images, tabular
 from assay.errors import UserError
 from assay.methods import forgetting, sam, useful
 from assay.metrics import classification, sharpness
-from assay.models import cnn, densenet, resnet, vgg
 from assay.study import replaced
 from configs import useful as settings
 
@@ -41,18 +39,6 @@ ARMS = {
 }
 NEEDS_CLUSTERS = ('slow', 'random', 'fast', 'weighted', 'equal_steps',
                   'misclassified')
-
-MODELS = {
-    'cnn': lambda c, k, dtype: cnn.CNN(
-        (c.width, 2 * c.width, 2 * c.width), k, c.normalize, dtype),
-    'resnet18': lambda c, k, dtype: resnet.resnet18(k, c.width, dtype),
-    'resnet34': lambda c, k, dtype: resnet.resnet34(k, c.width, dtype),
-    'wide_resnet28_10': lambda c, k, dtype: resnet.WideResNet(
-        28, 10, k, dtype=dtype),
-    'vgg19': lambda c, k, dtype: vgg.vgg19(num_classes=k, dtype=dtype),
-    'densenet121': lambda c, k, dtype: densenet.densenet121(
-        num_classes=k, dtype=dtype),
-}
 
 
 # --- Data --------------------------------------------------------------------
@@ -180,26 +166,12 @@ def copied(change, config, data, found, i, seed):
 
 def make_model(config):
   """The network of a config."""
-  return MODELS[config.model](config, num_classes(config),
-                              jnp.dtype(config.dtype))
+  return classifiers.make_model(config, num_classes(config))
 
 
 def make_apply(config):
-  """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`.
-
-  In evaluation mode; the same object again for the same model.
-  """
-  return _apply(make_model(config))
-
-
-@functools.lru_cache
-def _apply(model):
-
-  def apply(params, extra, x):
-    statistics = {k: v for k, v in extra.items() if k != 'learning'}
-    return model.apply({'params': params, **statistics}, x)
-
-  return apply
+  """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`."""
+  return classifiers.make_apply(make_model(config))
 
 
 def make_grad(config, optimizer):
@@ -228,21 +200,10 @@ def make_grad(config, optimizer):
   return forgetting.counted(gradient)
 
 
-SCHEDULES = {
-    'cosine': lambda progress: 0.5 * (1 + jnp.cos(jnp.pi * progress)),
-    'piecewise': lambda progress: jnp.where(
-        progress < 0.5, 1., jnp.where(progress < 0.75, .1, .01)),
-}
-
-
 def make_optimizer(config):
-  """SGD with momentum; its schedule goes by the share of a seed's steps."""
-  decay = 0. if config.decay_in_perturbation else config.weight_decay
-  return optax.chain(
-      optax.add_decayed_weights(decay),
-      optax.trace(config.momentum, config.nesterov),
-      train.scale_by_progress(SCHEDULES[config.schedule]),
-      optax.scale(-config.learning_rate))
+  """SGD, whose decay SAM may have to see: it is then part of the gradient."""
+  return classifiers.sgd(
+      config, weight_decay=0. if config.decay_in_perturbation else None)
 
 
 def train_block(config, data, block, arm, stage, source):
@@ -446,14 +407,10 @@ def sharpness_of(config, data, state, why):
 
 def check(config):
   """Raises a UserError that names a value which cannot be meant."""
-  for name, values in (
-      ('model', MODELS), ('schedule', SCHEDULES),
-      ('augment', ('', 'crop_flip', 'crop_flip_cutout')),
-      ('cluster_on', ('logits', 'probabilities')),
-      ('separate_with', ('same', 'sgd', 'sam', 'asam'))):
-    if config[name] not in values:
-      raise UserError(f'{name}={config[name]!r}; use one of '
-                      f'{", ".join(map(repr, values))}.')
+  classifiers.check(
+      config, augment=('', 'crop_flip', 'crop_flip_cutout'),
+      cluster_on=('logits', 'probabilities'),
+      separate_with=('same', 'sgd', 'sam', 'asam'))
   for name, low, high in (
       ('batch_size', 1, config.split_sizes[0]), ('num_epochs', 1, np.inf),
       ('separating_epoch', 0, config.num_epochs),
