@@ -29,6 +29,14 @@ def new_panels(height, count):
   return figure, panels
 
 
+def new_grid(height, count):
+  """(figure, [axes]) one above the other."""
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(WIDTH, height), layout='constrained')
+  return figure, list(figure.subplots(count, 1, squeeze=False)[:, 0])
+
+
 def dots(names, groups, interval, interval_name, texts):
   """A line per group: its values faint, its mean and interval strong."""
   tall = max(name.count('\n') for name in names)

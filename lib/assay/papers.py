@@ -43,7 +43,8 @@ def load(name):
 def configs(name):
   """The module `configs.<name>`, with `get_config`, `VARIANTS`, `REPORTED`.
 
-  It may have COLUMNS, (metric, split) of further columns of its tables.
+  It may have METRICS, those that its tables show of the test set (default: what
+  is published, else all), and COLUMNS, (metric, split) of further columns.
 
   Raises:
     UserError: there is no such paper.

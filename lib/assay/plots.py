@@ -254,6 +254,86 @@ def curves(curves, ylabel='', xlabel='step', log=False):
   return figure
 
 
+def bars(names, groups, ylabel):
+  """Groups of bars side by side, each with its number above it.
+
+  Args:
+    names: of the N bars in a group, told apart by color and hatching.
+    groups: name -> [N] numbers.
+    ylabel: what they are.
+  """
+  figure, axes = drawing.new_figure(3.2)
+  width = 0.8 / len(names)
+  for i, name in enumerate(names):
+    drawn = axes.bar(
+        np.arange(len(groups)) + (i + 0.5) * width - 0.4,
+        [values[i] for values in groups.values()], 0.9 * width, label=name,
+        color=drawing.COLORS[i % len(drawing.COLORS)], edgecolor='white',
+        hatch=('', '//', '..', 'xx')[i % 4])
+    axes.bar_label(drawn, fmt='%.3f', fontsize=7, padding=1)
+  axes.set_xticks(range(len(groups)), groups, fontsize=9)
+  axes.set_ylabel(ylabel, fontsize=9)
+  drawing.key(axes)
+  return figure
+
+
+def heat_map(rows, metric, down, across, panels, split='test', state='last'):
+  """Means over seeds as numbers on colors, a panel for each group of rows.
+
+  Args:
+    rows: of one config.
+    metric: a metric's name.
+    down, across: row fields, such as 'method' and a sweep field; numbers are
+      sorted, names stand in the order of the rows.
+    panels: title -> row fields in place of `split` and `state`, one above the
+      other with a common scale.
+    split, state: which rows, where a panel does not say.
+  """
+  chosen = {}
+  for title, fields in panels.items():
+    want = {'metric': metric, 'split': split, 'state': state, 'group': '',
+            **fields}
+    chosen[title] = [r for r in rows if r['value'] is not None and all(
+        r.get(k) == v for k, v in want.items())]
+  shown = [row for own in chosen.values() for row in own]
+  if not shown:
+    raise UserError(f'no row has metric={metric}, split={split}, '
+                    f'state={state}.')
+
+  def levels(field):
+    found = dict.fromkeys(row[field] for row in shown)
+    return sorted(found) if not any(
+        isinstance(v, str) for v in found) else list(found)
+
+  lines, columns = levels(down), levels(across)
+  figure, axes = drawing.new_grid(
+      0.6 + len(panels) * (1.0 + 0.28 * len(lines)), len(panels))
+  means = {}
+  for title, own in chosen.items():
+    values = [[[r['value'] for r in own if (r[down], r[across]) == (a, b)]
+               for b in columns] for a in lines]
+    means[title] = np.array([[np.mean(v) if v else np.nan for v in line]
+                             for line in values])
+  low = min(np.nanmin(m) for m in means.values())
+  high = max(np.nanmax(m) for m in means.values())
+  for each, (title, mean) in zip(axes, means.items(), strict=True):
+    each.imshow(mean, cmap='cividis', vmin=low, vmax=high, aspect='auto')
+    each.set_title(title, fontsize=9, loc='left')
+    each.set_xticks(range(len(columns)), map(results.text_of, columns),
+                    fontsize=8, rotation=30, ha='right')
+    each.set_yticks(range(len(lines)), map(results.text_of, lines), fontsize=8)
+    each.set_ylabel(down if down != 'method' else '', fontsize=9)
+    for (i, j), value in np.ndenumerate(mean):
+      if np.isfinite(value):
+        dark = value < (low + high) / 2
+        each.text(j, i, f'{value:.3f}', ha='center', va='center', fontsize=7,
+                  color='white' if dark else 'black')
+  axes[-1].set_xlabel(f'{across}; numbers: mean {metric} over '
+                      f'{len(results.group_by(shown, "seed"))} seeds',
+                      fontsize=9)
+  return figure
+
+
 def reliability_diagram(arms):
   """Accuracy against mean confidence, a line per arm, and the diagonal.
 

@@ -91,6 +91,7 @@ def show(rows, paper, form='terminal'):
 def _table(rows, paper):
   module = papers.configs(paper)
   return tables.table(rows, module.REPORTED,
+                      metrics=getattr(module, 'METRICS', None),
                       more=getattr(module, 'COLUMNS', ()))
 
 

@@ -464,10 +464,10 @@ def channel_statistics(x, rows=None):
   return tuple(mean), tuple(std)
 
 
-def draw_from(split, mean, std):
+def draw_from(split, mean, std, change=None):
   """A `draw(shared, own, item, key)` of normalized images of one split.
 
-    x = (image / 255 - mean) / std
+    x = (change(image / 255) - mean) / std
 
   `item` [B] int32 counts within the row list f'{split}_rows', such as 'train'
   or 'masked'. This list, the images x [N, H, W, C] uint8 and the labels y [N]
@@ -480,6 +480,8 @@ def draw_from(split, mean, std):
     split: name of the row list, without '_rows'.
     mean, std: floats, or a tuple of C floats for each; see
       `channel_statistics`.
+    change: `(images [B, H, W, C] float32 in [0, 1], rows [B] int32) -> images`
+      of the same shape, such as a corruption; None: nothing.
 
   Raises:
     UserError: a standard deviation is not positive. `draw` raises it where
@@ -501,7 +503,10 @@ def draw_from(split, mean, std):
     rows = _take(data[name], item)
     y = _take(data['y'], rows)
     images = jnp.take(data['x'], rows, axis=0, mode='clip')
-    x = (images.astype(jnp.float32) / 255 - mean) / std
+    x = images.astype(jnp.float32) / 255
+    if change is not None:
+      x = change(x, rows)
+    x = (x - mean) / std
     x = jnp.where((y < 0)[:, None, None, None], jnp.nan, x)
     return {'x': x, 'y': y, 'index': rows}
 

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import optax
 
 LOWEST, HIGHEST = 0.01, 100.  # temperatures; what lies beyond is not found
-BLOCK = 2**16  # logits of a block of rows: a pass should stay in the cache
+BLOCK = 2**14  # logits of a block of rows: a pass should stay in the cache
 NEWTON_STEPS, NEWTON_TOLERANCE = 50, 1e-4  # relative
 BISECTIONS = 24  # of log T: to 6e-7, relative
 LBFGS_STEPS, LBFGS_TOLERANCE = 1000, 1e-6  # of the largest slope

@@ -24,9 +24,13 @@ import numpy as np
 from scipy import fft, optimize
 
 from assay.intervals import TAIL
+from assay.metrics import selective
 
 TOLERANCE = 1e-3  # of a row's sum
 NUM_CELLS = 2**16  # of the grid of `smooth_calibration_error`
+SUMMARY = ('error', 'nll', 'brier', 'top_label_brier', 'ece', 'adaptive_ece',
+           'classwise_ece', 'max_calibration_error', 'ks', 'auroc',
+           'mean_confidence')
 BLOCK = 2**20  # probabilities handled at a time where a copy is needed
 
 
@@ -340,6 +344,29 @@ def bootstrap(metric, probs, labels, num_resamples=1000, seed=0):
   low = np.quantile(values, TAIL, method='lower')
   high = np.quantile(values, 1 - TAIL, method='higher')
   return estimate, float(low), float(high)
+
+
+def summary(probs, labels, num_bins=15):
+  """What is mostly reported, by the names in `SUMMARY`.
+
+  Returns:
+    dict of error, nll, brier, top_label_brier, ece, adaptive_ece,
+    classwise_ece, max_calibration_error, ks (Kolmogorov-Smirnov), auroc (of the
+    confidence, for being correct; NaN if all or none are), mean_confidence.
+  """
+  confidence, correct = top_label(probs, labels)
+  values = (
+      1 - correct.mean(), negative_log_likelihood(probs, labels),
+      brier_score(probs, labels), top_label_brier_score(probs, labels),
+      expected_calibration_error(probs, labels, num_bins),
+      adaptive_calibration_error(probs, labels, num_bins),
+      classwise_calibration_error(probs, labels, num_bins),
+      maximum_calibration_error(probs, labels, num_bins),
+      kolmogorov_smirnov_calibration_error(probs, labels),
+      selective.auroc(confidence, correct)
+      if 0 < correct.sum() < len(correct) else np.nan,
+      confidence.mean())
+  return dict(zip(SUMMARY, map(float, values), strict=True))
 
 
 def _equal_width(values, num_bins):
