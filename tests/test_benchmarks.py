@@ -1,8 +1,12 @@
-"""The reference of the benchmark does the work of `fit`."""
+"""The references of the benchmarks do the work of what is measured."""
 
 import numpy as np
+import pytest
+from scipy import special
 
-from benchmarks import c_mixup, reference
+from assay.methods import calibrators
+from assay.metrics import calibration as metrics
+from benchmarks import c_mixup, calibration, measuring, reference
 
 
 def test_reference_ends_at_the_parameters_of_fit():
@@ -25,3 +29,48 @@ def test_reference_is_short_and_stands_alone():
   assert len(lines) < 80
   assert not [line for line in lines
               if line.startswith(('import assay', 'from assay'))]
+
+
+@pytest.fixture(scope='module')
+def logits_and_labels():
+  return calibration.make_logits(2_101, 20)  # a last block that is not full
+
+
+def test_labels_have_the_law_of_the_temperature(logits_and_labels):
+  logits, labels = logits_and_labels
+  p = special.softmax(logits / calibration.TEMPERATURE, axis=1)
+  # The mean surprise is the mean entropy, and each class as frequent as said.
+  surprise = -np.log(p[np.arange(len(p)), labels])
+  entropy = special.entr(p).sum(axis=1)
+  assert abs(np.mean(surprise - entropy)) < 4 * np.std(
+      surprise - entropy) / len(p)**.5
+  frequency = np.bincount(labels, minlength=20) / len(p)
+  np.testing.assert_allclose(frequency, p.mean(axis=0), atol=.025)
+
+
+def test_scipy_fits_find_the_temperature_of_ours(logits_and_labels):
+  got = float(calibrators.temperature.fit(*logits_and_labels)['temperature'])
+  for fit in (calibration.fit_lbfgs, calibration.fit_bounded):
+    np.testing.assert_allclose(fit(*logits_and_labels), got, atol=1e-5)
+  # The objective is larger a little way off.
+  nll = lambda t: calibration.mean_nll(*logits_and_labels, t)
+  assert nll(got) < min(nll(got * 1.001), nll(got / 1.001))
+
+
+def test_eces_by_loops_are_ours(logits_and_labels):
+  logits, labels = logits_and_labels
+  probs = special.softmax(logits, axis=1)
+  want = metrics.expected_calibration_error(probs, labels,
+                                            calibration.NUM_BINS)
+  assert want > .01
+  for function in (calibration.ece_by_bins, calibration.ece_by_examples):
+    np.testing.assert_allclose(function(probs, labels), want, atol=1e-7)
+
+
+@pytest.mark.parametrize('name', calibration.MEASURES)
+def test_calibration_measures_agree(name):
+  report = measuring.Report()
+  calibration.MEASURES[name](report, quick=True)
+  # Not the times: those are of the machine.
+  same = [line for line in report.lines if '|' in line['what']]
+  assert len(same) >= 2 and all(line['met'] for line in same)

@@ -33,6 +33,25 @@ def squared(predictions, targets):
   return jnp.mean(jnp.square(predictions - targets), axis=-1)
 
 
+def gaussian(mean, log_std, targets):
+  """log s + (y - m)^2 / (2 s^2): NLL of N(m, s^2) without log sqrt(2 pi).
+
+  Its minimum over m and s for a random y is at E y and Var(y) = s^2.
+
+  Args:
+    mean: m, [...] float.
+    log_std: log s, of the same shape.
+    targets: y, of the same shape.
+
+  Returns:
+    Loss of that shape.
+  """
+  if not mean.shape == log_std.shape == targets.shape:
+    raise ValueError(f'mean {mean.shape}, log_std {log_std.shape} and targets '
+                     f'{targets.shape} must be of one shape.')
+  return log_std + 0.5 * jnp.square((targets - mean) * jnp.exp(-log_std))
+
+
 # --- Classification: per example ---------------------------------------------
 
 

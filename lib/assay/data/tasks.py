@@ -21,7 +21,7 @@ import numpy as np
 from assay.errors import UserError
 
 # Indices below are for training, those from here on for unseen tasks.
-FIRST_UNSEEN = 2**31
+FIRST_UNSEEN = np.uint32(2**31)
 # TF32 products would be another task than that of a CPU.
 EXACT = jax.lax.Precision.HIGHEST
 
@@ -169,11 +169,10 @@ def pooled(task, pool_key, num_tasks):
   """
 
   def one_of(key):
-    index = jax.random.randint(key, (), 0, jnp.maximum(num_tasks, 1))
-    # Past the choice of the index, the key is as good as new under fold_in.
-    fresh = jax.random.fold_in(key, 0)
-    return task(jnp.where(num_tasks > 0, jax.random.fold_in(pool_key, index),
-                          fresh))
+    index_key, fresh = jax.random.split(key)
+    index = _below(index_key, (), jnp.maximum(num_tasks, 1))
+    entry = jax.random.fold_in(pool_key, index)
+    return task(jnp.where(num_tasks > 0, entry, fresh))
 
   return one_of
 
@@ -270,11 +269,10 @@ def task_index(key, num_tasks=0, unseen=False):
     unseen: uniform over the 2^31 indices that training never uses, whatever
       num_tasks is.
   """
+  if unseen:
+    return FIRST_UNSEEN + _below(key, (), FIRST_UNSEEN)
   limit = jnp.asarray(num_tasks).astype(jnp.uint32)
-  first, limit = (FIRST_UNSEEN, 0) if unseen else (0, limit)
-  limit = jnp.where(limit == 0, jnp.uint32(FIRST_UNSEEN), limit)
-  return jnp.uint32(first) + jax.random.randint(
-      key, (), 0, limit, jnp.uint32)
+  return _below(key, (), jnp.where(limit == 0, FIRST_UNSEEN, limit))
 
 
 def projection_task(base_key, index, num_inputs, num_classes):
@@ -296,12 +294,13 @@ def projection_task(base_key, index, num_inputs, num_classes):
   """
   projection_key, label_key = jax.random.split(
       jax.random.fold_in(base_key, index))
-  # Without the barrier a compiler merges this factor with one inside of
-  # `normal`, and rounds otherwise than where the two are separate programs.
-  normals = jax.lax.optimization_barrier(
-      jax.random.normal(projection_key, (num_inputs, num_inputs), jnp.float32))
-  permutation = jax.random.permutation(label_key, num_classes)
-  return normals * np.float32(num_inputs**-0.5), permutation.astype(jnp.int32)
+  # Without barriers a compiler merges this factor with one inside of `normal`,
+  # or of the caller, and rounds otherwise than where they are apart.
+  apart = jax.lax.optimization_barrier
+  normals = apart(jax.random.normal(
+      projection_key, (num_inputs, num_inputs), jnp.float32))
+  return (apart(normals * np.float32(num_inputs**-0.5)),
+          _permutation(label_key, num_classes))
 
 
 def classification_sequence(key, task, images, labels, length, num_distinct=0,
@@ -324,10 +323,10 @@ def classification_sequence(key, task, images, labels, length, num_distinct=0,
   """
   projection, permutation = task
   row_key, few_key, choice_key = jax.random.split(key, 3)
-  rows = jax.random.randint(row_key, (length,), 0, len(images))
+  rows = _below(row_key, (length,), len(images))
   if num_distinct:
     few = _distinct(few_key, num_distinct, len(images))
-    again = few[jax.random.randint(choice_key, (length,), 0, num_distinct)]
+    again = few[_below(choice_key, (length,), num_distinct)]
     rows = jnp.where(repeats, again, rows)
   x = jnp.matmul(images[rows], projection.T, precision=EXACT)
   return {'x': x, 'y': permutation[labels[rows]]}
@@ -407,12 +406,12 @@ def draw_classification(batch_tasks, length, num_classes, bias=0.,
     if num_distinct > len(shared['images']):
       raise UserError(f'num_distinct={num_distinct} is more than the '
                       f"{len(shared['images'])} images; use fewer.")
-    fixed = jax.random.permutation(
+    fixed = _permutation(
         _stream(own['task_seed'], 'fixed labels'), num_classes)
     return _classification(
         key, task_key(own['task_seed']), shared['images'], shared['labels'],
         own['num_tasks'], False, length, num_classes, biased,
-        fixed.astype(jnp.int32), repeats, num_distinct)
+        fixed, repeats, num_distinct)
 
   return draw
 
@@ -549,13 +548,35 @@ def _classification(key, base_key, images, labels, num_tasks, unseen, length,
   return jax.vmap(one)(_keys(key, len(biased)), biased, repeats)
 
 
+def _below(key, shape, limit):
+  """Integers in [0, limit), uint32.
+
+  The rest of 32 random bits: frequencies are equal to limit / 2^32, exactly
+  so for powers of two. `randint` takes twice as many and compiles twice as
+  long.
+  """
+  return jax.random.bits(key, shape, jnp.uint32) % jnp.asarray(
+      limit, jnp.uint32)
+
+
+def _permutation(key, num):
+  """A uniform permutation of 0 .. num - 1, int32: ranks of random numbers.
+
+  For the few classes of a task this is a fraction of the time of a sort.
+  """
+  bits = jax.random.bits(key, (num,), jnp.uint32)
+  less = bits[None] < bits[:, None]
+  tied = (bits[None] == bits[:, None]) & np.tri(num, k=-1, dtype=bool)
+  return jnp.sum(less | tied, axis=1, dtype=jnp.int32)
+
+
 def _distinct(key, num, total):
   """`num` different numbers below `total`, each set of them equally likely.
 
   Floyd's algorithm: no permutation of all, which may be many.
   """
-  lasts = np.arange(total - num, total)
-  numbers = jax.random.randint(key, (num,), 0, lasts + 1)
+  lasts = np.arange(total - num, total, dtype=np.uint32)
+  numbers = _below(key, (num,), lasts + np.uint32(1))
   chosen = []
   for number, last in zip(numbers, lasts, strict=True):
     taken = jnp.any(jnp.array([number == c for c in chosen], bool))
