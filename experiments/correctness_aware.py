@@ -178,8 +178,8 @@ def write(config, data, block, arm, known, curves=None, num_params=0,
     for split, metric, value in calibrating.measured(config, log_p, y):
       rows.append(add(metric, value, split=split))
     for metric, value, group, n in changes(config, log_p, known, i, y):
-      rows.append(add(metric, value, split=calibrating.TEST, group=group) | {
-          'n': n})
+      rows.append(add(metric, value, split=calibrating.TEST, group=group)
+                  | {'n': n})
   block.finish(rows, keep or {'seeds': np.array(block.seeds),
                               'log_p': np.stack(kept)}, curves or {},
                num_params)
@@ -210,7 +210,7 @@ def changes(config, log_p, known, i, labels):
       means[group] = (after - probs.max(axis=1))[members].mean()
     yield 'confidence_change', means[group], group, int(members.sum())
   yield ('narrow_excess', means['narrowly_wrong'] - means['far_wrong'], '',
-         int(wrong.sum()))
+         len(labels))
 
 
 # --- The study ---------------------------------------------------------------

@@ -9,6 +9,8 @@ import pytest
 from assay import checkpoint, papers, results, train
 from assay.study import Study
 
+CALLS = collections.Counter()  # of a whole run of a paper, to train
+
 
 class Killed(BaseException):
   """What takes the place of kill -9 within this process."""
@@ -43,7 +45,8 @@ def whole(request, tmp_path_factory):
   """(paper, rows, workdir) of an uninterrupted run, two calls an arm."""
   workdir = tmp_path_factory.mktemp(request.param) / 'whole'
   # Small calls, so that there is a middle to be killed in.
-  rows = run(request.param, workdir, settings=dict(steps_per_call=4))
+  rows = run(request.param, workdir, settings=dict(steps_per_call=4),
+             progress=lambda *report: CALLS.update([request.param]))
   return request.param, rows, workdir
 
 
@@ -110,16 +113,12 @@ def test_killed_and_continued_is_the_same(site, whole, tmp_path, monkeypatch):
     manager.close()  # the writer that a real kill would have ended too
   monkeypatch.undo()
 
-  steps = collections.defaultdict(list)
-  again = run(
-      paper, tmp_path, settings=dict(steps_per_call=4),
-      progress=lambda arm, seeds, step, *rest: steps[arm].append(step))
+  steps = []
+  again = run(paper, tmp_path, settings=dict(steps_per_call=4),
+              progress=lambda *report: steps.append(report))
   assert by_name(again) == by_name(rows)
-  # Fewer calls than a fresh run makes: some were kept.
-  fresh = len(papers.configs(paper).get_config('smoke').arms) * max(
-      map(len, steps.values()))
   if site in ('after_save', 'rows'):
-    assert sum(map(len, steps.values())) < fresh
+    assert len(steps) < CALLS[paper]  # some were kept
 
 
 def test_mapped_seeds_are_single_seeds(whole, tmp_path):
@@ -127,8 +126,11 @@ def test_mapped_seeds_are_single_seeds(whole, tmp_path):
   single = by_name(run(paper, tmp_path, seeds_at_once=1,
                        settings=dict(steps_per_call=4)))
   for key, (value, _) in by_name(rows).items():
-    np.testing.assert_allclose(single[key][0], value, rtol=2e-3,
-                               err_msg=str(key))
+    if value is None:
+      assert single[key][0] is None, key
+    else:
+      np.testing.assert_allclose(single[key][0], value, rtol=2e-3,
+                                 err_msg=str(key))
 
 
 def test_more_seeds_extend_a_workdir(whole, tmp_path):
@@ -152,7 +154,9 @@ def test_in_memory_without_a_workdir(whole):
 def test_a_finished_model_can_be_loaded(whole):
   import assay
   paper, rows, workdir = whole
-  method = rows[0]['method']
+  # Not every arm trains: a calibrator, say, is fitted to what another learned.
+  method = next(arm for arm in papers.configs(paper).get_config('smoke').arms
+                if (workdir / arm / 'fit').exists())
   apply, params = assay.load(workdir, method, 1)
   saved = np.load(workdir / 'predictions' / f'{method}.0.npz')
   assert apply is not None and params

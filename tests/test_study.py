@@ -8,7 +8,8 @@ import pytest
 from assay.errors import UserError
 from assay.study import Study
 
-CONFIG = dict(num_seeds=6, seed_varies='fresh', scale='reduced', width=8)
+CONFIG = dict(arms=('erm',), num_seeds=6, seed_varies='fresh',
+              scale='reduced', width=8)
 
 
 def study(workdir=None, config=(), **fields):

@@ -147,8 +147,9 @@ def measured(config, log_p, labels):
   everything = []
   for name in (TEST, *config.shifts):
     values = (dict.fromkeys(calibration.SUMMARY, np.nan) if log_p is None else
-              calibration.summary(np.exp(log_p[name]), labels,
-                                  config.num_bins))
+              # In float64, where few probabilities round to 0.
+              calibration.summary(np.exp(log_p[name].astype(np.float64)),
+                                  labels, config.num_bins))
     if name != TEST:
       everything.append(values)
     for metric, value in values.items():

@@ -41,7 +41,8 @@ class Study:
   Attributes:
     paper: name of the experiment.
     variant: the config's name.
-    config: locked ConfigDict with `num_seeds`, `seed_varies` and `scale`.
+    config: locked ConfigDict with `arms`, `num_seeds`, `seed_varies` and
+      `scale`.
     workdir: folder, or None to keep everything in memory.
     num_seeds: seeds 0 .. num_seeds - 1; default `config.num_seeds`.
     only: names of the arms to run; default all.
@@ -205,12 +206,20 @@ class Study:
           yield dict(arrays)
 
   def _row_files(self):
-    """(arm, first seed, path) of each finished block, in this order."""
-    files = []
+    """(arm, first seed, path) of each finished block, as the config has them.
+
+    Those that are no arm of the config, as trials are not, come last.
+    """
+    files, arms = [], list(self.config.arms)
     for path in (self.workdir / 'rows').glob('*.jsonl'):
       arm, first, _ = path.name.rsplit('.', 2)
       files.append((arm, int(first), path))
-    return sorted(files)
+
+    def order(file):
+      arm = file[0].split(',')[0]  # of a swept arm
+      return arms.index(arm) if arm in arms else len(arms), *file
+
+    return sorted(files, key=order)
 
   def rows(self):
     """All rows so far, with the fields that `results.read` joins."""
