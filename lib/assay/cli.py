@@ -57,6 +57,8 @@ def _parser(paper):
       help='the same bits on a GPU too; slower there')
   add('--strict', action='store_true',
       help='stop at the first loss that is not finite')
+  add('--dry_run', action='store_true', help='say what the run will take, '
+      'also for a mesh that is not here, and stop')
   add('--quiet', action='store_true', help='no progress')
   add('--debug', action='store_true', help='errors with their traceback')
   return parser
@@ -73,10 +75,11 @@ def _run(paper, flags, overrides):
   variant = variant or next(iter(module.VARIANTS))
   config = apply_overrides(module.get_config(variant), overrides)
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
-  mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic)
+  mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic,
+                        flags.dry_run)
 
   # JAX may start only now that its devices are set up.
-  from assay import checkpoint, train
+  from assay import checkpoint, dry_run, train
   from assay.study import Study
 
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}')
@@ -85,21 +88,29 @@ def _run(paper, flags, overrides):
   progress = Progress(flags.quiet or jax.process_index() > 0)
   with checkpoint.signals() as stopping, progress:
     study = Study(
-        paper, variant, config, workdir=workdir, num_seeds=num_seeds,
+        paper, variant, config, workdir=None if flags.dry_run else workdir,
+        num_seeds=num_seeds,
         only=tuple(filter(None, flags.arms.split(','))),
         seeds_at_once=flags.seeds_at_once, data_dir=flags.data_dir,
         progress=progress, announce=progress.say, settings=train.Settings(
             mesh=mesh, steps_per_call=flags.steps_per_call,
             seed_map=flags.seed_map, save_every=flags.save_every,
-            strict=flags.strict, stopping=stopping))
+            strict=flags.strict, stopping=stopping,
+            dry_run=dry_run.stop if flags.dry_run else None))
     try:
       rows = papers.load(paper).run(config, study)
     except checkpoint.Interrupted as stop:
       progress.say(f'{stop}. To continue, give the same command again:\n  '
                    + ' '.join(['python', *sys.orig_argv[1:]]))
       return 128 + (stopping.caught or [signal.SIGTERM])[0]
+    except dry_run.DryRun as report:
+      rows = report
   if jax.process_index() == 0:
-    show(paper, rows, workdir)
+    if flags.dry_run:
+      print(rows if isinstance(rows, dry_run.DryRun) else
+            'Dry run: nothing would be trained.')
+    else:
+      show(paper, rows, workdir)
   return 0
 
 
@@ -118,7 +129,7 @@ def show(paper, rows, workdir):
         + f', {workdir / "runs"}/')
 
 
-def set_up_devices(mesh, num_seeds, deterministic=False):
+def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
   """Readies JAX, before its first use; returns the mesh's sizes.
 
   A CPU shows one device per core, since one program does not keep two cores

@@ -138,6 +138,19 @@ def _scan(function, carry, items):
   return carry, jax.tree.map(lambda x: x[None], out)
 
 
+def placements(one, mesh, rules):
+  """The sharding of each array of a lane's carry, which has a seed axis.
+
+  Args:
+    one: tree of ShapeDtypeStruct, the carry of one seed.
+    mesh: the lane's.
+    rules: see `sharding.state_specs`.
+  """
+  return jax.tree.map(lambda spec: NamedSharding(mesh, P('seed', *spec)),
+                      sharding.state_specs(one, mesh, rules),
+                      is_leaf=lambda x: isinstance(x, P))
+
+
 class Lanes:
   """Seeds over the mesh: one lane of all seeds (`vmap`), or one each (`loop`).
 
@@ -176,16 +189,14 @@ class Lanes:
     placed_seeds = self.put(np.asarray(seeds, np.uint32))
     for m, seed in zip(self.meshes, placed_seeds, strict=True):
       if m not in programs:
-        specs = sharding.state_specs(one, m, rules)
-        placed = jax.tree.map(lambda s, m=m: NamedSharding(m, P('seed', *s)),
-                              specs, is_leaf=lambda x: isinstance(x, P))
-        programs[m] = jax.jit(jax.vmap(started), out_shardings=placed)
+        programs[m] = jax.jit(jax.vmap(started),
+                              out_shardings=placements(one, m, rules))
       carries.append(programs[m](seed))
     return carries
 
   def map(self, function):
     """`function(carry, shared, own, ...)` of one seed, for lists of lanes."""
-    programs = {m: self._compiled(function, m) for m in set(self.meshes)}
+    programs = {m: self.program(function, m) for m in set(self.meshes)}
 
     def call(carries, shared, own, *rest):
       out = [programs[m](*args) for m, *args in zip(
@@ -194,7 +205,8 @@ class Lanes:
 
     return call
 
-  def _compiled(self, function, mesh):
+  def program(self, function, mesh):
+    """What `map` calls for the lanes on a mesh, jitted."""
 
     def mapped(carry, shared, own, *rest):
       if self.seed_map == 'vmap':

@@ -290,10 +290,13 @@ class Block:
 
   @property
   def settings(self):
-    """The study's settings, with progress under the arm's name."""
+    """The study's settings, with reports under the arm's name."""
+    settings = self.study.settings
     report = functools.partial(self.study.progress, self.arm, self.seeds)
-    return dataclasses.replace(self.study.settings, progress=report,
-                               tolerant=self.tolerant)
+    return dataclasses.replace(
+        settings, progress=report, tolerant=self.tolerant,
+        dry_run=settings.dry_run and functools.partial(
+            settings.dry_run, self.arm, self.seeds))
 
   def directory(self, stage, config):
     """Where this block's checkpoints of a stage go; None without a workdir."""

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 import numpy as np
 import optax
 
-from assay import checkpoint, sharding
+from assay import checkpoint, forms, sharding
 from assay import lanes as lanes_lib
 from assay.errors import UserError
 
@@ -78,6 +78,7 @@ class Settings:
     tolerant: no error where every seed diverged, as trials of tuning may.
     progress: called with (step, num_steps, {metric: [S]}) after each call.
     stopping: asked after each call whether to save and stop.
+    dry_run: called, where given, instead of training; see `dry_run.stop`.
   """
   mesh: dict | Mesh | None = None
   steps_per_call: int | None = None
@@ -87,6 +88,7 @@ class Settings:
   tolerant: bool = False
   progress: Callable = lambda step, num_steps, metrics: None
   stopping: Callable = lambda: False
+  dry_run: Callable | None = None
 
 
 def make_init(init_variables, tx):
@@ -166,6 +168,7 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
 
   Raises:
     Interrupted: `settings.stopping()` said so; the state has been saved.
+    DryRun: with `settings.dry_run`; nothing has been allocated.
     UserError: every seed diverged, unless `settings.tolerant`; one did, with
       `settings.strict`; no steps.
   """
@@ -181,18 +184,24 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
   one = lanes_lib.make_one(step, draw, mesh)
   watched = sorted(watch or {}) + ['val'] * (select is not None)
   validate = lanes_lib.make_validate(select, watch or {}) if watched else None
-  names, convolves = _traced(one, started, source)
+  names, convolves = forms.traced(one, started, source)
 
-  per_call, seed_map = _forms(settings, convolves, num_steps, eval_every)
+  per_call, seed_map = forms.choose(settings, convolves, num_steps, eval_every)
   inside = per_call >= eval_every  # selection is part of the call
   shape = (max(1, per_call // eval_every), min(per_call, eval_every))
   num_points = -(-num_steps // eval_every)
   end = -(-num_points * eval_every // per_call) * per_call  # tail: no updates
 
   lanes = lanes_lib.Lanes(mesh, seed_map, len(seeds))
+  chunk = lanes_lib.make_chunk(one, validate if inside else None)
+  if settings.dry_run:
+    settings.dry_run(
+        lanes=lanes, started=started, rules=rules, draw=draw, source=source,
+        num_steps=num_steps, shape=shape, chunk=chunk,
+        validate=None if inside else validate)
   carries = lanes.start(started, seeds, rules)
   shared, own = lanes.share(source.shared), lanes.put(source.own)
-  advance = lanes.map(lanes_lib.make_chunk(one, validate if inside else None))
+  advance = lanes.map(chunk)
   select_best = lanes.map(validate) if validate and not inside else None
   curves = {name: np.zeros((num_points, len(seeds)), np.float32)
             for name in names + watched}
@@ -248,38 +257,6 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
   ends = np.arange(1, num_points + 1) * eval_every
   curves = {'step': np.minimum(ends, num_steps)} | _means(curves, watched)
   return _fitted(lanes.join(carries), curves, seeds, settings)
-
-
-def _traced(one, started, source):
-  """Names of the metrics, and whether a step holds a convolution."""
-  own = {k: v[0] for k, v in source.own.items()}
-  item = jax.tree.map(lambda x: x[0], source.items(0, 0, 1))
-  jaxpr, (_, metrics) = jax.make_jaxpr(one, return_shape=True)(
-      jax.eval_shape(started, jnp.int32(0)), item, source.shared, own)
-  return sorted(metrics), 'conv_general_dilated' in str(jaxpr)
-
-
-def _forms(settings, convolves, num_steps, eval_every):
-  """Steps per call, and `vmap` or `loop`.
-
-  Measured on a CPU: a convolution's gradient inside a scan is 6 to 16 times
-  slower than the jitted step, and mapped weights make grouped convolutions; a
-  small MLP gains 8 times from the scan.
-  """
-  slow = convolves and jax.default_backend() == 'cpu'
-  seed_map = settings.seed_map or ('loop' if slow else 'vmap')
-  if seed_map not in ('vmap', 'loop'):
-    raise UserError(f'seed_map={seed_map!r}; use vmap or loop.')
-  wanted = settings.steps_per_call or (1 if slow else 1000)
-  if wanted < 1:
-    raise UserError(f'steps_per_call={wanted}; use 1 or more.')
-  if wanted < eval_every:  # a divisor: selections fall between calls
-    return max(k for k in range(1, wanted + 1) if eval_every % k == 0), seed_map
-  num_points = -(-num_steps // eval_every)
-  points = min(wanted // eval_every, num_points)
-  if settings.steps_per_call is None:  # a divisor: no tail without updates
-    points = max(k for k in range(1, points + 1) if num_points % k == 0)
-  return points * eval_every, seed_map
 
 
 def _items(source, start, shape):

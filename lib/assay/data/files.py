@@ -76,6 +76,13 @@ def read_npz(path, key):
     return arrays[key]
 
 
+def read_mat(path, key):
+  """The array `key` of a MATLAB 5 file."""
+  from scipy import io  # for USPS alone
+
+  return io.loadmat(path, variable_names=(key,))[key]
+
+
 def read_binary_images(path, batch):
   """The images of one batch of CIFAR-10's binary version; as `read_sheet`."""
   pixels = _binary_records(path, (batch,))[:, 1:].reshape(-1, 3, 32, 32)
@@ -106,6 +113,7 @@ def _binary_records(path, batches):
 MNIST_URL = 'https://ossci-datasets.s3.amazonaws.com/mnist/'
 FASHION_MNIST_URL = (
     'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/')
+KMNIST_URL = 'http://codh.rois.ac.jp/kmnist/dataset/kmnist/'
 TRAIN_BATCHES = tuple(f'data_batch_{i}' for i in range(1, 6))
 
 
@@ -113,7 +121,8 @@ def _idx(file, base_url, size, sha256, array_sha256):
   """The one alternative of a gzipped idx file; see `SOURCES`."""
   return (
       dict(file=file, size=size, sha256=sha256, array_sha256=array_sha256,
-           read=read_idx, url=base_url + pathlib.Path(file).name),)
+           read=read_idx,
+           url=base_url and base_url + pathlib.Path(file).name),)
 
 
 def _cifar10(file, size, sha256, array_sha256, read, read_binary):
@@ -140,6 +149,12 @@ def _cifar10_labels(key, batches, array_sha256):
       'eb313c5cb3b505067d4cb9247efb6f24aef03e8e66db5ab32ba520d5add53d2a',
       array_sha256, functools.partial(read_npz, key=key),
       functools.partial(read_binary_labels, batches=batches))
+
+
+def _one(file, size, sha256, array_sha256, read, key, url=None):
+  """The one alternative of an array in an npz or MATLAB file."""
+  return (dict(file=file, size=size, sha256=sha256, array_sha256=array_sha256,
+               read=functools.partial(read, key=key), url=url),)
 
 
 # Each name has alternatives, the preferred one first: `file` relative to the
@@ -221,6 +236,38 @@ SOURCES = {
         'fashion_mnist/t10k-labels-idx1-ubyte.gz', FASHION_MNIST_URL, 5_148,
         '67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5',
         '3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9'),
+    # Kuzushiji-MNIST, test set (Clanuwat et al., 2018; CODH). CC BY-SA 4.0.
+    'kmnist/test_images': _one(
+        'kmnist/kmnist-test-imgs.npz', 3_079_479,
+        '692d824896bec8f3c357ebf7a0fe904ed67ac632ce953d0b58f7fbef7bb27d87',
+        'dc10e73c6e83fb3fb3586eafece217ab6602e7825fa7d49399359bde3fc66f07',
+        read_npz, 'arr_0', KMNIST_URL + 'kmnist-test-imgs.npz'),
+    'kmnist/test_labels': _one(
+        'kmnist/kmnist-test-labels.npz', 5_304,
+        '660f13a4705431ea2a6391c41ecbe384cd0d932c595a101ec4f3b8989e785046',
+        '77d83a49ca5434c5da77399edc7143065cb3a7b0834e2898ea3094e8c2b21a3c',
+        read_npz, 'arr_0', KMNIST_URL + 'kmnist-test-labels.npz'),
+    # notMNIST, a test set of letters A to J (Bulatov, 2011). No license stated.
+    'notmnist/test_images': _idx(
+        'notmnist/t10k-images-idx3-ubyte.gz', None, 3_172_375,
+        '70ae9e06201f2827e5b0a3781a3169d735dd2efc69996b9eeaee7f10ed4044d7',
+        '6bda48464effe4169d9cd068967cd81a717ae2f925ddb55fd71025e23022ee9a'),
+    'notmnist/test_labels': _idx(
+        'notmnist/t10k-labels-idx1-ubyte.gz', None, 5_118,
+        '1fa03836e01c862542f8eb83463bb951bebec6fcb3efa28dad748c6b38a9021b',
+        'cbf49d96931f5bf9ec86d14ed2f729c2870d4f9b406729e43c68d3748a345369'),
+    # USPS digits, 11,000 images of 16 x 16 (Roweis' version). No license
+    # stated. Labels are 1 to 10, of which 1 is the digit 0.
+    'usps/images': _one(
+        'usps/USPS.mat', 1_576_274,
+        '9f09eec7eba5872888b3e78373595cd7fd97d32e28b996be8c65eab068c874f2',
+        '69d30a4af4a99d4ae647b8de9dc7273190948ede59e0cff702b23178b0253b66',
+        read_mat, 'fea'),
+    'usps/labels': _one(
+        'usps/USPS.mat', 1_576_274,
+        '9f09eec7eba5872888b3e78373595cd7fd97d32e28b996be8c65eab068c874f2',
+        '1aa8db21ca959387415e220df6de74e91c48ca75b445a968607cb5099cc47dcf',
+        read_mat, 'gnd'),
     # CIFAR-10 (Krizhevsky, 2009). No license stated; the publisher asks for
     # citation.
     'cifar10/data_batch_1': _cifar10_images(

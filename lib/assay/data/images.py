@@ -94,23 +94,73 @@ def load(name, data_dir=None):
   out = {}
   for part in PARTS:
     x, y = images[f'{part}_x'], images[f'{part}_y']
-    num_images = sum(spec[f'{part}_counts'])
-    for what, found, known in (
-        ('dtype', x.dtype, np.dtype(np.uint8)),
-        ('shape', x.shape, (num_images, *spec['shape'])),
-        ('shape of labels', y.shape, (num_images,)),
-        ('range', (int(x.min()), int(x.max())), (0, 255)),
-        ('counts by class', tuple(np.bincount(y).tolist()),
-         spec[f'{part}_counts'])):
-      if found != known:
-        raise UserError(
-            f'Image set {name!r}: the {what} of the {part} part is {found}, '
-            f'not {known}; install the versions in setup.cfg.')
+    _check_part(name, part, x, y, spec)
     out |= {f'{part}_x': x, f'{part}_y': y.astype(np.int32)}
   return out
 
 
 # --- Choosing rows -----------------------------------------------------------
+
+
+def _check_part(name, part, x, y, spec):
+  """Raises a UserError unless this is the set that is known here."""
+  num_images = sum(spec[f'{part}_counts'])
+  for what, found, known in (
+      ('dtype', x.dtype, np.dtype(np.uint8)),
+      ('shape', x.shape, (num_images, *spec['shape'])),
+      ('shape of labels', y.shape, (num_images,)),
+      ('range', (int(x.min()), int(x.max())), (0, 255)),
+      ('counts by class', tuple(np.bincount(y).tolist()),
+       spec[f'{part}_counts'])):
+    if found != known:
+      raise UserError(
+          f'Image set {name!r}: the {what} of the {part} part is {found}, '
+          f'not {known}; install the versions in setup.cfg.')
+
+
+# Sets of which only a test part is known here, to be evaluated on.
+TEST_ONLY = {
+    'kmnist': dict(
+        read=lambda data_dir: (
+            files.read('kmnist/test_images', data_dir)[..., None],
+            files.read('kmnist/test_labels', data_dir)),
+        shape=(28, 28, 1), test_counts=(1000,) * 10),
+    'notmnist': dict(
+        read=lambda data_dir: (
+            files.read('notmnist/test_images', data_dir)[..., None],
+            files.read('notmnist/test_labels', data_dir)),
+        shape=(28, 28, 1), test_counts=(1000,) * 10),
+    # Sorted by class, as published.
+    'usps': dict(
+        read=lambda data_dir: (
+            files.read('usps/images', data_dir).reshape(-1, 16, 16, 1),
+            files.read('usps/labels', data_dir).ravel() - 1),
+        shape=(16, 16, 1), test_counts=(1100,) * 10),
+}
+
+
+def load_test(name, data_dir=None):
+  """The test part of an image set, of those in `TEST_ONLY` too.
+
+  Args:
+    name: a key of `IMAGES` or `TEST_ONLY`.
+    data_dir: folder with the data files; see `files.find`.
+
+  Returns:
+    (x [N, H, W, C] uint8, y [N] int32), in the published order.
+
+  Raises:
+    UserError: as `load`.
+  """
+  if name not in TEST_ONLY:
+    if name not in IMAGES:
+      raise UserError(f'No image set named {name!r}; known: '
+                      f'{sorted([*IMAGES, *TEST_ONLY])}.')
+    table = load(name, data_dir)
+    return table['test_x'], table['test_y']
+  x, y = TEST_ONLY[name]['read'](data_dir)
+  _check_part(name, 'test', x, y, TEST_ONLY[name])
+  return x, y.astype(np.int32)
 
 
 def choose(labels, classes, num_per_class=None, rng=None):
