@@ -111,6 +111,7 @@ def get_config(variant='digits'):
     c.sweep = 'num_tasks'
     c.swept_arms = c.arms
     c.sweep_values = (1., 16., 256., 4096., 65_536., UNLIMITED)
+    c.bias = 0.0  # or a seen task would be two, with its labels and the fixed
     if variant == 'mnist_tasks':
       c.sweep_values = tuple(2.**k for k in range(0, 26, 4)) + (UNLIMITED,)
       c.num_steps = 10_000

@@ -7,7 +7,7 @@ import optax
 import pytest
 import toy
 
-from assay import lanes, sharding, train
+from assay import forms, lanes, sharding, train
 from assay.errors import UserError
 
 
@@ -106,15 +106,15 @@ def test_forms_follow_device_and_convolution():
                         False)
   src = toy.source((0,), num_steps=np.array([60]))
   mesh = sharding.make_mesh()
-  forms = []
+  chosen = []
   for loss in (toy.loss_fn, convolution):
     step = train.make_step(jax.value_and_grad(loss, has_aux=True),
                            optax.sgd(.1))
     one = lanes.make_one(step, toy.draw, mesh)
-    names, convolves = train._traced(one, started, src)
+    names, convolves = forms.traced(one, started, src)
     assert names == ['grad_norm', 'loss', 'updates']
-    forms.append(train._forms(settings(), convolves, 60, 6))
-  assert forms == [(60, 'vmap'), (1, 'loop')]
+    chosen.append(forms.choose(settings(), convolves, 60, 6))
+  assert chosen == [(60, 'vmap'), (1, 'loop')]
 
 
 @pytest.mark.parametrize('asked,num_steps,every,want', [
@@ -127,7 +127,7 @@ def test_forms_follow_device_and_convolution():
     (10_000, 60, 6, 60),
 ])
 def test_steps_per_call_meets_the_selections(asked, num_steps, every, want):
-  got, _ = train._forms(settings(steps_per_call=asked), False, num_steps, every)
+  got, _ = forms.choose(settings(steps_per_call=asked), False, num_steps, every)
   assert got == want
   assert got % every == 0 or every % got == 0
 
@@ -207,7 +207,7 @@ def test_no_collective_crosses_the_seeds():
   carry, = both.start(lanes.start(train.make_init(toy.init_variables, tx),
                                   True), (0, 1), ())
   items = np.zeros((2, 1, 6, toy.BATCH), np.int32)
-  text = both._compiled(chunk, mesh).lower(
+  text = both.program(chunk, mesh).lower(
       carry, both.share(src.shared)[0], both.put(src.own)[0],
       both.put(items)[0]).compile().as_text()
   assert 'while' in text  # the scan is there, so this is the program

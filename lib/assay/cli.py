@@ -4,6 +4,7 @@ import argparse
 import ast
 import difflib
 import importlib.util
+import math
 import os
 import pathlib
 import signal
@@ -104,14 +105,21 @@ def _run(paper, flags, overrides):
                    + ' '.join(['python', *sys.orig_argv[1:]]))
       return 128 + (stopping.caught or [signal.SIGTERM])[0]
     except dry_run.DryRun as report:
-      rows = report
-  if jax.process_index() == 0:
-    if flags.dry_run:
-      print(rows if isinstance(rows, dry_run.DryRun) else
-            'Dry run: nothing would be trained.')
-    else:
-      show(paper, rows, workdir)
+      _print_once(f'{paper}:{variant}\n{report}')
+      return 0
+  if flags.dry_run:
+    _print_once(f'{paper}:{variant}: nothing would be trained.')
+  elif jax.process_index() == 0:
+    show(paper, rows, workdir)
   return 0
+
+
+def _print_once(text):
+  """Prints, on the first of several hosts."""
+  import jax
+
+  if jax.process_index() == 0:
+    print(text)
 
 
 def show(paper, rows, workdir):
@@ -135,6 +143,13 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
   A CPU shows one device per core, since one program does not keep two cores
   busy (JAX_NUM_CPU_DEVICES overrules); compiled programs are kept in the user's
   cache folder.
+
+  Args:
+    mesh: the flag's text.
+    num_seeds: that are to be trained.
+    deterministic: the same bits on a GPU too.
+    pretend: nothing will be computed, so a mesh may have more devices than
+      there are; devices that a CPU pretends to have stand in for them.
   """
   import jax
 
@@ -144,10 +159,13 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
   if deterministic:
     os.environ['XLA_FLAGS'] = (os.environ.get('XLA_FLAGS', '')
                                + ' --xla_gpu_deterministic_ops=true')
-  if jax.config.jax_num_cpu_devices < 0:  # not chosen by JAX_NUM_CPU_DEVICES
+  least = math.prod(sizes.values()) if pretend else 0
+  shown = jax.config.jax_num_cpu_devices
+  if shown < 0:  # not chosen by JAX_NUM_CPU_DEVICES
     cores = len(os.sched_getaffinity(0))
-    jax.config.update('jax_num_cpu_devices',
-                      cores if sizes else max(1, min(cores, num_seeds)))
+    shown = cores if sizes else max(1, min(cores, num_seeds))
+  if max(shown, least) != jax.config.jax_num_cpu_devices:
+    jax.config.update('jax_num_cpu_devices', max(shown, least))
   if jax.config.jax_compilation_cache_dir is None:
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
     jax.config.update('jax_compilation_cache_dir',
@@ -158,6 +176,8 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
         os.environ['JAX_COORDINATOR_ADDRESS'],
         int(os.environ['JAX_NUM_PROCESSES']),
         int(os.environ['JAX_PROCESS_ID']))
+  if least > jax.device_count():
+    return sharding.make_mesh(sizes, devices=jax.devices('cpu'))
   return sizes
 
 

@@ -1,7 +1,9 @@
 """What a run will take, found by compiling it: nothing is made at full size.
 
 The state and the data are shapes with shardings. Devices may be pretended (see
-`cli.set_up_devices`), so that a laptop says what a pod will hold.
+`cli.set_up_devices`), so that a laptop says what a pod will hold; the compiler
+is the laptop's, and so are its temporaries. What comes after training, as
+evaluation does, is not looked at.
 """
 
 import math
@@ -10,6 +12,8 @@ import jax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
+
+from assay import lanes as lanes_lib
 
 
 class DryRun(Exception):
@@ -47,11 +51,11 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
     validate: what is called between calls, or None.
 
   Returns:
-    dict: mesh, devices, hosts, form, num_steps, steps_per_call,
-    lanes_per_device, seeds_per_device, batch, batch_per_host,
-    batch_per_device, limit (of a device's memory, or None); params, a list of
-    (path, shape of one seed, dtype, PartitionSpec, bytes of all seeds); bytes,
-    of each kind of array; calls, see `_estimate`, of each compiled call.
+    dict: mesh, devices (their kind), hosts, form, num_steps, steps_per_call,
+    seeds_per_device (of a lane), batch, batch_per_host, batch_per_device,
+    limit (of a device's memory, or None); params, a list of (path, shape of
+    one seed, dtype, PartitionSpec, bytes of the seeds of a lane); bytes, of
+    each kind of array; calls, by name what `_estimate` returns.
   """
   mesh, num_mapped = lanes.meshes[0], len(lanes.positions[0])
   args, batch = _arguments(lanes, started, rules, draw, source, shape)
@@ -63,20 +67,27 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
       for (path, x), stacked in zip(
           jax.tree_util.tree_leaves_with_path(one),
           jax.tree.leaves(carry.state.params), strict=True)]
-  held = {'parameters': _bytes(carry.state.params),
-          'optimizer state': _bytes(carry.state.opt_state),
+  state = carry.state
+  held = {'parameters': _bytes(state.params),
+          'optimizer state': _bytes(state.opt_state),
+          'rest of the state': _bytes(
+              carry.replace(best=None, state=state.replace(
+                  params=None, opt_state=None))),
           'best so far': _bytes(carry.best),
-          'data of all seeds': _bytes(shared), 'data of a seed': _bytes(own)}
-  held['rest of the state'] = _bytes(carry) - sum(list(held.values())[:3])
+          'data, shared': _bytes(shared), 'data, own': _bytes(own)}
+  # Lanes that share devices all keep their seeds there.
+  waiting = -(-len(lanes.meshes) // len(set(lanes.meshes))) - 1
+  held['other seeds'] = waiting * _bytes((carry, own))
   calls = {'training': _estimate(lanes.program(chunk, mesh), *args)}
   if validate is not None:
     calls['selection'] = _estimate(lanes.program(validate, mesh), *args[:3])
+  for call in calls.values():
+    call['peak'] += held['other seeds']
   return {
       'mesh': dict(mesh.shape), 'devices': mesh.devices.flat[0].device_kind,
       'hosts': len({d.process_index for d in mesh.devices.flat}),
       'form': lanes.seed_map, 'num_steps': num_steps,
       'steps_per_call': math.prod(shape),
-      'lanes_per_device': -(-len(lanes.meshes) // len(set(lanes.meshes))),
       'seeds_per_device': num_mapped // mesh.shape['seed'],
       'batch': batch, 'batch_per_host': _on_this_host(mesh, batch),
       'batch_per_device': batch // mesh.shape['data'], 'limit': _limit(mesh),
@@ -85,8 +96,6 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
 
 def _arguments(lanes, started, rules, draw, source, shape):
   """The first lane's `carry, shared, own, items` as shapes, and B."""
-  from assay.lanes import placements
-
   mesh, num_mapped = lanes.meshes[0], len(lanes.positions[0])
   over_seeds = NamedSharding(mesh, P('seed'))
   # Of one seed, with dtypes as they are on a device.
@@ -101,7 +110,7 @@ def _arguments(lanes, started, rules, draw, source, shape):
 
   one = jax.eval_shape(started, np.int32(0))
   carry = jax.tree.map(lambda x, where: x.update(sharding=where), stacked(one),
-                       placements(one, mesh, rules))
+                       lanes_lib.placements(one, mesh, rules))
   shared, own = shapes(source.shared), first(source.own)
   item = first(source.items(0, 0, 1))
   items = jax.tree.map(lambda x: x.update(shape=shape + x.shape), item)
@@ -138,7 +147,7 @@ def _on_this_host(mesh, batch):
 
 
 def _limit(mesh):
-  """Bytes that a device of this host has for arrays; None if it is not known."""
+  """Bytes that a device has for arrays; None where that is not known."""
   for device in mesh.local_devices:
     return (device.memory_stats() or {}).get('bytes_limit')
   return None
@@ -160,7 +169,7 @@ def show(figures):
       'form': f'{_count(f["steps_per_call"], "step")} a call; '
               + (f'{_count(f["seeds_per_device"], "seed")} mapped on each '
                  'device' if f['form'] == 'vmap' else
-                 'seeds one after another, figures are of one'),
+                 'seeds one after another, figures are of one lane'),
       'batch': f'{f["batch"]:,} of each seed; {f["batch_per_host"]:,} per '
                f'host, {f["batch_per_device"]:,} per device'}
   text = ['Dry run: nothing was trained or written. Of the first stage that '
@@ -172,17 +181,14 @@ def show(figures):
         f'P({", ".join(map(repr, spec))})', _size(size))
        for path, shape, dtype, spec, size in f['params']])
   text += ['', 'Held by each device:']
-  text += [f'  {k:20}{_size(v):>12}' for k, v in f['bytes'].items()]
-  waiting = f['lanes_per_device'] - 1
-  if waiting:
-    text.append(f'  and the state and data of {_count(waiting, "other seed")}, '
-                'for as long')
+  text += [f'  {k:20}{_size(v):>12}' for k, v in f['bytes'].items() if v]
   for name, call in f['calls'].items():
     text += ['', f'The {name} call, estimated by the compiler for each device:']
     text += [f'  {k:20}{_size(call[k]):>12}'
              for k in ('arguments', 'temporaries', 'output')]
     limit = f' of {_size(f["limit"])}' if f['limit'] else ''
-    text.append(f'  {"peak":20}{_size(call["peak"]):>12}{limit}')
+    note = ', other seeds included' if f['bytes']['other seeds'] else ''
+    text.append(f'  {"peak":20}{_size(call["peak"]):>12}{limit}{note}')
     if call['flops'] is not None:
       text.append(f'  {"flops":20}{call["flops"]:>12.3g}; the body of a loop '
                   'counts once, as one step')
