@@ -176,6 +176,9 @@ for _method, _sets in _PUBLISHED.items():
   for _dataset, _entry in _sets.items():
     REPORTED.setdefault(_dataset, {})[_method] = {'accuracy': _entry}
 
+# Five classes or 24 examples are another problem.
+REPORTED_FOR = ('mnist', 'full')
+
 METRICS = ('first_accuracy', 'accuracy', 'improvement')
 # (metric, split) that the table shows beside those of unseen tasks.
 COLUMNS = (('first_accuracy', 'seen'), ('accuracy', 'seen'),

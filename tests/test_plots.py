@@ -423,3 +423,36 @@ def test_many_arms_fit_the_figures_of_confidence():
       plots.risk_coverage_curves({'perfect': (coverage, 0 * coverage)}),
       plots.reliability_diagram(dict.fromkeys(names, bins_of(0, 0, 0, 0)))):
     assert not unreadable(figure)
+
+
+def test_bars_by_hand():
+  figure = plots.bars(['right', 'wrong'], {'a': [.25, .75], 'b': [.5, .5]}, 'p')
+  axes, = figure.axes
+  heights = [[bar.get_height() for bar in group] for group in axes.containers]
+  assert heights == [[.25, .5], [.75, .5]]  # a name over the groups
+  texts = [t.get_text() for t in axes.texts]
+  assert texts == ['0.250', '0.500', '0.750', '0.500']
+  hatches = {group[0].get_hatch() for group in axes.containers}
+  assert len(hatches) == 2  # not by color alone
+  left = [bar.get_x() for group in axes.containers for bar in group]
+  assert len(set(left)) == 4
+  assert [t.get_text() for t in axes.get_xticklabels()] == ['a', 'b']
+
+
+def test_heat_map_by_hand():
+  rows = [row(value + seed, seed, split=split, size=size)
+          for split, size, value in (('test', 8, 1.), ('test', 2, 3.),
+                                     ('seen', 2, 7.))
+          for seed in (0, 2)]
+  rows.append(row(None, 5, split='test', size=2, why='loss is nan'))  # diverged
+  figure = plots.heat_map(rows, 'rmse', 'method', 'size', {
+      'unseen': {}, 'seen': {'split': 'seen'}}, state='best')
+  unseen, seen = figure.axes
+  ticks = [t.get_text() for t in unseen.get_xticklabels()]
+  assert ticks == ['2', '8']  # sorted, as numbers
+  np.testing.assert_array_equal(unseen.images[0].get_array(), [[4., 2.]])
+  assert [t.get_text() for t in unseen.texts] == ['4.000', '2.000']
+  assert [t.get_text() for t in seen.texts] == ['8.000']  # none at size 8
+  assert unseen.images[0].get_clim() == seen.images[0].get_clim() == (2., 8.)
+  with pytest.raises(UserError, match='no row has metric=mape'):
+    plots.heat_map(rows, 'mape', 'method', 'size', {'unseen': {}})

@@ -44,7 +44,9 @@ def configs(name):
   """The module `configs.<name>`, with `get_config`, `VARIANTS`, `REPORTED`.
 
   It may have METRICS, those that its tables show of the test set (default: what
-  is published, else all), and COLUMNS, (metric, split) of further columns.
+  is published, else all); COLUMNS, (metric, split) of further columns; and
+  REPORTED_FOR, the variants that published numbers may stand beside (default:
+  all).
 
   Raises:
     UserError: there is no such paper.

@@ -90,7 +90,9 @@ def show(rows, paper, form='terminal'):
 
 def _table(rows, paper):
   module = papers.configs(paper)
-  return tables.table(rows, module.REPORTED,
+  beside = getattr(module, 'REPORTED_FOR', module.VARIANTS)
+  reported = module.REPORTED if rows[0]['config'] in beside else {}
+  return tables.table(rows, reported,
                       metrics=getattr(module, 'METRICS', None),
                       more=getattr(module, 'COLUMNS', ()))
 
