@@ -1,12 +1,16 @@
 """The references of the benchmarks do the work of what is measured."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy import special
 
+from assay import papers
 from assay.methods import calibrators
 from assay.metrics import calibration as metrics
-from benchmarks import c_mixup, calibration, measuring, reference
+from benchmarks import c_mixup, calibration, in_context, measuring, reference
 
 
 def test_reference_ends_at_the_parameters_of_fit():
@@ -74,3 +78,30 @@ def test_calibration_measures_agree(name):
   # Not the times: those are of the machine.
   same = [line for line in report.lines if '|' in line['what']]
   assert len(same) >= 2 and all(line['met'] for line in same)
+
+
+def test_transformer_by_hand_is_ours():
+  experiment = papers.load('gpicl')
+  config = papers.configs('gpicl').get_config('smoke')
+  model = experiment.make_model(config, 'transformer')
+  tokens = jax.random.normal(jax.random.key(0), (3, config.length, 21))
+  params = model.init(jax.random.key(1), tokens)['params']
+  np.testing.assert_allclose(
+      in_context.forward(params, tokens, config.num_layers),
+      model.apply({'params': params}, tokens), atol=1e-5)
+
+
+def test_steps_by_hand_are_those_of_clipped_adam():
+  params = {'w': jnp.array([3., -1.])}
+  loss = lambda params, batch: jnp.sum(batch['x'] * params['w'] ** 2)
+  draw = lambda shared, own, item, key: {'x': jax.random.uniform(key, (2,))}
+  tx = optax.chain(optax.clip_by_global_norm(1.), optax.adam(.1))
+  want, state = params, tx.init(params)
+  for i in range(in_context.STEPS):
+    batch = draw(None, None, i, jax.random.fold_in(jax.random.key(1), i))
+    updates, state = tx.update(jax.grad(loss)(want, batch), state)
+    want = optax.apply_updates(want, updates)
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  (got, *_), _ = in_context.by_hand(loss, draw, {}, {}, .1, 1.)(
+      (params, zeros, jax.tree.map(jnp.copy, zeros), jnp.int32(0)))
+  np.testing.assert_allclose(got['w'], want['w'], rtol=1e-4)
