@@ -196,6 +196,19 @@ def test_parameters_are_split_over_data_by_rule_or_size():
       jax.sharding.PartitionSpec())
 
 
+def test_rules_over_one_device_say_nothing_and_must_divide():
+  P = jax.sharding.PartitionSpec
+  shapes = {'w': jax.ShapeDtypeStruct((6, 64), jnp.float32)}
+  specs = lambda mesh, rule: sharding.state_specs(
+      shapes, sharding.make_mesh(mesh), (('w', rule),), min_size=100)['w']
+  assert specs({'data': 2, 'model': 2}, P('model')) == P('model')
+  assert specs({'data': 4, 'model': 1}, P('model')) == P(None, 'data')
+  assert specs({'data': 2, 'model': 2}, P(None, ('data', 'model'))) == P(
+      None, ('data', 'model'))
+  with pytest.raises(UserError, match=r'w \[6, 64\] cannot be split.*model'):
+    specs({'data': 1, 'model': 4}, P('model'))
+
+
 def test_no_collective_crosses_the_seeds():
   src = toy.source((0, 1), num_steps=np.array([6, 6]))
   mesh = sharding.make_mesh({'seed': 2})

@@ -75,9 +75,13 @@ def state_specs(shapes, mesh, rules=(), min_size=2**16):
     shapes: tree of ShapeDtypeStruct, without a seed axis.
     mesh: the mesh.
     rules: pairs (suffix of the array's path, PartitionSpec), first match wins;
-      a path reads `params/hidden_0/affine/kernel`.
+      a path reads `params/hidden_0/affine/kernel`. A rule over axes of one
+      device says nothing.
     min_size: other arrays from so many elements on are split over `data`,
       along the first axis that divides.
+
+  Raises:
+    UserError: an array cannot be split as its rule says.
   """
   size = mesh.shape['data']
 
@@ -85,6 +89,15 @@ def state_specs(shapes, mesh, rules=(), min_size=2**16):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
     for suffix, rule in rules:
       if name.endswith(suffix):
+        parts = [math.prod(mesh.shape[k] for k in (
+            (names,) if isinstance(names, str) else names or ()))
+                 for names in rule]
+        if max(parts, default=1) == 1:
+          break
+        if any(dim % n for dim, n in zip(leaf.shape, parts, strict=False)):
+          raise UserError(
+              f'{name} {list(leaf.shape)} cannot be split as {rule} over a '
+              f'mesh with {dict(mesh.shape)}; choose an axis that divides.')
         return rule
     if size > 1 and leaf.size >= min_size:
       for axis, dim in enumerate(leaf.shape):
