@@ -19,7 +19,7 @@ VARIANTS = {
     'covariates': '8 inputs, covariances drawn anew in training or not (GPU)',
     'pools': '8 inputs, trained on 64, 4096, 65536 or unlimited tasks (GPU)',
     'full_support': '8 inputs, a noise prior without bounds (GPU)',
-    'smoke': 'seconds: 2 inputs, 4 pairs',
+    'smoke': 'seconds: 2 inputs, 8 pairs',
 }
 
 TRAINED = ('none', 'learned', 'segments', 'offsets')

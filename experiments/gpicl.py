@@ -403,8 +403,13 @@ def check(config):
   if config.num_prompts % config.eval_batch_size:
     raise UserError(f'num_prompts={config.num_prompts} must be a multiple of '
                     f'eval_batch_size={config.eval_batch_size}.')
-  if len(config.classes) < 2 or not {*config.classes} <= {*range(10)}:
-    raise UserError(f'classes={config.classes} must be two or more of 0 to 9.')
+  chosen = {*config.classes}
+  if not 2 <= len(chosen) == len(config.classes) or not chosen <= {*range(10)}:
+    raise UserError(f'classes={config.classes} must be two or more of 0 to 9, '
+                    'each once.')
+  if 'other_classes' in config.other_sets and len(chosen) > 8:
+    raise UserError(f'classes={config.classes} leave fewer than two for '
+                    'other_sets=other_classes; leave that out.')
 
 
 def run(config, study):

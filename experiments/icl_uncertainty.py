@@ -312,6 +312,9 @@ def measured(config, reference, seed, found, name, fields):
     error = (mean - y)[:, part]
     yield split, 'rmse', np.sqrt(np.mean(error**2)), {}
     yield split, 'rms_mean', np.sqrt(np.mean((mean - best)[:, part]**2)), {}
+  for k in shown(config):
+    yield ('positions', 'rmse', np.sqrt(np.mean((mean - y)[:, k]**2)),
+           {'position': k})
   if log_std is None:
     return
   with np.errstate(over='ignore', invalid='ignore'):
@@ -340,9 +343,6 @@ def measured(config, reference, seed, found, name, fields):
         name != 'least_squares'):
       yield 'positions', 'nll_gap', gap[:, k].mean(), {'position': k}
       yield 'positions', 'log_std', log_std[:, k].mean(), {'position': k}
-  for k in shown(config):
-    yield ('positions', 'rmse', np.sqrt(np.mean((mean - y)[:, k]**2)),
-           {'position': k})
   yield from _shifted(config, reference, seed, found, name, fields)
 
 

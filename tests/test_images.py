@@ -341,6 +341,44 @@ def test_load_lists_the_sets_it_knows():
     images.load('svhn')
 
 
+@pytest.mark.parametrize('name', sorted(images.TEST_ONLY))
+def test_sets_to_test_on_are_what_the_table_says(name, data_dir):
+  x, y = images.load_test(name, data_dir)
+  spec = images.TEST_ONLY[name]
+  assert x.shape == (sum(spec['test_counts']), *spec['shape'])
+  assert x.dtype == np.uint8 and y.dtype == np.int32
+  assert tuple(np.bincount(y)) == spec['test_counts']
+  assert name not in images.IMAGES
+  first = {'kmnist': [2, 9, 3, 8], 'notmnist': [3, 5, 9, 2], 'usps': [1] * 4}
+  assert y[:4].tolist() == first[name]
+
+
+def test_usps_labels_are_the_digits(data_dir):
+  x, y = images.load_test('usps', data_dir)
+  np.testing.assert_array_equal(y, np.repeat(np.r_[1:10, 0], 1100))
+  middle = [x[y == k, 6:10, 6:10].mean() for k in range(10)]
+  # A 0 has nothing in its middle, a 1 and an 8 have.
+  assert np.argmin(middle) == 0 and set(np.argsort(middle)[-2:]) == {1, 8}
+
+
+def test_load_test_of_other_sets_is_the_test_part_of_load():
+  x, y = images.load_test('digits')
+  table = images.load('digits')
+  np.testing.assert_array_equal(x, table['test_x'])
+  np.testing.assert_array_equal(y, table['test_y'])
+  with pytest.raises(UserError, match="'svhn'; known: .*digits.*kmnist.*usps"):
+    images.load_test('svhn')
+
+
+def test_load_test_rejects_another_set(monkeypatch):
+  spec = images.TEST_ONLY['usps']
+  wrong = np.full((11_000, 16, 16, 1), 255, np.uint8), np.zeros(11_000, int)
+  monkeypatch.setitem(images.TEST_ONLY, 'usps',
+                      spec | {'read': lambda data_dir: wrong})
+  with pytest.raises(UserError, match="'usps': the range of the test part"):
+    images.load_test('usps')
+
+
 # Choosing rows.
 
 LABELS = np.array([2, 0, 1, 2, 5, 0, 1, 2])

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy import stats
 
 from assay import losses
 from assay.methods import correctness_ranking
@@ -33,6 +34,41 @@ def test_squared_does_not_broadcast(first, second):
   for function in (losses.squared, jax.jit(losses.squared)):
     with pytest.raises(ValueError, match=message):
       function(jnp.zeros(first), jnp.zeros(second))
+
+
+def test_gaussian_is_a_density_without_its_constant():
+  rng = np.random.default_rng(0)
+  mean, log_std, y = rng.normal(size=(3, 4, 5))
+  with jax.enable_x64(True):
+    got = losses.gaussian(*map(jnp.asarray, (mean, log_std, y)))
+    np.testing.assert_allclose(
+        got, -stats.norm.logpdf(y, mean, np.exp(log_std))
+        - .5 * np.log(2 * np.pi), rtol=1e-12)
+  # (3 - 1)^2 / (2 * 2^2) with s = 2.
+  np.testing.assert_allclose(losses.gaussian(
+      jnp.array([1.]), jnp.log(jnp.array([2.])), jnp.array([3.])),
+                             [math.log(2) + .5], rtol=1e-6)
+
+
+def test_gaussian_is_least_at_the_sample_mean_and_standard_deviation():
+  loss = jax.jit(jax.value_and_grad(lambda p, y: losses.gaussian(
+      jnp.full(50, p[0]), jnp.full(50, p[1]), y).mean()))
+  y = np.random.default_rng(1).normal(3, 2, 50)
+  best = np.array([y.mean(), np.log(y.std())])  # ddof 0
+  with jax.enable_x64(True):
+    value, slope = loss(best, y)
+    np.testing.assert_allclose(value, best[1] + .5, rtol=1e-12)
+    np.testing.assert_allclose(slope, 0, atol=1e-12)
+    for step in ([.1, 0], [-.1, 0], [0, .1], [0, -.1]):
+      assert loss(best + step, y)[0] > value + 1e-4
+
+
+@pytest.mark.parametrize('shapes', [
+    ((4,), (4,), (4, 1)), ((4,), (1,), (4,)), ((), (4,), (4,))])
+def test_gaussian_does_not_broadcast(shapes):
+  with pytest.raises(ValueError, match=r'mean \(.*log_std \(.*targets \(.*'
+                     'must be of one shape'):
+    losses.gaussian(*map(jnp.zeros, shapes))
 
 
 # --- Classification -----------------------------------------------------------
