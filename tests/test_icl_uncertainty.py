@@ -383,7 +383,7 @@ def test_least_squares_has_rows_where_it_is_defined():
 def test_predictors_of_a_mean_have_rows_of_it_alone(name):
   rows = rows_by_name(reference(), name)
   assert {key[1] for key in rows} == {'rmse', 'rms_mean'}
-  assert {key[0] for key in rows} == {'test', 'beyond'}
+  assert {key[0] for key in rows} == {'test', 'beyond', 'positions'}
   bayes = rows_by_name(reference(), 'bayes')
   assert rows['test', 'rms_mean'] > 0
   assert rows['test', 'rmse'] > bayes['test', 'rmse']
