@@ -18,6 +18,8 @@ VARIANTS = {
     'digits': 'default: scikit-learn digits 0 to 4, no download',
     'digits_tasks': 'the same, 1 to unlimited tasks, and an MLP that only sees '
                     'one image',
+    'digits_threshold': 'the same, 32 to 128 tasks; chosen after a look at '
+                        'digits_tasks',
     'digits_bias': 'the same, part of each batch with fixed labels',
     'digits_batch': 'the same, 8 to 128 tasks a batch',
     'digits_state': 'the same, models by the state they carry',
@@ -115,6 +117,12 @@ def get_config(variant='digits'):
     if variant == 'mnist_tasks':
       c.sweep_values = tuple(2.**k for k in range(0, 26, 4)) + (UNLIMITED,)
       c.num_steps = 10_000
+  if variant == 'digits_threshold':
+    c.arms = ('transformer',)
+    c.sweep = 'num_tasks'
+    c.swept_arms = c.arms
+    c.sweep_values = (32., 64., 128.)
+    c.bias = 0.0
   if variant.endswith('_bias'):
     c.arms = ('transformer',)
     c.sweep = 'bias'

@@ -469,7 +469,7 @@ def _learns(config):
                chance - .03, chance + .03, **on), 'ours', False)
 
 
-def _regimes(config, small, middle, large):
+def _regimes(config, small, large):
   """Claims on the number of tasks."""
   c = settings.get_config(config)
   chance = 1 / len(c.classes)
@@ -488,14 +488,6 @@ def _regimes(config, small, middle, large):
       config, 'many tasks are learned from', f'Trained on {large:g} tasks, '
       'seen and unseen ones end at the same accuracy, within 0.05.',
       equal('accuracy', at(large, 'seen'), at(large, 'test'), 0.05, **last))
-  parts = [(f'{size:g} tasks', all_of(
-      within('improvement', at(size, 'seen'), 0.05, 1, **last),
-      within('improvement', at(size, 'test'), -1, 0.02, **last)))
-           for size in middle]
-  yield _claim(
-      config, 'a regime between', 'At some number of tasks between, the '
-      'accuracy on seen tasks rises by 0.05 or more within a sequence and on '
-      'unseen ones by 0.02 at most.', _some(parts))
   yield _claim(
       config, 'an MLP only memorizes', 'The accuracy of a model that reads '
       'single images falls with the number of tasks.',
@@ -507,6 +499,20 @@ def _regimes(config, small, middle, large):
           within('accuracy', _of('mlp', config, num_tasks=size,
                                  split='test'), chance - .03, chance + .03,
                  **last) for size in c.sweep_values)))
+
+
+def _between(config, sizes):
+  """The claim on the regime between memorizing and learning."""
+  at = lambda size, split: _of('transformer', config, num_tasks=size,
+                               split=split)
+  parts = [(f'{size:g} tasks', all_of(
+      within('improvement', at(size, 'seen'), 0.05, 1, state='last'),
+      within('improvement', at(size, 'test'), -1, 0.02, state='last')))
+           for size in sizes]
+  yield _claim(
+      config, 'a regime between', 'At some number of tasks between, the '
+      'accuracy on seen tasks rises by 0.05 or more within a sequence and on '
+      'unseen ones by 0.02 at most.', _some(parts))
 
 
 def _some(parts):
@@ -597,13 +603,15 @@ def _published(config):
 
 CLAIMS = (
     *_learns('digits'),
-    *_regimes('digits_tasks', 16., (256., 4096.), settings.UNLIMITED),
+    *_regimes('digits_tasks', 16., settings.UNLIMITED),
+    *_between('digits_threshold', (32., 64., 128.)),
     *_plateau('digits_bias', 'bias', (0.0, 0.5, 0.9)),
     *_plateau('digits_batch', 'batch_tasks', (8, 32, 128)),
     *_state('digits_state'),
     *_learns('mnist_small'),
     *_learns('mnist'),
-    *_regimes('mnist_tasks', 16., (2.**8, 2.**12), settings.UNLIMITED),
+    *_regimes('mnist_tasks', 16., settings.UNLIMITED),
+    *_between('mnist_tasks', (2.**8, 2.**12)),
     *_plateau('mnist_bias', 'bias', (0.0, 0.5, 0.9)),
     *_plateau('mnist_batch', 'batch_tasks', (32, 128, 512)),
     *_state('mnist_state'),

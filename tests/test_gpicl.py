@@ -68,8 +68,9 @@ def memorizes(first, improvement, unseen, size=16.):
 
 
 def between(config, *improvements):
-  """(on seen tasks, on unseen ones) for each size that is asked about."""
-  sizes = (256., 4096.) if config == 'digits_tasks' else (2.**8, 2.**12)
+  """(on seen tasks, on unseen ones) for sizes asked about; the last for all."""
+  sizes = (32., 64., 128.) if config == 'digits_threshold' else (2.**8, 2.**12)
+  improvements += improvements[-1:] * (len(sizes) - len(improvements))
   return [row for size, (seen, unseen) in zip(sizes, improvements, strict=True)
           for row in (of('improvement', seen, split='seen', num_tasks=size),
                       of('improvement', unseen, num_tasks=size))]
