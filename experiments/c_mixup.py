@@ -91,8 +91,9 @@ def make_model(config):
   return mlp.MLP(config.width, initialization=config.initialization)
 
 
-def make_apply(config):
+def make_apply(config, arm=None):
   """`(params, extra, x [B, D] normalized) -> [B, 1]`, the same object again."""
+  del arm  # all have the same model
   return _apply(make_model(config))
 
 

@@ -60,8 +60,9 @@ CONTROLS = ('temperature_balanced', 'temperature_matched')
 # --- The classifier ----------------------------------------------------------
 
 
-def make_apply(config):
+def make_apply(config, arm=None):
   """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`."""
+  del arm  # all have the same model
   return classifiers.make_apply(classifiers.make_model(
       config, images.IMAGES[config.dataset]['num_classes']))
 

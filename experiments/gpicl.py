@@ -160,7 +160,7 @@ def make_model(config, arm):
   return MODELS[arm](config, len(config.classes))
 
 
-def make_apply(config, arm='transformer'):
+def make_apply(config, arm):
   """`(params, extra, tokens [B, T, n + C]) -> logits [B, T, C]`."""
   return _apply(make_model(config, arm), config.num_inputs)
 

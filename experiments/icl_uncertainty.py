@@ -186,30 +186,27 @@ def make_model(config, positions):
   that y has before anything is known, about sqrt(1 + d). Large gradients of an
   exp(-2 log_std) that falls first would else come before the mean is learned.
   """
-  start = (0., 0.5 * float(np.log1p(config.dimension)))
   return transformer.Transformer(
       config.width, config.num_layers, config.num_heads, num_outputs=2,
       positions=positions, max_length=2 * config.test_pairs,
       read_out_init=nn.initializers.zeros,
-      read_out_bias_init=lambda key, shape, dtype=jnp.float32: jnp.array(
-          start, dtype))
+      read_out_bias_init=_constant(config.dimension))
 
 
-def make_apply(config, arm='none'):
+@functools.lru_cache  # the same object again, so that equal models are equal
+def _constant(dimension):
+  """The initializer of the read-out's bias."""
+  start = (0., 0.5 * float(np.log1p(dimension)))
+  return lambda key, shape, dtype=jnp.float32: jnp.array(start, dtype)
+
+
+def make_apply(config, arm):
   """`(params, extra, tokens [B, 2 T, d + 2]) -> (mean, log_std)` [B, T]."""
-  return _apply(config.width, config.num_layers, config.num_heads,
-                config.dimension, config.test_pairs, config.largest_log_std,
-                TRAINED[arm][0])
+  return _apply(make_model(config, TRAINED[arm][0]), config.largest_log_std)
 
 
 @functools.lru_cache
-def _apply(width, num_layers, num_heads, dimension, test_pairs, largest,
-           positions):
-  import ml_collections
-  config = ml_collections.ConfigDict(dict(
-      width=width, num_layers=num_layers, num_heads=num_heads,
-      dimension=dimension, test_pairs=test_pairs))
-  model = make_model(config, positions)
+def _apply(model, largest):
 
   def apply(params, extra, tokens, offset=None):
     del extra

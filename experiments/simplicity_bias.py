@@ -52,8 +52,9 @@ def make_model(config):
   return cubic.CubicNetwork(config.width, config.init_scale)
 
 
-def make_apply(config):
+def make_apply(config, arm=None):
   """`(params, extra, x [B, P, D]) -> [B]` logits."""
+  del arm  # all have the same model
   model = make_model(config)
   return lambda params, extra, x: model.apply({'params': params}, x)
 

@@ -169,8 +169,9 @@ def make_model(config):
   return classifiers.make_model(config, num_classes(config))
 
 
-def make_apply(config):
+def make_apply(config, arm=None):
   """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`."""
+  del arm  # all have the same model
   return classifiers.make_apply(make_model(config))
 
 

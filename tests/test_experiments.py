@@ -151,13 +151,19 @@ def test_in_memory_without_a_workdir(whole):
   assert by_name(papers.load(paper).run(config, made)) == by_name(rows)
 
 
-def test_a_finished_model_can_be_loaded(whole):
+def test_a_finished_model_can_be_loaded(whole, monkeypatch):
   import assay
   paper, rows, workdir = whole
   # Not every arm trains: a calibrator, say, is fitted to what another learned.
-  method = next(arm for arm in papers.configs(paper).get_config('smoke').arms
-                if (workdir / arm / 'fit').exists())
-  apply, params = assay.load(workdir, method, 1)
+  trained = [arm for arm in papers.configs(paper).get_config('smoke').arms
+             if (workdir / arm / 'fit').exists()]
+  made = []
+  make_apply = papers.load(paper).make_apply
+  monkeypatch.setattr(papers.load(paper), 'make_apply', lambda config, arm: (
+      made.append(arm), make_apply(config, arm))[1])
+  for method in trained:
+    apply, params = assay.load(workdir, method, 1)
+  assert made == trained  # each its own model
   saved = np.load(workdir / 'predictions' / f'{method}.0.npz')
   assert apply is not None and params
   assert list(saved['seeds']) == sorted({row['seed'] for row in rows})

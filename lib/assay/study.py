@@ -371,7 +371,8 @@ def load(workdir, method, seed, state=None):
     config = ml_collections.ConfigDict(
         {k: tuple(v) if isinstance(v, list) else v
          for k, v in info['config'].items()})
-    apply = module.make_apply(config.lock())
+    # The arm's name comes before its swept fields.
+    apply = module.make_apply(config.lock(), method.split(',')[0])
     return (lambda params, x: apply(params, mine['extra'], x)), mine['params']
   raise UserError(f'{workdir} has no seed {seed} of {method}.')
 
