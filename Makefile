@@ -1,5 +1,5 @@
 # make reproduce [PAPER=c_mixup] [VARIANT=airfoil] [FLAGS="--seeds=5"]
-# make test | lint | tables | clean
+# make test | lint | tables | report | clean
 PYTHON ?= python3
 PAPER ?= c_mixup
 VARIANT ?=
@@ -7,7 +7,7 @@ FLAGS ?=
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: reproduce test lint tables clean
+.PHONY: reproduce test lint tables report clean
 
 reproduce: $(READY)
 	$(BIN)/python -m experiments.$(PAPER) \
@@ -23,6 +23,10 @@ lint: $(READY)
 tables: $(READY)
 	$(BIN)/python -m assay.results results/* --into=README.md
 
+# A website of all papers from the committed rows, in site/.
+report: $(READY)
+	$(BIN)/python -m assay.site results --out=site
+
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if \
 	  (3, 11) <= v <= (3, 12) else "Assay needs Python 3.11 or 3.12, this is \
@@ -33,4 +37,4 @@ $(READY): setup.cfg pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv out
+	rm -rf .venv out site

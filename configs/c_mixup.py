@@ -9,6 +9,16 @@ out near 2.83 (published 2.90), of `mixup` near 3.7.
 
 from assay import papers
 
+ABOUT = {
+    'title': 'C-Mixup: label-aware mixup for regression',
+    'authors': 'Yao, Wang, Zhang, Zou and Finn',
+    'published': 'NeurIPS 2022',
+    'arxiv': '2210.05775',
+    'idea': 'C-Mixup is mixup for regression that prefers partners of near '
+            'label. What is compared is who is paired with whom, and where '
+            'the two are mixed.',
+}
+
 VARIANTS = {
     'diabetes': 'default: 442 patients from scikit-learn, no download',
     'airfoil': 'Airfoil self-noise, the settings of the released code',

@@ -9,6 +9,16 @@ calibrator with the defaults of its module, one network and data set.
 
 from assay import papers
 
+ABOUT = {
+    'title': 'Training losses times calibrators',
+    'authors': '',
+    'published': '',
+    'arxiv': '',
+    'idea': 'Each training loss meets each calibrator, in distribution and '
+            "under shift, on one network and data set. This is no paper's "
+            'table: it asks which folklore on calibration holds here.',
+}
+
 VARIANTS = {
     'digits': 'default: scikit-learn digits, no download',
     'fashion_mnist': 'Fashion-MNIST, 10,000 images, a small convolutional net',

@@ -11,6 +11,17 @@ here. `# ours` where the paper's setting is not known or does not apply.
 
 from assay import papers
 
+ABOUT = {
+    'title': 'Correctness-aware calibration',
+    'authors': 'Liu, Wang, Zou, Zou and Zheng',
+    'published': '2024',
+    'arxiv': '2404.13016',
+    'idea': 'A network gives each example a temperature, trained such that '
+            'confidence is near 1 where the prediction is right and near 0 '
+            'where it is wrong. It is compared with the same network under '
+            'other losses, and with other calibrators of the same logits.',
+}
+
 VARIANTS = {
     'digits': 'default: scikit-learn digits, no download',
     'cifar10': 'CIFAR-10, 12,000 images, a small convolutional network',

@@ -14,6 +14,17 @@ import math
 
 from assay import papers
 
+ABOUT = {
+    'title': 'GPICL: general-purpose in-context learning',
+    'authors': 'Kirsch, Harrison, Sohl-Dickstein and Metz',
+    'published': '2022',
+    'arxiv': '2212.04458',
+    'idea': 'Each task is a random projection of the images and a random '
+            'permutation of the labels. A sequence model reads tokens of an '
+            'image and the previous label, predicts each label from what '
+            'came before, and so learns to learn.',
+}
+
 VARIANTS = {
     'digits': 'default: scikit-learn digits 0 to 4, no download',
     'digits_tasks': 'the same, 1 to unlimited tasks, and an MLP that only sees '

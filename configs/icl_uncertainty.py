@@ -11,6 +11,17 @@ them. Variants without `small` in their name are for a GPU.
 
 from assay import papers
 
+ABOUT = {
+    'title': 'In-context uncertainty',
+    'authors': 'Liu, Cai, Chen and Li',
+    'published': '2024',
+    'arxiv': '2405.15115',
+    'idea': 'A transformer reads pairs (x, y) of a noisy linear function and '
+            'predicts the mean and the standard deviation of the next y. The '
+            'predictor that is best on average is known exactly, so every '
+            'claim is a distance to it.',
+}
+
 VARIANTS = {
     'small': 'default: 2 inputs, 16 pairs, four kinds of positions',
     'small_covariates': 'the same, covariances drawn anew in training or not',

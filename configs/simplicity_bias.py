@@ -10,6 +10,16 @@ feature should come out near 71 steps in `rho`, to the slow one near 8700.
 
 from assay import papers
 
+ABOUT = {
+    'title': 'Simplicity bias in a network that theory can follow',
+    'authors': 'Nguyen, Haddad, Gan and Mirzasoleiman',
+    'published': 'NeurIPS 2024',
+    'arxiv': '2404.17768',
+    'idea': 'A two-layer cubic network learns a slow and a fast feature by '
+            'full-batch gradient descent or SAM. What is compared is how '
+            'gradients are taken and which examples weigh more.',
+}
+
 VARIANTS = {
     'rho': 'default: noise-free, a weak slow feature, SAM by its radius',
     'rho_strong': 'the same with a strong slow feature',

@@ -9,6 +9,17 @@ does not apply. `cifar10_*` need a GPU.
 
 from assay import papers
 
+ABOUT = {
+    'title': 'USEFUL: simplicity bias, SAM and the training distribution',
+    'authors': 'Nguyen, Haddad, Gan and Mirzasoleiman',
+    'published': 'NeurIPS 2024',
+    'arxiv': '2404.17768',
+    'idea': 'USEFUL trains for a few epochs, splits each class in two by the '
+            "network's outputs, and trains again with one more copy of each "
+            'example in the slower half. The claim is that data which are '
+            'learned more uniformly generalize better, in distribution.',
+}
+
 VARIANTS = {
     'digits': 'default: dominoes of scikit-learn digits, no download',
     'dominoes': 'MNIST 0/1 above Fashion-MNIST pullover/coat, all arms',

@@ -116,6 +116,16 @@ def test_ratio(low, high, state):
   assert v.state == state
 
 
+@pytest.mark.parametrize('check, region', [
+    (less('rmse', 'a', 'b', by=1.0), (-np.inf, -1)),
+    (equal('rmse', 'a', 'b', margin=4.6), (-4.6, 4.6)),
+    (ratio('rmse', 'a', 'b', 0.5, 2.0), (0.5, 2.0)),  # not its logs
+    (every_seed(less('rmse', 'a', 'b'), 0.8), (0.8, 1)),
+    (all_of(within('rmse', 'a', 0, 9)), (0, 9))])
+def test_a_verdict_has_the_region_that_its_estimate_is_judged_by(check, region):
+  np.testing.assert_allclose(check(FIVE).region, region)
+
+
 def test_ratio_of_a_negative_value_is_an_error():
   rows = rows_of('a', [-1.] * 5) + rows_of('b', [1.] * 5)
   with pytest.raises(UserError, match='positive'):

@@ -43,6 +43,10 @@ def load(name):
 def configs(name):
   """The module `configs.<name>`, with `get_config`, `VARIANTS`, `REPORTED`.
 
+  ABOUT says what the report page says about the paper, as texts: `title`,
+  `authors`, `published` (where and when, such as 'NeurIPS 2022') and `arxiv`
+  (its identifier), '' where there is none, and `idea`, in two sentences.
+
   It may have METRICS, those that its tables show of the test set (default: what
   is published, else all); COLUMNS, (metric, split) of further columns; and
   REPORTED_FOR, the variants that published numbers may stand beside (default:

@@ -49,7 +49,7 @@ def overview(rows, paper, runs, judged):
     devices = {f'{r.get("device_count")} {r.get("device_kind")}' for r in used}
     lines.append(' | '.join([
         f'| **{config}**: {variants.get(config, "")}',
-        str(len(_reported_seeds(own))),
+        str(len(reported_seeds(own))),
         *(str(states.count(state)) for state in (
             'holds', 'fails', 'undecided')),
         f'{seconds:.0f} on {", ".join(sorted(devices))}',
@@ -57,7 +57,7 @@ def overview(rows, paper, runs, judged):
   return '\n'.join(lines)
 
 
-def _reported_seeds(rows):
+def reported_seeds(rows):
   """Seeds of test rows: those of tuning are not among them."""
   test = [r for r in rows if r['split'] == 'test' and r['group'] == '']
   return sorted(results.group_by(test or rows, 'seed'))
@@ -75,7 +75,7 @@ def show(rows, paper, form='terminal'):
   """Prints what `report` holds, for a terminal or as LaTeX."""
   from rich.console import Console
 
-  shown = [_table(own, paper)
+  shown = [table_of(own, paper)
            for own in results.group_by(rows, 'config').values()]
   if form == 'latex':
     texts = verdicts.lines(_judged(rows, paper))
@@ -88,7 +88,8 @@ def show(rows, paper, form='terminal'):
   verdicts.show(_judged(rows, paper))
 
 
-def _table(rows, paper):
+def table_of(rows, paper):
+  """`tables.table` of one variant, as its config module wants it shown."""
   module = papers.configs(paper)
   beside = getattr(module, 'REPORTED_FOR', module.VARIANTS)
   reported = module.REPORTED if rows[0]['config'] in beside else {}
@@ -99,7 +100,7 @@ def _table(rows, paper):
 
 def _tables(rows, paper, runs):
   return {f'{paper}/{config}': '\n\n'.join([
-      tables.to_markdown(_table(own, paper)), tested_on(own, runs)])
+      tables.to_markdown(table_of(own, paper)), tested_on(own, runs)])
           for config, own in results.group_by(rows, 'config').items()}
 
 
@@ -111,7 +112,7 @@ def tested_on(rows, runs):
   """One line of Markdown: data, seeds, scale, device, commit and command."""
   used = [runs.get(run, {}) for run in results.group_by(rows, 'run')]
   test = [r for r in rows if r['split'] == 'test' and r['group'] == '']
-  seeds = _reported_seeds(rows)
+  seeds = reported_seeds(rows)
 
   def each(texts):
     return ', '.join(dict.fromkeys(map(str, texts)))

@@ -26,6 +26,7 @@ class Verdict(NamedTuple):
   elsewhere: str = ''  # scale of some row, if it is not the paper's own
   parts: tuple = ()  # (name, verdict) of each check that this one is made of
   bootstrap: tuple[float, float] | None = None  # over test examples too
+  region: tuple[float, float] | None = None  # where the claim holds
 
 
 def state_of(interval, region, closed):
@@ -85,7 +86,8 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
       *shown(interval(n, ratio) if n > 1 else (np.nan, np.nan)), n, method,
       '; '.join(filter(None, [*notes, *sample.remarks])), p,
       shown(interval(n, 0)) if n > 1 and ratio else None,
-      bootstrap=shown(bootstrap) if bootstrap else None, **sample.tested)
+      bootstrap=shown(bootstrap) if bootstrap else None,
+      region=shown(region), **sample.tested)
 
 
 def mean_verdict(sample, value, region, *, tail=TAIL, extra='', **how):

@@ -25,15 +25,15 @@ def word_of(item):
 def numbers(verdict):
   """`-0.75 [-1.04, -0.457]`: the estimate and its interval."""
   if np.isnan(verdict.low):
-    return f'{_digits(verdict.estimate)} (no interval)'
-  return f'{_digits(verdict.estimate)} {_interval(verdict.low, verdict.high)}'
+    return f'{digits(verdict.estimate)} (no interval)'
+  return f'{digits(verdict.estimate)} {_interval(verdict.low, verdict.high)}'
 
 
 def _interval(low, high):
-  return f'[{_digits(low)}, {_digits(high)}]'
+  return f'[{digits(low)}, {digits(high)}]'
 
 
-def _beside(verdict, examples='with test examples'):
+def beside(verdict, examples='with test examples'):
   """The interval that stands beside that of the verdict, named; or ''."""
   if verdict.naive:
     return f'naive {_interval(*verdict.naive)}'
@@ -42,7 +42,7 @@ def _beside(verdict, examples='with test examples'):
   return ''
 
 
-def _digits(x):
+def digits(x):
   """Three significant digits, and all before the point; 0 for rounding."""
   if abs(x) < 1e-12:
     return '0'
@@ -51,7 +51,7 @@ def _digits(x):
 
 def _parts(verdict):
   return [f'{name}: {v.state}, {numbers(v)}'
-          + (f' ({_beside(v)})' if v.bootstrap else '')
+          + (f' ({beside(v)})' if v.bootstrap else '')
           for name, v in verdict.parts]
 
 
@@ -65,8 +65,8 @@ def _paragraphs(item, width):
   where = item.where_tested
   if verdict:
     shown = numbers(verdict)
-    if _beside(verdict):
-      shown += f' ({_beside(verdict)})'
+    if beside(verdict):
+      shown += f' ({beside(verdict)})'
     shown += f', {verdict.n} seed{"s" * (verdict.n != 1)}'
     if item.p_holm is not None:
       shown += f', Holm p {item.p_holm:.2g}'
@@ -120,7 +120,7 @@ def markdown(judged):
         item.claim, item.verdict, [''] * 4, [item.where_tested])
     if verdict:
       measured = [
-          numbers(verdict), _beside(verdict, 'examples'), str(verdict.n),
+          numbers(verdict), beside(verdict, 'examples'), str(verdict.n),
           '' if item.p_holm is None else f'{item.p_holm:.2g}']
       where = ['; '.join(filter(None, [
           item.where_tested, verdict.method, verdict.note])), *_parts(verdict)]

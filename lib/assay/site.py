@@ -1,0 +1,344 @@
+"""The report page: every paper, its verdicts, tables and figures as a website.
+
+  python -m assay.site results --out=site
+
+Static files that need no server and load nothing from elsewhere: a front page,
+a page for each paper that has rows, one style sheet, and figures as SVG files.
+All of it is made from committed rows; the same rows give the same bytes. What a
+page says about a paper beside its rows is in `ABOUT` and the docstring of its
+config module.
+"""
+
+import argparse
+import collections
+import inspect
+import io
+import math
+import pathlib
+import re
+import sys
+import textwrap
+
+from assay import claims, papers, report, results, stale, verdicts
+from assay.errors import UserError
+
+STATES = ('holds', 'fails', 'undecided')
+MARK = '<meta name="generator" content="assay.site">'
+STRIP = 240  # units of an SVG across, see `strip`
+SEEDS_VARY = {
+    'fresh': 'new data and all else',
+    'resplit': 'the split of one data set, and all else',
+    'fixed_split': 'what is random in training, not the split of the data'}
+
+
+def build(folder, out, draw=True):
+  """Writes the site of a results folder; returns the files' names, sorted.
+
+  Args:
+    folder: with a folder of rows for each paper, such as `results`.
+    out: folder to write to; what an older build left there is removed.
+    draw: whether to draw figures, which takes most of the time.
+
+  Raises:
+    UserError: no rows there, or `out` holds something else than a site.
+  """
+  folder, out = pathlib.Path(folder), pathlib.Path(out)
+  found = sorted(f.parent for f in folder.glob('*/*.jsonl'))
+  if not found:
+    raise UserError(
+        f'{folder}: no rows in folders <paper>/ there; run an experiment, then '
+        'python -m assay.results out/<paper>/<variant> --publish.')
+  _refuse_other(out)
+  written, pages = {}, []
+  for path in dict.fromkeys(found):
+    page, figures = paper_page(path, draw)
+    pages.append(page)
+    written |= figures
+  shown = {page['name'] for page in pages}
+  rest = [about(name) for name in papers.names() if name not in shown]
+  templates = _templates()
+  for page in pages:
+    written[f'{page["name"]}.html'] = templates.get_template(
+        'paper.html').render(page=page)
+  written['index.html'] = templates.get_template('index.html').render(
+      pages=pages, rest=rest, totals=_totals(pages))
+  written['style.css'] = templates.get_template('style.css').render()
+  for name, text in written.items():
+    results.write_bytes(out / name, text.encode())
+  for file in [*out.glob('*.html'), *out.glob('figures/*.svg')]:
+    if file.relative_to(out).as_posix() not in written:
+      file.unlink()
+  return sorted(written)
+
+
+def _refuse_other(out):
+  """Nothing is overwritten or removed but an older build of this module."""
+  index = out / 'index.html'
+  if not out.exists() or (out.is_dir() and not any(out.iterdir())) or (
+      index.is_file() and MARK in index.read_text(errors='replace')):
+    return
+  raise UserError(f'{out}: is not empty and no site made by this command; '
+                  'choose another folder with --out.')
+
+
+def _templates():
+  import jinja2
+
+  templates = jinja2.Environment(
+      loader=jinja2.PackageLoader('assay', 'templates'), autoescape=True,
+      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+      keep_trailing_newline=True)
+  templates.globals |= dict(strip=strip, states=STATES, width=STRIP, mark=MARK,
+                            numbers=verdicts.numbers, word=verdicts.word_of,
+                            beside=verdicts.beside)
+  templates.filters |= dict(code=code, duration=duration, seeds=_ranges)
+  return templates
+
+
+def _totals(pages):
+  """{state: claims} of all papers together."""
+  return {state: sum(page['counts'][state] for page in pages)
+          for state in pages[0]['counts']}
+
+
+# What pages say.
+
+
+def about(paper):
+  """ABOUT of a paper, with its name and command, and '' for what is missing."""
+  module = papers.configs(paper)
+  given = getattr(module, 'ABOUT', {})
+  return dict.fromkeys(('authors', 'published', 'arxiv', 'idea'), '') | {
+      'title': paper, **given, 'name': paper,
+      'command': f'make reproduce PAPER={paper}'}
+
+
+def paper_page(path, draw=True):
+  """What the page of one paper says, and {file name: text} of its figures."""
+  paper, rows, runs = path.name, results.read([path]), results.read_runs([path])
+  module, everything = papers.configs(paper), papers.load(paper).CLAIMS
+  tested = claims.about(everything, rows)
+  judged = claims.judge(tested, rows)
+  left = collections.defaultdict(list)
+  for claim in everything:
+    if claim not in tested:
+      left[claim.where['config']].append(claim)
+  by_config = results.group_by(rows, 'config')
+  variants, written = [], {}
+  for config in sorted(by_config, key=[*module.VARIANTS, *by_config].index):
+    variant, figures = _variant(paper, config, by_config[config], runs, draw)
+    variant['judged'] = [j for j in judged
+                         if j.claim.where.get('config') == config]
+    variants.append(variant)
+    written |= figures
+  states = collections.Counter(j.verdict.state for j in judged if j.verdict)
+  counts = {state: states[state] for state in STATES} | {
+      'not tested': len(everything) - sum(states.values())}
+  return about(paper) | dict(
+      counts=counts, variants=variants, left=dict(left),
+      general=[j for j in judged if 'config' not in j.claim.where],
+      seconds=sum(v['seconds'] for v in variants),
+      stale=sum(v['state'] == stale.STALE for v in variants),
+      text=paragraphs(inspect.getdoc(module)), choices=_choices(module),
+      vary={v: SEEDS_VARY.get(v, v) for variant in variants
+            for v in variant['seed_varies']},
+      num_seeds=sorted({len(v['seeds']) for v in variants})), written
+
+
+def _variant(paper, config, rows, runs, draw):
+  used = {run: runs[run] for run in results.group_by(rows, 'run')}
+  answers = {run: stale.state_of(data, paper) for run, data in used.items()}
+  states = [state for state, _ in answers.values()]
+  try:
+    figures = papers.load(paper).figures(rows) if draw else {}
+    trouble = ''
+  except UserError as error:  # rows that a figure needs are missing
+    figures, trouble = {}, str(error)
+  shown, written = [], {}
+  for name, figure in figures.items():
+    file = 'figures/' + re.sub(
+        '[^A-Za-z0-9._-]', '_', f'{paper}.{config}.{name}') + '.svg'
+    written[file] = svg(figure)
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    shown.append(dict(file=file, alt=alt_text(name, figure), width=width,
+                      height=height, name=name.replace('_', ' ')))
+  return dict(
+      name=config, text=papers.configs(paper).VARIANTS.get(config, ''),
+      table=report.table_of(rows, paper), figures=shown, trouble=trouble,
+      seeds=report.reported_seeds(rows),
+      seconds=sum(run.get('wall_seconds', 0) for run in used.values()),
+      # One stale run is enough to doubt a comparison.
+      state=next(s for s in (stale.STALE, stale.UNKNOWN, stale.CURRENT)
+                 if s in states),
+      tested=list(dict.fromkeys(
+          f'{r["dataset"]} ({r["n"]} test examples)' for r in rows
+          if r['split'] == 'test' and r['group'] == '')),
+      scale=list(results.group_by(rows, 'scale')),
+      seed_varies=list(results.group_by(rows, 'seed_varies')),
+      runs=[_run(run, data, answers[run]) for run, data in used.items()],
+      command=f'make reproduce PAPER={paper} VARIANT={config}'), written
+
+
+def _run(name, run, answer):
+  """What is said about how a run was made; what its file lacks is unknown."""
+  known = lambda field: run.get(field, 'unknown')
+  config = run.get('config', {})
+  return dict(
+      name=name, state=answer[0], reasons=answer[1], command=known('command'),
+      commit=str(known('commit')), seconds=run.get('wall_seconds', 0),
+      devices=f'{known("device_count")} x {known("device_kind")}',
+      num_params=known('num_params'), scale=known('scale'),
+      versions=', '.join(f'{k} {v}' for k, v in run.get('versions', {}).items()
+                         ) or 'unknown',
+      config=[f'{k} = {config[k]!r}' for k in sorted(config)])
+
+
+def _choices(module):
+  """Lines of a config module that say that their value is ours."""
+  try:
+    lines = inspect.getsource(module).splitlines()
+  except (OSError, TypeError):  # a module made by hand
+    return []
+  return [line.strip() for line in lines
+          if '# ours' in line and not line.lstrip().startswith('#')]
+
+
+# Text and figures.
+
+
+def paragraphs(text):
+  """[(is code, text)] of a docstring: indented paragraphs are code."""
+  blocks = re.split(r'\n\s*\n', text or '')
+  return [(b.startswith('  '), textwrap.dedent(b)) for b in blocks if b.strip()]
+
+
+def code(text):
+  """HTML of a text, escaped, with what stands in backticks as code."""
+  import markupsafe
+
+  parts = re.split('`([^`\n]+)`', str(text))
+  return markupsafe.Markup('').join(
+      markupsafe.Markup('<code>{}</code>').format(part) if i % 2 else part
+      for i, part in enumerate(parts))
+
+
+def duration(seconds):
+  """'44 s', '51 min', '1.4 h'."""
+  for unit, name, form in ((3600, 'h', '.1f'), (60, 'min', '.0f')):
+    if seconds >= 2 * unit:
+      return f'{seconds / unit:{form}} {name}'
+  return f'{seconds:.0f} s'
+
+
+def _ranges(seeds):
+  """'10 seeds (0 to 9)'."""
+  return f'{len(seeds)} seed{"s" * (len(seeds) > 1)} (' + (
+      f'{seeds[0]} to {seeds[-1]})' if len(seeds) > 1 else f'{seeds[0]})')
+
+
+def svg(figure):
+  """A matplotlib figure as SVG on white, the same text for the same figure."""
+  import matplotlib
+
+  buffer = io.BytesIO()
+  # Letters as shapes: a reader's fonts cannot make them overlap.
+  with matplotlib.rc_context({'svg.hashsalt': 'assay', 'svg.fonttype': 'path'}):
+    figure.savefig(buffer, format='svg', facecolor='white',
+                   metadata={'Date': None, 'Creator': None})
+  return buffer.getvalue().decode()
+
+
+def alt_text(name, figure):
+  """What a figure shows, in words: its axes and what is named in it."""
+  texts = [name.replace('_', ' ')]
+  for axes in figure.axes:
+    named = [t.get_text() for t in axes.get_yticklabels()]
+    key = axes.get_legend()
+    named = [t for t in named if re.search('[A-Za-z]', t)] + (
+        [t.get_text() for t in key.get_texts()] if key else [])
+    texts += [axes.get_title(loc='left') or axes.get_title(),
+              f'across: {axes.get_xlabel()}' if axes.get_xlabel() else '',
+              f'up: {axes.get_ylabel()}' if axes.get_ylabel() else '',
+              f'named: {", ".join(named)}' if named else '']
+  text = '. '.join(dict.fromkeys(' '.join(t.split()) for t in texts if t))
+  return textwrap.shorten(text, 600, placeholder=' …')
+
+
+def strip(verdict):
+  """Places, 0 to `STRIP`, of a verdict on an axis of its own; None without one.
+
+  Returns:
+    A dict: `estimate`; `low` and `high`, or None; `region`, (start, end) of
+    where the claim holds, or None; `ends`, (place, text, anchor) of its ends
+    near enough to be shown, the text '' where the other end's speaks for both;
+    and `text`, the region in words.
+  """
+  interval = (verdict.low, verdict.high)
+  points = [v for v in (verdict.estimate, *interval) if math.isfinite(v)]
+  if not math.isfinite(verdict.estimate):
+    return None
+  finite = sorted((v for v in verdict.region or () if math.isfinite(v)),
+                  key=lambda v: abs(v - verdict.estimate))
+  points += finite[:1]
+  # The other end would crowd all else if it is far.
+  reach = 3 * (max(points) - min(points))
+  finite = finite[:1] + [v for v in finite[1:] if
+                         min(points) - reach <= v <= max(points) + reach]
+  points += finite
+  first, last = min(points), max(points)
+  span = last - first or abs(first) or 1.0
+  first, last = first - 0.08 * span, last + 0.08 * span
+
+  def place(value):
+    at = STRIP * (value - first) / (last - first)
+    return round(min(max(at, 0.0), float(STRIP)), 1)
+
+  finite.sort()
+  at, texts = list(map(place, finite)), list(map(verdicts.digits, finite))
+  room = 24  # of a number on either side of its place
+  if len(at) == 2 and at[1] - at[0] < 2.5 * room:
+    both, room = ' to '.join(texts), 2.5 * room
+    texts = [both, ''] if at[0] < STRIP / 2 else ['', both]
+  ends = [(x, text, 'start' if x < room else
+           'end' if x > STRIP - room else 'middle')
+          for x, text in zip(at, texts, strict=True)]
+  return dict(
+      estimate=place(verdict.estimate),
+      low=place(interval[0]) if math.isfinite(interval[0]) else None,
+      high=place(interval[1]) if math.isfinite(interval[1]) else None,
+      region=tuple(map(place, verdict.region)) if verdict.region else None,
+      ends=ends, text=_region_text(verdict.region))
+
+
+def _region_text(region):
+  if not region:
+    return ''
+  low, high = map(verdicts.digits, region)
+  if math.isinf(region[0]) or math.isinf(region[1]):
+    return f'above {low}' if math.isinf(region[1]) else f'below {high}'
+  return f'from {low} to {high}'
+
+
+def main(argv=None):
+  """Writes the site; returns the exit status (2: user error)."""
+  parser = argparse.ArgumentParser(
+      prog='python -m assay.site',
+      description='The results of all papers as a website.')
+  parser.add_argument('results', nargs='?', default='results', help='folder '
+                      'with a folder of rows for each paper (%(default)s)')
+  parser.add_argument('--out', default='site', metavar='FOLDER',
+                      help='where to write it (default: %(default)s)')
+  parser.add_argument('--no_figures', action='store_true',
+                      help='leave out figures, which take most of the time')
+  flags = parser.parse_args(argv)
+  try:
+    written = build(flags.results, flags.out, not flags.no_figures)
+  except (UserError, OSError) as error:
+    print('error:', ' '.join(str(error).split()), file=sys.stderr)
+    return 2
+  print(f'{len(written)} files; open {flags.out}/index.html in a browser.')
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())
