@@ -7,7 +7,7 @@ import tempfile
 os.environ['JAX_PLATFORMS'] = 'cpu'
 # Most of the time of these tests goes into compiling programs that run briefly.
 os.environ['XLA_FLAGS'] = ' '.join(filter(None, [
-    os.environ.get('XLA_FLAGS'), '--xla_backend_optimization_level=0']))
+    os.environ.get('XLA_FLAGS'), '--xla_backend_optimization_level=1']))
 os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix='assay-test-')
 
 import jax
