@@ -15,7 +15,6 @@ import numpy as np
 
 from assay import calibrating, classifiers, cli, losses
 from assay.claims import Claim, all_of, equal, greater, less
-from assay.data import images
 from assay.errors import UserError
 from assay.methods import binning, calibrators, correctness_ranking, linear_maps
 from assay.methods import temperature_networks as networks
@@ -54,8 +53,7 @@ CALIBRATORS = {
 def make_apply(config, arm=None):
   """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`."""
   del arm  # all have the same model
-  return classifiers.make_apply(classifiers.make_model(
-      config, images.IMAGES[config.dataset]['num_classes']))
+  return classifiers.make_apply(calibrating.make_model(config))
 
 
 def make_grad(config, model, arm):
@@ -63,26 +61,23 @@ def make_grad(config, model, arm):
   ranked = arm == 'correctness_ranking'
 
   def loss_fn(params, extra, batch, key):
-    history = extra.get('history')
-    logits, statistics = model.apply(
-        {'params': params, **{k: extra[k] for k in extra if k != 'history'}},
-        batch['x'], train=True, mutable=['batch_stats'], rngs={'dropout': key})
+    logits, new = classifiers.in_training(model, params, extra, batch, key)
     loss = jnp.mean(LOSSES[arm](config, logits, batch['y']))
     if ranked:
-      shares = correctness_ranking.shares(history, batch['index'])
+      shares = correctness_ranking.shares(extra['history'], batch['index'])
       loss += config.ranking_weight * jnp.mean(losses.correctness_ranking(
           jnp.max(jax.nn.softmax(logits), axis=1), shares))
       right = jnp.argmax(logits, axis=1) == batch['y']
-      statistics = {**statistics, 'history': correctness_ranking.updated(
-          history, batch['index'], right)}
-    return loss, (dict(statistics), {})
+      new |= {'history': correctness_ranking.updated(
+          extra['history'], batch['index'], right)}
+    return loss, (new, {})
 
   return jax.value_and_grad(loss_fn, has_aux=True)
 
 
 def measure(config, data, block, arm):
   """Trains an arm on a block of seeds, calibrates it in every way; its rows."""
-  model = classifiers.make_model(config, data.num_classes)
+  model = calibrating.make_model(config)
   more = dict
   if arm == 'correctness_ranking':
     more = lambda: {'history': correctness_ranking.start(len(data.shared['y']))}

@@ -18,8 +18,8 @@ import numpy as np
 
 from assay import calibrating, classifiers, cli, losses
 from assay.claims import Claim, all_of, equal, greater, less
-from assay.data import corruptions, images
-from assay.errors import UserError
+from assay.data import corruptions
+from assay.errors import check_names
 from assay.methods import binning, calibrators, linear_maps
 from assay.methods import temperature_networks as networks
 
@@ -63,18 +63,15 @@ CONTROLS = ('temperature_balanced', 'temperature_matched')
 def make_apply(config, arm=None):
   """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`."""
   del arm  # all have the same model
-  return classifiers.make_apply(classifiers.make_model(
-      config, images.IMAGES[config.dataset]['num_classes']))
+  return classifiers.make_apply(calibrating.make_model(config))
 
 
 def make_grad(model):
   """Gradient of the cross entropy."""
 
   def loss_fn(params, extra, batch, key):
-    logits, extra = model.apply(
-        {'params': params, **extra}, batch['x'], train=True,
-        mutable=['batch_stats'], rngs={'dropout': key})
-    return jnp.mean(losses.cross_entropy(logits, batch['y'])), (dict(extra), {})
+    logits, extra = classifiers.in_training(model, params, extra, batch, key)
+    return jnp.mean(losses.cross_entropy(logits, batch['y'])), (extra, {})
 
   return jax.value_and_grad(loss_fn, has_aux=True)
 
@@ -85,8 +82,8 @@ def train_classifier(config, data, block):
   Saved are, by 'calibration', 'test' and each shift, [S, 1 + copies, n, K]
   logits of the images and of their transformed copies.
   """
-  fitted = calibrating.fit(config, data, block, make_grad(
-      classifiers.make_model(config, data.num_classes)))
+  fitted = calibrating.fit(config, data, block,
+                           make_grad(calibrating.make_model(config)))
   views = ('', *corruptions.COPIES)
   sets = {'calibration': ('calibration', ''), 'test': ('test', '')} | {
       shift: ('test', shift) for shift in config.shifts}
@@ -220,11 +217,8 @@ def changes(config, log_p, known, i, labels):
 def run(config, study):
   """Trains a classifier a seed, fits every arm to it; returns the rows."""
   calibrating.check(config)
-  known = {*CALIBRATORS, *NETWORKS, *CONTROLS, RELEASED}
-  for arm in config.arms:
-    if arm not in known:
-      raise UserError(f'arms: no arm {arm!r}; use some of '
-                      f'{", ".join(sorted(known))}.')
+  check_names('arms', config.arms, sorted(
+      [*CALIBRATORS, *NETWORKS, *CONTROLS, RELEASED]), 'arm')
   data = calibrating.Data(config, study.data_dir)
   for arm in study.chosen(config.arms):
     for block in study.blocks(arm):

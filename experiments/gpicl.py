@@ -24,10 +24,10 @@ import numpy as np
 import optax
 from scipy import stats
 
-from assay import cli, losses, rules, samples, train
+from assay import cli, keys, losses, rules, samples, train
 from assay.claims import Claim, all_of, equal, greater, monotone, ratio, within
 from assay.data import images, tasks
-from assay.errors import UserError
+from assay.errors import UserError, check_names
 from assay.methods import in_context
 from assay.models import mlp, recurrent, transformer
 from assay.study import replaced
@@ -251,8 +251,7 @@ def prompts(config, seed, name, found):
     found: a value of `evaluation_sets`.
   """
   x, y, unseen = found
-  key = jax.random.fold_in(jax.random.key(config.eval_seed),
-                           zlib.crc32('/'.join(name).encode()))
+  key = keys.named(config.eval_seed, '/'.join(name))
   num_tasks = jnp.int32(number_of(config.num_tasks))
   for i in range(config.num_prompts // config.eval_batch_size):
     yield _prompts(jax.random.fold_in(key, i), seed, x, y, num_tasks, unseen,
@@ -293,8 +292,8 @@ def _reference(arm, num_classes):
     return in_context.online_sgd(key, x, y, num_classes, learning_rate)
 
   def correct(x, y, learning_rate):
-    keys = jax.random.split(jax.random.key(0), len(x))
-    guess = jax.vmap(guesses, in_axes=(0, 0, 0, None))(keys, x, y,
+    each = jax.random.split(jax.random.key(0), len(x))
+    guess = jax.vmap(guesses, in_axes=(0, 0, 0, None))(each, x, y,
                                                        learning_rate)
     return jnp.mean((guess == y).astype(jnp.float32), axis=0)
 
@@ -386,11 +385,8 @@ def measure(config, data, block, arm, fields):
 
 def check(config):
   """Raises a UserError that names a value which cannot be meant."""
-  known = {*MODELS, *settings.REFERENCES}
-  for arm in config.arms:
-    if arm not in known:
-      raise UserError(f'arms: no arm {arm!r}; use some of '
-                      f'{", ".join(sorted(known))}.')
+  check_names('arms', config.arms, sorted([*MODELS, *settings.REFERENCES]),
+              'arm')
   if config.reduce not in ('components', 'pixels'):
     raise UserError(f"reduce={config.reduce!r}; use 'components' or 'pixels'.")
   if config.reduce == 'pixels' and math.isqrt(

@@ -14,7 +14,6 @@ of pairs before), `noise x 4` and so on prompts of shifted tasks.
 
 import functools
 import sys
-import zlib
 
 from flax import linen as nn
 import jax
@@ -23,10 +22,10 @@ import numpy as np
 import optax
 from scipy import stats
 
-from assay import cli, losses, train
+from assay import cli, keys, losses, train
 from assay.claims import Claim, all_of, ratio, within
 from assay.data import tasks
-from assay.errors import UserError
+from assay.errors import UserError, check_names
 from assay.methods import bayes_regression as bayes
 from assay.models import transformer
 from assay.study import replaced
@@ -116,14 +115,13 @@ class Reference:
     config, fields = self.config, splits(self.config)[split]
 
     def make():
-      key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(
-          split.encode()))
       law = make_task(config, fields['noise'], fields['weights'])
       if 'pool' in fields:
         law = tasks.pooled(law, tasks.pool_key(seed), fields['pool'])
       batch = tasks.regression_prompts(
-          key, law, covariates_of(config, fields['covariates']),
-          config.num_prompts, fields['num_pairs'])
+          keys.named(seed, split), law,
+          covariates_of(config, fields['covariates']), config.num_prompts,
+          fields['num_pairs'])
       return np.asarray(batch['x']), np.asarray(batch['y'])
 
     return self._once((seed, split), make)
@@ -427,10 +425,7 @@ def measure(config, reference, block, arm, fields):
 
 def check(config):
   """Raises a UserError that names a value which cannot be meant."""
-  for arm in config.arms:
-    if arm not in {*TRAINED, *settings.REFERENCES}:
-      raise UserError(f'arms: no arm {arm!r}; use some of '
-                      f'{", ".join([*TRAINED, *settings.REFERENCES])}.')
+  check_names('arms', config.arms, [*TRAINED, *settings.REFERENCES], 'arm')
   if config.noise_law not in ('uniform', 'inverse_gamma'):
     raise UserError(f"noise_law={config.noise_law!r}; use 'uniform' or "
                     "'inverse_gamma'.")

@@ -180,13 +180,11 @@ def make_grad(config, optimizer):
   model = make_model(config)
 
   def loss_fn(params, extra, batch, key):
-    logits, extra = model.apply(
-        {'params': params, **extra}, batch['x'], train=True,
-        mutable=['batch_stats'], rngs={'dropout': key})
+    logits, extra = classifiers.in_training(model, params, extra, batch, key)
     loss = losses.cross_entropy(logits, batch['y'])
     correct = jnp.argmax(logits, axis=-1) == batch['y']
     return jnp.mean(batch.get('weight', 1.) * loss), (
-        dict(extra), {'correct': correct})
+        extra, {'correct': correct})
 
   gradient = jax.value_and_grad(loss_fn, has_aux=True)
   if config.decay_in_perturbation:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from assay import keys
 from assay.data import corruptions, images
 from assay.errors import UserError
 
@@ -31,7 +32,7 @@ def digits():
   return x.repeat(4, axis=1).repeat(4, axis=2)
 
 
-def keys(num, seed=0):
+def split(num, seed=0):
   return jax.random.split(jax.random.key(seed), num)
 
 
@@ -58,7 +59,7 @@ def test_above_5_is_5(name):
 def test_each_level_changes_more_and_stays_in_range(name):
   x, strength = digits(), []
   for level in range(6):
-    got = np.asarray(MAPPED[name](keys(len(x)), x, level))
+    got = np.asarray(MAPPED[name](split(len(x)), x, level))
     assert got.dtype == np.float32 and got.shape == x.shape
     assert got.min() >= 0 and got.max() <= 1
     strength.append(np.mean((got - x) ** 2))
@@ -88,8 +89,8 @@ def test_each_has_five_levels():
 @pytest.mark.parametrize('name', NAMES)
 def test_the_key_decides(name):
   image = noise_image()
-  draws = [np.asarray(JITTED[name](k, image, 3)).tobytes() for k in keys(20)]
-  again = [np.asarray(JITTED[name](k, image, 3)).tobytes() for k in keys(20)]
+  draws = [np.asarray(JITTED[name](k, image, 3)).tobytes() for k in split(20)]
+  again = [np.asarray(JITTED[name](k, image, 3)).tobytes() for k in split(20)]
   assert draws == again
   distinct = {'blur': 1, 'contrast': 1, 'flip': 2, 'rotation': 2, 'noise': 20}
   assert len(set(draws)) == distinct[name]
@@ -97,7 +98,7 @@ def test_the_key_decides(name):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_mapped_equals_single_for_any_batch(name):
-  x, k = digits(), keys(64)
+  x, k = digits(), split(64)
   whole = np.asarray(MAPPED[name](k, x, 4))
   np.testing.assert_array_equal(MAPPED[name](k[:5], x[:5], 4), whole[:5])
   np.testing.assert_array_equal(MAPPED[name](k[7:8], x[7:8], 4), whole[7:8])
@@ -217,7 +218,7 @@ def test_flip_is_upside_down_and_twice_is_nothing():
 def test_a_level_of_flip_is_a_share_of_images():
   num = 2_000
   x = np.broadcast_to(np.float32([0, 1]).reshape(2, 1, 1), (num, 2, 1, 1))
-  flipped = [np.asarray(MAPPED['flip'](keys(num), x, level))[:, 0, 0, 0] == 1
+  flipped = [np.asarray(MAPPED['flip'](split(num), x, level))[:, 0, 0, 0] == 1
              for level in range(6)]
   for below, above in zip(flipped, flipped[1:], strict=False):
     assert (below <= above).all()
@@ -257,7 +258,7 @@ def test_rotated_is_that_of_scipy(degrees):
 def test_rotation_goes_to_either_side():
   image = noise_image(8, 8)
   sides = [rotated(image, sign * 30.) for sign in (-1, 1)]
-  got = np.stack([JITTED['rotation'](k, image, 3) for k in keys(60)])
+  got = np.stack([JITTED['rotation'](k, image, 3) for k in split(60)])
   hits = [np.abs(got - side).max((1, 2, 3)) < 1e-5 for side in sides]
   np.testing.assert_array_equal(hits[0], ~hits[1])
   assert stats.binomtest(int(hits[0].sum()), 60).pvalue > 1e-3
@@ -316,18 +317,18 @@ def test_jitter_draws_its_factor_uniformly():
   dark = np.full((1, 1, 3), .25, np.float32)
   draw = jax.jit(jax.vmap(lambda key, s: corruptions.color_jitter(
       key, dark, s, 0., 0.)[0, 0, 0] / .25, in_axes=(0, None)))
-  factors = np.asarray(draw(keys(2_000), .4))
+  factors = np.asarray(draw(split(2_000), .4))
   assert stats.kstest(factors, stats.uniform(.6, .8).cdf).pvalue > 1e-3
-  factors = np.asarray(draw(keys(2_000), 1.5))  # from max(0, 1 - 1.5) = 0
+  factors = np.asarray(draw(split(2_000), 1.5))  # from max(0, 1 - 1.5) = 0
   assert stats.kstest(factors, stats.uniform(0, 2.5).cdf).pvalue > 1e-3
 
 
 def test_jitter_is_in_range_and_its_key_decides():
   image = noise_image()
-  got = np.stack([color_jitter(k, image, .9, .9, .9) for k in keys(20)])
+  got = np.stack([color_jitter(k, image, .9, .9, .9) for k in split(20)])
   assert got.dtype == np.float32 and got.min() >= 0 and got.max() <= 1
   assert len(np.unique(got.reshape(20, -1), axis=0)) == 20
-  np.testing.assert_array_equal(color_jitter(keys(20)[3], image, .9, .9, .9),
+  np.testing.assert_array_equal(color_jitter(split(20)[3], image, .9, .9, .9),
                                 got[3])
 
 
@@ -375,7 +376,7 @@ def test_draw_of_nothing_is_the_plain_one(name, level):
 def test_draw_corrupts_then_normalizes(name):
   rows = shared()['val_rows'][:4]
   got = drawn(range(4), name)
-  want = (np.asarray(MAPPED[name](corruptions._keys(name, rows),
+  want = (np.asarray(MAPPED[name](keys.each(keys.named(0, name), rows),
                                   plain(slice(4)), 4)) - MEAN) / STD
   np.testing.assert_allclose(got['x'], want, atol=1e-5)
   np.testing.assert_array_equal(got['index'], rows)
@@ -416,7 +417,7 @@ def test_an_image_is_corrupted_alike_in_each_split():
 def test_names_and_rows_have_keys_of_their_own():
   names = (*NAMES, *corruptions.COPIES)
   found = np.concatenate([jax.random.key_data(
-      corruptions._keys(name, jnp.arange(50))) for name in names])
+      keys.each(keys.named(0, name), jnp.arange(50))) for name in names])
   assert len(np.unique(found, axis=0)) == len(names) * 50
 
 
@@ -441,7 +442,7 @@ def test_a_copy_is_made_of_the_corrupted_image():
                              turned, atol=1e-5)
   rows = shared()['val_rows'][:5]
   jittered = jax.vmap(color_jitter)(
-      corruptions._keys('jittered', rows), x * STD + MEAN)
+      keys.each(keys.named(0, 'jittered'), rows), x * STD + MEAN)
   np.testing.assert_allclose(drawn(range(5), 'noise', copy='jittered')['x'],
                              (jittered - MEAN) / STD, atol=1e-5)
 

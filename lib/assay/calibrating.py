@@ -19,7 +19,7 @@ import numpy as np
 
 from assay import classifiers, evaluate, train
 from assay.data import augment, corruptions, images, tabular
-from assay.errors import UserError
+from assay.errors import UserError, check_names
 from assay.metrics import calibration
 
 TEST, SHIFTED = 'test', 'shifted'  # splits; the second: the mean over shifts
@@ -33,7 +33,6 @@ class Data:
   Attributes:
     shared: x uint8, y, train_rows, calibration_rows, test_rows.
     mean, std: by channel, of the training images.
-    num_classes: of the data set.
   """
 
   def __init__(self, config, data_dir=None):
@@ -48,7 +47,6 @@ class Data:
     self.shared = shared
     self.mean, self.std = images.channel_statistics(
         shared['x'], shared['train_rows'])
-    self.num_classes = images.IMAGES[config.dataset]['num_classes']
 
   def labels(self, split):
     """y [n] int32 of a split."""
@@ -58,10 +56,7 @@ class Data:
 def check(config, **more):
   """Raises a UserError that names a value which cannot be meant."""
   classifiers.check(config, augment=('', 'crop_flip'), **more)
-  for name in config.shifts:
-    if name not in corruptions.CORRUPTIONS:
-      raise UserError(f'shifts: no corruption {name!r}; use some of '
-                      f'{", ".join(corruptions.CORRUPTIONS)}.')
+  check_names('shifts', config.shifts, corruptions.CORRUPTIONS, 'corruption')
   for name, low, high in (
       ('batch_size', 1, config.split_sizes[0]), ('num_epochs', 1, np.inf),
       ('level', 1, corruptions.NUM_LEVELS), ('num_bins', 1, np.inf)):
@@ -75,6 +70,12 @@ def check(config, **more):
 # --- The classifier ----------------------------------------------------------
 
 
+def make_model(config):
+  """The network of a config, for the classes of its data set."""
+  return classifiers.make_model(
+      config, images.IMAGES[config.dataset]['num_classes'])
+
+
 def fit(config, data, block, grad_fn, more=dict):
   """Trains a classifier on a block of seeds.
 
@@ -86,7 +87,7 @@ def fit(config, data, block, grad_fn, more=dict):
   Returns:
     A `Fitted`.
   """
-  model = classifiers.make_model(config, data.num_classes)
+  model = make_model(config)
   tx = classifiers.sgd(config)
   shape = (1, *data.shared['x'].shape[1:])
   draw = images.draw_from('train', data.mean, data.std)
@@ -124,8 +125,8 @@ def logits(config, data, state, split, shift='', copy=''):
   """
   rows = data.shared[f'{split}_rows']
   predict = _predictor(
-      classifiers.make_apply(classifiers.make_model(config, data.num_classes)),
-      data.mean, data.std, config.level, config.eval_batch_size)
+      classifiers.make_apply(make_model(config)), data.mean, data.std,
+      config.level, config.eval_batch_size)
   shared = {'x': data.shared['x'][rows], 'y': data.shared['y'][rows],
             'eval_rows': np.arange(len(rows), dtype=np.int32)}
   return predict(state.params, state.extra,

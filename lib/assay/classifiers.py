@@ -54,6 +54,21 @@ def make_apply(model):
   return apply
 
 
+def in_training(model, params, extra, batch, key):
+  """(logits [B, K], new batch statistics, a dict) of a batch in training mode.
+
+  Args:
+    model: from `make_model`.
+    params, extra, batch, key: as a gradient takes them; of `extra` the batch
+      statistics alone are read.
+  """
+  statistics = {k: v for k, v in extra.items() if k == 'batch_stats'}
+  logits, statistics = model.apply(
+      {'params': params, **statistics}, batch['x'], train=True,
+      mutable=['batch_stats'], rngs={'dropout': key})
+  return logits, dict(statistics)
+
+
 def sgd(config, weight_decay=None):
   """SGD with momentum; its schedule goes by the share of a seed's steps.
 

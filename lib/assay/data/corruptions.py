@@ -19,12 +19,12 @@ of 32 x 32; images stay float where that set was rounded to 8 bits.
 correctness-aware calibrator sees of each image.
 """
 import math
-import zlib
 
 import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
 
+from assay import keys
 from assay.data import images
 from assay.errors import UserError
 
@@ -263,8 +263,8 @@ def draw_from(split, mean, std, level):
 
     def apply(name, function, *others):
       def of_batch(x, rows):
-        each = lambda key, image: function(key, image, *others)
-        return jax.vmap(each)(_keys(name, rows), x)
+        of_image = lambda key, image: function(key, image, *others)
+        return jax.vmap(of_image)(keys.each(keys.named(0, name), rows), x)
       return of_batch
 
     corrupt = [apply(k, f, level) for k, f in CORRUPTIONS.items()]
@@ -296,9 +296,3 @@ def chosen(corruption='', copy=''):
                       f'{sorted(known)}.')
   return {'corruption': jnp.int32(['', *CORRUPTIONS].index(corruption)),
           'transform': jnp.int32(['', *COPIES].index(copy))}
-
-
-def _keys(name, rows):
-  """A key for each row [B], of this row and the name."""
-  key = jax.random.fold_in(jax.random.key(0), zlib.crc32(name.encode()))
-  return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows)

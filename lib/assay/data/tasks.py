@@ -12,12 +12,11 @@ A law is a function: a noise law `key -> sigma []`, a weight law `key -> w
 d]`. A change of a law takes a law and gives one.
 """
 
-import zlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from assay import keys
 from assay.errors import UserError
 
 # Indices below are for training, those from here on for unseen tasks.
@@ -28,12 +27,12 @@ EXACT = jax.lax.Precision.HIGHEST
 
 def pool_key(seed):
   """Key of the pool of regression tasks of a seed, int32 []."""
-  return _stream(seed, 'pool')
+  return keys.named(seed, 'pool')
 
 
 def task_key(seed):
   """Key of the classification tasks of a seed, int32 []."""
-  return _stream(seed, 'tasks')
+  return keys.named(seed, 'tasks')
 
 
 # --- Linear regression: laws -------------------------------------------------
@@ -215,7 +214,8 @@ def regression_prompts(key, task, covariates, num_prompts, num_pairs):
     sigma [B].
   """
   return jax.vmap(lambda key: regression_sequence(
-      key, task, covariates, num_pairs))(_keys(key, num_prompts))
+      key, task, covariates, num_pairs))(
+          keys.each(key, jnp.arange(num_prompts)))
 
 
 def draw_regression(task, covariates, batch_size, num_pairs):
@@ -407,7 +407,7 @@ def draw_classification(batch_tasks, length, num_classes, bias=0.,
       raise UserError(f'num_distinct={num_distinct} is more than the '
                       f"{len(shared['images'])} images; use fewer.")
     fixed = _permutation(
-        _stream(own['task_seed'], 'fixed labels'), num_classes)
+        keys.named(own['task_seed'], 'fixed labels'), num_classes)
     return _classification(
         key, task_key(own['task_seed']), shared['images'], shared['labels'],
         own['num_tasks'], False, length, num_classes, biased,
@@ -545,7 +545,8 @@ def _classification(key, base_key, images, labels, num_tasks, unseen, length,
             'task': index}
 
   images, labels = jnp.asarray(images), jnp.asarray(labels)
-  return jax.vmap(one)(_keys(key, len(biased)), biased, repeats)
+  each = keys.each(key, jnp.arange(len(biased)))
+  return jax.vmap(one)(each, biased, repeats)
 
 
 def _below(key, shape, limit):
@@ -588,13 +589,3 @@ def _rotation(key, dimension):
   """An orthogonal matrix [d, d], Haar up to the signs of its columns."""
   return jnp.linalg.qr(jax.random.normal(
       key, (dimension, dimension), jnp.float32))[0]
-
-
-def _keys(key, num):
-  """`num` keys, the first of which do not depend on `num`."""
-  return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(num))
-
-
-def _stream(seed, name):
-  """A key for one purpose: equal seeds of two purposes share no numbers."""
-  return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
