@@ -11,7 +11,7 @@ import urllib.error
 import ml_collections
 import pytest
 
-from assay import cli, papers
+from assay import cli, overrides, papers
 from assay.errors import UserError
 
 ROOT = papers.ROOT
@@ -105,14 +105,14 @@ def test_list_shows_every_variant_on_a_line(capsys):
 def test_overrides_take_the_type_of_the_field():
   config = ml_collections.ConfigDict(
       dict(a=1.5, b=2, c='x', d=(1, 2), e=True)).lock()
-  got = cli.apply_overrides(config, {'a': '3', 'b': '4', 'c': '5',
+  got = overrides.apply(config, {'a': '3', 'b': '4', 'c': '5',
                                      'd': '(3,)', 'e': 'False'})
   assert got.to_dict() == dict(a=3.0, b=4, c='5', d=(3,), e=False)
   assert type(got.a) is float and got.is_locked and config.a == 1.5
   for field, text in dict(b='True', e='1', a='"x"', d='__import__("os")',
                           ).items():
     with pytest.raises(UserError, match=field):
-      cli.apply_overrides(config, {field: text})
+      overrides.apply(config, {field: text})
 
 
 def command(*argv):

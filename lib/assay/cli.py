@@ -1,26 +1,25 @@
-"""The command line of every experiment: flags, progress, errors, results."""
+"""The command line of every experiment: flags, errors, results."""
 
 import argparse
-import ast
-import difflib
-import importlib.util
 import math
 import os
 import pathlib
 import signal
 import sys
-import time
 
-from assay import papers
+from assay import overrides, papers
 from assay.errors import UserError
+from assay.progress import Progress
 
 
 def main(paper, argv=None):
   """Runs `experiments.<paper>` as its flags say; returns the exit status."""
   argv = sys.argv[1:] if argv is None else argv
-  flags, overrides = _parser(paper).parse_known_args(argv)
+  parser = _parser(paper)
+  flags, others = parser.parse_known_args(argv)
+  known = [action.option_strings[-1] for action in parser._actions]
   try:
-    return _run(paper, flags, _pairs(overrides))
+    return _run(paper, flags, overrides.pairs(others, known))
   except UserError as error:
     if flags.debug:
       raise
@@ -65,16 +64,16 @@ def _parser(paper):
   return parser
 
 
-def _run(paper, flags, overrides):
+def _run(paper, flags, fields):
   file, _, variant = flags.config.partition(':')
-  module = _config_module(file)
+  module = overrides.config_module(file)
   if flags.list:
     width = max(map(len, module.VARIANTS))
     for name, text in module.VARIANTS.items():
       print(f'{name:{width}}  {text}')
     return 0
   variant = variant or next(iter(module.VARIANTS))
-  config = apply_overrides(module.get_config(variant), overrides)
+  config = overrides.apply(module.get_config(variant), fields)
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
   mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic,
                         flags.dry_run)
@@ -179,113 +178,3 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
   if least > jax.device_count():
     return sharding.make_mesh(sizes, devices=jax.devices('cpu'))
   return sizes
-
-
-def _config_module(file):
-  """The module of a configuration file."""
-  path = pathlib.Path(file)
-  if not path.is_file():
-    raise UserError(f'--config={file}: there is no such file; run from the '
-                    "repository's root, or give the file's path.")
-  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
-
-
-def _pairs(arguments):
-  """{'field': 'value'} of ['--config.field=value']."""
-  pairs = {}
-  for argument in arguments:
-    name, equals, value = argument.partition('=')
-    if not name.startswith('--config.') or not equals:
-      known = [a.option_strings[-1] for a in _parser('')._actions]
-      near = difflib.get_close_matches(name, known, 1)
-      hint = f'did you mean {near[0]}?' if near else '--help lists them.'
-      raise UserError(f'unknown flag {argument}; {hint}')
-    pairs[name.removeprefix('--config.')] = value
-  return pairs
-
-
-def apply_overrides(config, overrides):
-  """A locked copy of the config with fields replaced by parsed texts.
-
-  Args:
-    config: ConfigDict of numbers, booleans, texts and tuples.
-    overrides: field -> text, read as a value of the field's type.
-
-  Raises:
-    UserError: unknown field, or a text that is not of its type.
-  """
-  config = config.copy_and_resolve_references().unlock()
-  for field, text in overrides.items():
-    if field not in config:
-      near = difflib.get_close_matches(field, config.keys(), 1)
-      raise UserError(
-          f'--config.{field}: the config has no such field; '
-          + (f'did you mean {near[0]}?' if near
-             else f'it has {", ".join(sorted(config))}.'))
-    kind = type(config[field])
-    try:
-      value = text if kind is str else ast.literal_eval(text)
-      if kind is float and type(value) is int:
-        value = float(value)
-      if kind is tuple and not isinstance(value, tuple):
-        value = (value,)
-    except (ValueError, SyntaxError):
-      value = None
-    if type(value) is not kind:
-      raise UserError(f'--config.{field}={text}: must be of type '
-                      f'{kind.__name__}, like {config[field]!r}.')
-    config[field] = value
-  return config.lock()
-
-
-class Progress:
-  """A bar for each block on a terminal, else a line when it is done."""
-
-  def __init__(self, quiet=False):
-    self._quiet = quiet
-    self._bars = None
-    self._tasks = {}
-    self._started = {}
-
-  def __enter__(self):
-    if not self._quiet and sys.stderr.isatty():
-      from rich import progress
-      from rich.console import Console
-      self._bars = progress.Progress(
-          progress.TextColumn('{task.description:28}'), progress.BarColumn(),
-          progress.MofNCompleteColumn(), progress.TimeRemainingColumn(),
-          progress.TextColumn('{task.fields[note]}'),
-          console=Console(stderr=True))
-      self._bars.start()
-    return self
-
-  def __exit__(self, *error):
-    if self._bars:
-      self._bars.stop()
-
-  def __call__(self, arm, seeds, step, num_steps, metrics):
-    if self._quiet:
-      return
-    name = f'{arm}, seeds {seeds[0]}-{seeds[-1]}'
-    self._started.setdefault(name, time.monotonic())
-    kind = 'val' if 'val' in metrics else 'loss'
-    shown = [x for x in metrics[kind] if abs(x) < float('inf')]
-    note = (f'{kind} {sum(shown) / len(shown):.4g}' if shown
-            else f'{kind} not finite')
-    if self._bars:
-      if name not in self._tasks:
-        self._tasks[name] = self._bars.add_task(name, total=num_steps, note='')
-      self._bars.update(self._tasks[name], completed=step, note=note)
-    elif step >= num_steps:
-      self.say(f'{name}: {num_steps} steps, {note}, '
-               f'{time.monotonic() - self._started[name]:.1f} s')
-
-  def say(self, text):
-    """Prints a message beside the bars."""
-    if self._bars:
-      self._bars.console.print(text, highlight=False, markup=False)
-    else:
-      print(text, file=sys.stderr)
