@@ -126,10 +126,15 @@ def test_a_verdict_has_the_region_that_its_estimate_is_judged_by(check, region):
   np.testing.assert_allclose(check(FIVE).region, region)
 
 
-def test_ratio_of_a_negative_value_is_an_error():
-  rows = rows_of('a', [-1.] * 5) + rows_of('b', [1.] * 5)
-  with pytest.raises(UserError, match='positive'):
-    ratio('rmse', 'a', 'b', 0.5, 2)(rows)
+@pytest.mark.parametrize('bad', [0., -1.])
+def test_ratio_of_a_value_that_is_not_positive_is_undecided(bad):
+  rows = rows_of('a', [1.] * 5 + [bad]) + rows_of('b', [1.] * 6)
+  v = ratio('rmse', 'a', 'b', 0.5, 2)(rows)
+  assert (v.state, v.n, v.estimate, v.p) == ('undecided', 5, 1., None)
+  assert '1 of 6 seeds have a rmse that is not positive' in v.note
+  none = ratio('rmse', 'b', 'a', 0.5, 2)(
+      rows_of('a', [bad] * 5) + rows_of('b', [1.] * 5))
+  assert (none.state, none.n) == ('undecided', 0)
 
 
 @pytest.mark.parametrize('low, high, state', [

@@ -11,7 +11,7 @@ import optax
 import pytest
 import toy
 
-from assay import cli, dry_run, papers, train
+from assay import cli, dry_run, items, papers, train
 from assay.errors import UserError
 
 
@@ -95,7 +95,7 @@ def test_what_is_compiled_is_what_training_calls(form):
       'lanes', 'started', 'rules', 'draw', 'source', 'shape')))
   real = (lanes.start(run['started'], seeds, rules)[0],
           lanes.share(run['source'].shared)[0], lanes.put(run['source'].own)[0],
-          lanes.put(train._items(run['source'], 0, run['shape']))[0])
+          items.put(run['source'], 0, run['shape'], lanes)[0])
   program = lanes.program(run['chunk'], lanes.meshes[0])
   assert program.lower(*args).as_text() == program.lower(*real).as_text()
   assert batch == toy.BATCH

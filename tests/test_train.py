@@ -7,7 +7,7 @@ import optax
 import pytest
 import toy
 
-from assay import forms, lanes, sharding, train
+from assay import forms, items, lanes, sharding, train
 from assay.errors import UserError
 
 
@@ -111,23 +111,28 @@ def test_forms_follow_device_and_convolution():
     step = train.make_step(jax.value_and_grad(loss, has_aux=True),
                            optax.sgd(.1))
     one = lanes.make_one(step, toy.draw, mesh)
-    names, convolves = forms.traced(one, started, src)
+    names, convolves = forms.traced(one, started, src, items.first(src))
     assert names == ['grad_norm', 'loss', 'updates']
-    chosen.append(forms.choose(settings(), convolves, 60, 6))
+    chosen.append(forms.choose(settings(), convolves, 60, 6, 1))
   assert chosen == [(60, 'vmap'), (1, 'loop')]
 
 
-@pytest.mark.parametrize('asked,num_steps,every,want', [
-    (None, 6200, 62, 620),  # the largest divisor of 100 points below 1000
-    (None, 600, 6, 600),
-    (None, 10_000, 2_000, 1000),
-    (100, 6200, 62, 62),
-    (7, 60, 6, 6),
-    (4, 60, 6, 3),
-    (10_000, 60, 6, 60),
+@pytest.mark.parametrize('asked,num_steps,every,step_bytes,want', [
+    (None, 6200, 62, 1, 620),  # the largest divisor of 100 points below 1000
+    (None, 600, 6, 1, 600),
+    (None, 10_000, 2_000, 1, 1000),
+    (None, 600, 6, 2**24, 3),  # four fit, three divide six
+    (None, 600, 6, 2**30, 1),  # none fits
+    (100, 6200, 62, 1, 62),
+    (7, 60, 6, 1, 6),
+    (4, 60, 6, 1, 3),
+    (10_000, 60, 6, 1, 60),
+    (6, 60, 6, 2**30, 6),  # as asked
 ])
-def test_steps_per_call_meets_the_selections(asked, num_steps, every, want):
-  got, _ = forms.choose(settings(steps_per_call=asked), False, num_steps, every)
+def test_steps_per_call_meets_the_selections(asked, num_steps, every,
+                                             step_bytes, want):
+  got, _ = forms.choose(settings(steps_per_call=asked), False, num_steps, every,
+                        step_bytes)
   assert got == want
   assert got % every == 0 or every % got == 0
 

@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
+from assay import items as items_lib
 from assay import lanes as lanes_lib
 
 
@@ -112,11 +113,13 @@ def _arguments(lanes, started, rules, draw, source, shape):
   carry = jax.tree.map(lambda x, where: x.update(sharding=where), stacked(one),
                        lanes_lib.placements(one, mesh, rules))
   shared, own = shapes(source.shared), first(source.own)
-  item = first(source.items(0, 0, 1))
-  items = jax.tree.map(lambda x: x.update(shape=shape + x.shape), item)
+  item = shapes(items_lib.first(source))
+  items = jax.tree.map(lambda x: x.update(
+      shape=(num_mapped, *shape, *x.shape),
+      sharding=items_lib.placement(source, mesh)), item)
   batch = jax.eval_shape(draw, shared, own, item, one.state.key)
   args = (carry, placed(shared, NamedSharding(mesh, P())), stacked(own),
-          stacked(items))
+          items)
   return args, jax.tree.leaves(batch)[0].shape[0]
 
 

@@ -5,34 +5,46 @@ import jax.numpy as jnp
 
 from assay.errors import UserError
 
+MAX_BYTES = 2**26  # of the items of a call; those of two calls are held
 
-def traced(one, started, source):
+
+def traced(one, started, source, item):
   """Names of the metrics, and whether a step holds a convolution.
 
   Args:
     one: from `lanes.make_one`.
     started: from `lanes.start`.
     source: a `train.Source`.
+    item: one of its items.
   """
   own = {k: v[0] for k, v in source.own.items()}
-  item = jax.tree.map(lambda x: x[0], source.items(0, 0, 1))
   jaxpr, (_, metrics) = jax.make_jaxpr(one, return_shape=True)(
       jax.eval_shape(started, jnp.int32(0)), item, source.shared, own)
   return sorted(metrics), 'conv_general_dilated' in str(jaxpr)
 
 
-def choose(settings, convolves, num_steps, eval_every):
+def choose(settings, convolves, num_steps, eval_every, step_bytes):
   """Steps per call, and `vmap` or `loop`.
 
   Measured on a CPU: a convolution's gradient inside a scan is 6 to 16 times
   slower than the jitted step, and mapped weights make grouped convolutions; a
   small MLP gains 8 times from the scan.
+
+  Args:
+    settings: a `train.Settings`; what it says is taken.
+    convolves: whether a step holds a convolution.
+    num_steps, eval_every: as `train.fit` takes them.
+    step_bytes: of the items of one step of all seeds.
+
+  Raises:
+    UserError: a setting has no such value.
   """
   slow = convolves and jax.default_backend() == 'cpu'
   seed_map = settings.seed_map or ('loop' if slow else 'vmap')
   if seed_map not in ('vmap', 'loop'):
     raise UserError(f'seed_map={seed_map!r}; use vmap or loop.')
-  wanted = settings.steps_per_call or (1 if slow else 1000)
+  fitting = max(1, MAX_BYTES // max(1, step_bytes))
+  wanted = settings.steps_per_call or (1 if slow else min(1000, fitting))
   if wanted < 1:
     raise UserError(f'steps_per_call={wanted}; use 1 or more.')
   if wanted < eval_every:  # a divisor: selections fall between calls

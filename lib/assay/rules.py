@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from assay import intervals
-from assay.errors import UserError
 from assay.intervals import TAIL
 
 MIN_SEEDS = 5  # with fewer an interval is shown and nothing is decided
@@ -120,10 +119,9 @@ def mean_verdict(sample, value, region, *, tail=TAIL, extra='', **how):
 def _bootstrap(sample, value, tail):
   if sample.wrong is None or len(sample.values) < 2:
     return None
-  try:
-    return intervals.two_level_bootstrap(sample.wrong, value, tail)
-  except UserError:  # a ratio, and a resample without a wrong example
-    return None
+  interval = intervals.two_level_bootstrap(sample.wrong, value, tail)
+  # No ratio where a resample has no wrong example.
+  return None if np.isnan(interval).any() else interval
 
 
 def combine(parts, order=('fails', 'undecided', 'holds')):

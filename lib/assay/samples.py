@@ -157,7 +157,8 @@ def sampler(metric, arms, value, test, *, split='test', state='best',
     metric: a metric's name; this and the keywords are row fields, which an arm
       that is a dict may override.
     arms: one or two methods, or dicts of row fields.
-    value: [arms, n] float -> [n], the number that is judged.
+    value: [arms, n] float -> [n], the number that is judged; NaN where a seed
+      has none, as the ratio of a value that is not positive.
     test: name of the test, starting with 'paired ' if there are two arms.
   """
 
@@ -181,11 +182,15 @@ def sampler(metric, arms, value, test, *, split='test', state='best',
     null = [r for r in used if r['value'] is None]
     diverged = {r['seed'] for r in null}
     why = '; '.join(dict.fromkeys(r['why'] for r in null if r.get('why')))
+    kept = [s for s in seeds if s not in missing | diverged]
+    values = value(np.array([[c[s]['value'] for s in kept] for c in columns],
+                            float))
+    undefined = {s for s, v in zip(kept, values, strict=True) if np.isnan(v)}
+    kept = [s for s in kept if s not in undefined]
     lost = [f'{len(lost)} of {len(seeds)} seeds {what}' for lost, what in (
         (diverged, 'diverged' + f' ({why})' * bool(why)),
-        (missing, 'missing')) if lost]
-    kept = [s for s in seeds if s not in missing | diverged]
-    values = np.array([[c[s]['value'] for s in kept] for c in columns], float)
+        (missing, 'missing'),
+        (undefined, f'have a {metric} that is not positive')) if lost]
 
     remarks = []
     planned = min(r.get('planned_seeds', np.inf) for r in used)
@@ -196,7 +201,8 @@ def sampler(metric, arms, value, test, *, split='test', state='best',
     elif len(seeds) < planned < np.inf:
       remarks.append(f'{len(seeds)} of {planned} planned seeds')
     return Sample(
-        value(values), test_to_train(rows, used) if varies == 'resplit' else 0,
+        values[~np.isnan(values)],
+        test_to_train(rows, used) if varies == 'resplit' else 0,
         tests[varies], ' and '.join(lost), remarks, where_tested(used),
         wrong_of(columns, kept) if varies == 'fixed_split' else None)
 

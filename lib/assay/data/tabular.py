@@ -214,11 +214,17 @@ def epoch_items(num_examples, batch_size, seed, stream='order',
   steps = num_examples // batch_size
   name = zlib.crc32(stream.encode())
 
-  @functools.lru_cache(maxsize=1)  # for callers that ask step by step
+  made = {}  # the last epoch, for callers that ask step by step
+
   def epoch_order(epoch):
-    order = np.random.default_rng((seed, name, epoch)).permutation(num_examples)
-    order = order[:steps * batch_size].astype(np.int32)
-    return order.reshape(steps, batch_size)
+    order = made.get(epoch)
+    if order is None:
+      order = np.random.default_rng((seed, name, epoch)).permutation(
+          num_examples)[:steps * batch_size].astype(np.int32)
+      order = order.reshape(steps, batch_size)
+      made.clear()
+      made[epoch] = order
+    return order
 
   def items(start, stop):
     if not 0 <= start <= stop:
