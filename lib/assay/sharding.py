@@ -42,7 +42,8 @@ def make_mesh(sizes=None, num_seeds=1, devices=None):
     devices: default all devices of the default backend.
 
   Raises:
-    UserError: the mesh needs more devices than there are.
+    UserError: the mesh needs more devices than there are, or leaves a process
+      of several without one.
   """
   devices = list(jax.devices() if devices is None else devices)
   sizes = dict(sizes or {})
@@ -59,13 +60,32 @@ def make_mesh(sizes=None, num_seeds=1, devices=None):
     sizes['data'] = 1 if devices[0].platform == 'cpu' else left
   shape = tuple(sizes.get(axis, 1) for axis in AXES)
   grid = np.array(devices[:math.prod(shape)]).reshape(shape)
-  return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+  return _on_every_host(
+      Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES)),
+      f'--mesh=data:{len(devices)}')
 
 
 def seed_lanes(mesh):
-  """One mesh of seed size 1 for each position on the seed axis."""
-  return [Mesh(mesh.devices[i:i + 1], AXES, axis_types=mesh.axis_types)
+  """One mesh of seed size 1 for each position on the seed axis.
+
+  Raises:
+    UserError: one would leave a process of several without a device.
+  """
+  return [_on_every_host(
+      Mesh(mesh.devices[i:i + 1], AXES, axis_types=mesh.axis_types),
+      f'--seed_map=vmap or --mesh=data:{mesh.size}')
           for i in range(mesh.shape['seed'])]
+
+
+def _on_every_host(mesh, remedy):
+  """The mesh, if each process has a device of it; all run each program."""
+  without = set(range(jax.process_count())) - {
+      device.process_index for device in mesh.devices.flat}
+  if jax.process_count() > 1 and without:
+    raise UserError(
+        f'process {min(without)} of {jax.process_count()} has no device in the '
+        f'mesh {dict(mesh.shape)}; use for example {remedy}.')
+  return mesh
 
 
 def state_specs(shapes, mesh, rules=(), min_size=2**16):
@@ -121,11 +141,17 @@ def over_data(batch, mesh):
   here = jax.sharding.get_abstract_mesh()
   spec = NamedSharding(mesh if here.empty else here, P('data'))
   for name, value in batch.items():
-    if value.shape[0] % size:
-      raise UserError(f'a batch of {value.shape[0]} ({name}) cannot be split '
-                      f'over data:{size}; change the mesh or the batch size.')
+    check_divides(value.shape[0], name, mesh)
   return {k: jax.lax.with_sharding_constraint(v, spec)
           for k, v in batch.items()}
+
+
+def check_divides(batch_size, name, mesh):
+  """Raises a UserError unless the axis `data` divides a batch."""
+  size = mesh.shape['data']
+  if batch_size % size:
+    raise UserError(f'a batch of {batch_size} ({name}) cannot be split over '
+                    f'data:{size}; change the mesh or the batch size.')
 
 
 def put(tree, mesh, axis=None):
@@ -145,6 +171,21 @@ def put(tree, mesh, axis=None):
     return jax.make_array_from_callback(x.shape, sharding, lambda i: x[i])
 
   return jax.tree.map(place, tree)
+
+
+def move(x, sharding):
+  """An array that is on devices, placed otherwise.
+
+  On several hosts the old and the new devices must be the same.
+  """
+  if sharding.is_fully_addressable:
+    return jax.device_put(x, sharding)
+  # `device_put` knows no typed keys on several hosts.
+  return jax.jit(_same, out_shardings=sharding)(x)
+
+
+def _same(x):
+  return x
 
 
 def fetch(tree):

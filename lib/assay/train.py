@@ -18,6 +18,7 @@ import numpy as np
 import optax
 
 from assay import checkpoint, forms, sharding
+from assay import items as items_lib
 from assay import lanes as lanes_lib
 from assay.errors import UserError
 
@@ -43,10 +44,15 @@ class Source(NamedTuple):
     items: `(position, start, stop) -> [stop - start, ...]` host arrays: what
       `draw` gets at these steps for the seed at this position. Called in
       another thread, one call ahead.
+    batch_size: of examples that are streamed, else None. `items` then takes a
+      fourth argument, a slice of the batch, and gives these rows of it, leaves
+      [stop - start, rows, ...]: a host asks for those on its devices. See
+      `data.stream`.
   """
   shared: dict
   own: dict
   items: Callable
+  batch_size: int | None = None
 
 
 class Fitted(NamedTuple):
@@ -70,12 +76,15 @@ class Settings:
   Attributes:
     mesh: sizes of axes, from `sharding.parse_mesh`.
     steps_per_call: steps in one compiled call; 1 calls the jitted step itself.
-      By default some 1000, or 1 for convolutions on a CPU.
+      By default some 1000, fewer where they are streamed, or 1 for convolutions
+      on a CPU.
     seed_map: `vmap`, or `loop` (one seed after another; the default for
       convolutions on a CPU).
     save_every: seconds between saves.
     strict: stop at the first loss that is not finite.
     tolerant: no error where every seed diverged, as trials of tuning may.
+    starting: called with (step, steps_per_call, eval_every, steps of each seed
+      [S]) before the first call.
     progress: called with (step, num_steps, {metric: [S]}) after each call.
     stopping: asked after each call whether to save and stop.
     dry_run: called, where given, instead of training; see `dry_run.stop`.
@@ -86,6 +95,7 @@ class Settings:
   save_every: float = 60.
   strict: bool = False
   tolerant: bool = False
+  starting: Callable = lambda step, steps_per_call, eval_every, lengths: None
   progress: Callable = lambda step, num_steps, metrics: None
   stopping: Callable = lambda: False
   dry_run: Callable | None = None
@@ -184,9 +194,12 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
   one = lanes_lib.make_one(step, draw, mesh)
   watched = sorted(watch or {}) + ['val'] * (select is not None)
   validate = lanes_lib.make_validate(select, watch or {}) if watched else None
-  names, convolves = forms.traced(one, started, source)
+  item = items_lib.first(source)
+  names, convolves = forms.traced(one, started, source, item)
 
-  per_call, seed_map = forms.choose(settings, convolves, num_steps, eval_every)
+  step_bytes = len(seeds) * sum(x.nbytes for x in jax.tree.leaves(item))
+  per_call, seed_map = forms.choose(settings, convolves, num_steps, eval_every,
+                                    step_bytes)
   inside = per_call >= eval_every  # selection is part of the call
   shape = (max(1, per_call // eval_every), min(per_call, eval_every))
   num_points = -(-num_steps // eval_every)
@@ -215,10 +228,11 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
       carries = lanes.cut(saved['carry'], carries)
       curves = {k: np.array(v) for k, v in saved['curves'].items()}
   saved_at = time.monotonic()
+  settings.starting(done, per_call, eval_every, source.own['num_steps'])
 
   with futures.ThreadPoolExecutor(1) as host:
     prepare = lambda: host.submit(
-        lambda first: lanes.put(_items(source, first, shape)), done)
+        items_lib.put, source, done, shape, lanes)
     coming = prepare() if done < end else None
     while done < end:
       carries, metrics = advance(carries, shared, own, coming.result())
@@ -257,27 +271,6 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
   ends = np.arange(1, num_points + 1) * eval_every
   curves = {'step': np.minimum(ends, num_steps)} | _means(curves, watched)
   return _fitted(lanes.join(carries), curves, seeds, settings)
-
-
-def _items(source, start, shape):
-  """The items of one call for all seeds, leaves [S, points, steps, ...]."""
-  lengths = source.own['num_steps']
-  count = shape[0] * shape[1]
-
-  def of_seed(position, length):
-    # Steps past a seed's end change nothing; any item will do.
-    first = min(start, int(length) - 1)
-    items = source.items(position, first, min(start + count, int(length)))
-
-    def padded(x):
-      missing = count - len(x)
-      return np.concatenate([x, np.repeat(x[-1:], missing, 0)]).reshape(
-          shape + x.shape[1:])
-
-    return jax.tree.map(padded, items)
-
-  return jax.tree.map(lambda *x: np.stack(x),
-                      *[of_seed(i, n) for i, n in enumerate(lengths)])
 
 
 def _record(curves, point, metrics, watched):
