@@ -1,12 +1,16 @@
 """Saves and restores: Orbax does the work; the order and the signals are ours.
 
 A run's own latest checkpoint is used, else it starts fresh. A save that cannot
-be read is put aside with a warning and the one before it is used.
+be read, or whose arrays are not those that were saved, is put aside with a
+warning and the one before it is used.
 """
 
+import asyncio
 import contextlib
+import logging as python_logging
 import os
 import pathlib
+import re
 import signal
 import sys
 import time
@@ -15,30 +19,136 @@ from absl import logging
 import jax
 import jax.numpy as jnp
 
+from assay import results
+from assay.errors import UserError
+
 
 class Interrupted(Exception):
   """The run was asked to stop and has saved; the same command continues."""
 
 
 def open_manager(directory):
-  """An asynchronous CheckpointManager that keeps the last two saves."""
+  """An asynchronous CheckpointManager that keeps the last two saves.
+
+  What a killed process left of a save is removed. `save` and `close` raise a
+  UserError where this save, or the one before it, could not be written.
+  """
   import orbax.checkpoint as ocp  # 0.7 s, not needed for --help
 
-  return ocp.CheckpointManager(
-      pathlib.Path(directory).absolute(),
-      options=ocp.CheckpointManagerOptions(
-          max_to_keep=2, enable_async_checkpointing=True))
+  _say_errors_once()
+  with _writing(directory):
+    manager = ocp.CheckpointManager(
+        pathlib.Path(directory).absolute(),
+        options=ocp.CheckpointManagerOptions(
+            max_to_keep=2, enable_async_checkpointing=True,
+            cleanup_tmp_directories=True))
+  manager.save = _writing(directory)(manager.save)
+  manager.close = _writing(directory)(manager.close)
+  return manager
+
+
+def _say_errors_once():
+  """Keeps Orbax from also printing errors that it raises."""
+  for name in ('absl', 'asyncio'):
+    python_logging.getLogger(name).addFilter(_has_no_traceback)
+  sys.unraisablehook = _unraisable
+
+
+def _has_no_traceback(record):
+  return not record.exc_info
+
+
+def _unraisable(info):
+  """Prints what Python cannot raise, as it does without this.
+
+  But not what Orbax leaves where one of its files cannot be read or written:
+  the others end in threads of their own, and find that nobody waits for them.
+  """
+  if not (asyncio.iscoroutine(info.object)
+          or str(info.exc_value) == 'Event loop is closed'):
+    sys.__unraisablehook__(info)
+
+
+@contextlib.contextmanager
+def _writing(directory):
+  """Turns what the operating system refuses to write into a UserError."""
+  try:
+    yield
+  except Exception as error:
+    # TensorStore, which writes the arrays, has the number in its text.
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    number = int(found[1]) if found else getattr(error, 'errno', None)
+    if number is None:
+      raise
+    raise results.unwritable(directory, number) from error
 
 
 def save(manager, step, tree):
-  """Starts a save; `tree` may be donated to a later step at once."""
+  """Starts a save of a dict; it may be donated to a later step at once."""
   import orbax.checkpoint as ocp
 
   # The writer runs beside the training steps, which reuse donated buffers.
   copied = jax.tree.map(jnp.copy, tree)
   stop_here('before_save', step)
-  manager.save(step, args=ocp.args.StandardSave(copied), force=True)
+  manager.save(step, args=ocp.args.StandardSave(copied),
+               custom_metadata=_checksums(copied), force=True)
   stop_here('in_save', step)
+
+
+def _checksums(tree):
+  """{name: integer} of each part of a dict, see `_checksum`."""
+  # Parts may live on different devices.
+  return {name: int(_checksum(part)) for name, part in tree.items()}
+
+
+@jax.jit
+def _checksum(tree):
+  """Checksum of all bits of a tree's arrays, uint32 [].
+
+  Orbax's files have none for arrays of more than some hundred bytes: where a
+  bit of them flips, another number is read. A flipped bit is always found, any
+  other damage but for one in 2**32. The sum of integers is the same on every
+  mesh, and no device needs a whole array for it.
+  """
+
+  def mixed(x):  # one to one; the finalizer of MurmurHash3
+    for shift, factor in ((16, 0x85ebca6b), (13, 0xc2b2ae35)):
+      x = (x ^ (x >> shift)) * jnp.uint32(factor)
+    return x ^ (x >> 16)
+
+  def of(x):
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+      x = jax.random.key_data(x)
+    if x.dtype == bool:
+      x = x.astype(jnp.uint8)
+    kind = f'uint{8 * min(x.dtype.itemsize, 4)}'
+    x = jax.lax.bitcast_convert_type(x, kind).astype(jnp.uint32)
+    place = jnp.zeros(x.shape, jnp.uint32)
+    for axis, size in enumerate(x.shape):
+      place = place * jnp.uint32(size) + jax.lax.broadcasted_iota(
+          jnp.uint32, x.shape, axis)
+    return jnp.sum(mixed(x ^ mixed(place)), dtype=jnp.uint32)
+
+  return sum(map(of, jax.tree.leaves(tree)), jnp.uint32(0))
+
+
+def _restored(manager, step, target):
+  """The tree of a save, with the shardings of `target`.
+
+  Raises:
+    ValueError: it cannot be read, or is not what was saved; a short reason.
+  """
+  import orbax.checkpoint as ocp
+
+  try:
+    tree = manager.restore(step, args=ocp.args.StandardRestore(target))
+    saved = manager.metadata(step).custom_metadata
+  except Exception as error:  # its kind depends on where a file is torn
+    reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+    raise ValueError(reason[:80]) from error
+  if _checksums(tree) != saved:
+    raise ValueError('its checksum is missing or that of other arrays')
+  return tree
 
 
 def restore(manager, target):
@@ -51,24 +161,23 @@ def restore(manager, target):
   Returns:
     (step, tree), or (0, None) when there is none.
   """
-  import orbax.checkpoint as ocp
-
   abstract = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
       target)
-  for step in sorted(manager.all_steps(), reverse=True):
+  steps = sorted(manager.all_steps(), reverse=True)
+  for step in steps:
     try:
-      return step, manager.restore(
-          step, args=ocp.args.StandardRestore(abstract))
-    # What a torn file raises depends on where it is torn.
-    except Exception as error:
+      return step, _restored(manager, step, abstract)
+    except ValueError as error:
       aside = f'unreadable_{step}_{time.time_ns()}'
       logging.warning('Skipping the checkpoint at step %d in %s, kept as %s: '
-                      '%s', step, manager.directory, aside,
-                      str(error).splitlines()[:1])
+                      '%s', step, manager.directory, aside, error)
       if jax.process_index() == 0:
         (manager.directory / str(step)).rename(manager.directory / aside)
       manager.reload()
+  if steps:
+    logging.warning('No checkpoint in %s can be read; starting afresh.',
+                    manager.directory)
   return 0, None
 
 
@@ -80,9 +189,13 @@ def read(directory):
 
   Returns:
     The tree, keys as raw uint32 data; None when nothing was saved.
+
+  Raises:
+    UserError: it cannot be read.
   """
   import orbax.checkpoint as ocp
 
+  _say_errors_once()
   with ocp.CheckpointManager(
       pathlib.Path(directory).absolute(),
       item_handlers=ocp.StandardCheckpointHandler()) as manager:
@@ -90,10 +203,15 @@ def read(directory):
     if step is None:
       return None
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    target = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
-        manager.item_metadata(step).tree)
-    return manager.restore(step, args=ocp.args.StandardRestore(target))
+    try:
+      target = jax.tree.map(
+          lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
+          manager.item_metadata(step).tree)
+      return _restored(manager, step, target)
+    except Exception as error:  # its kind depends on where a file is torn
+      raise UserError(
+          f'{manager.directory / str(step)} cannot be read ({error}); train '
+          'its seeds again, in another workdir.') from error
 
 
 @contextlib.contextmanager

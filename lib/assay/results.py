@@ -30,8 +30,12 @@ FIELDS = {'paper': str, 'config': str, 'run': str, 'dataset': str,
 WORDS = {'paper': '[a-z0-9_]+', 'config': '[A-Za-z0-9_-]+',
          'run': '[0-9a-f]{8}', 'state': 'last|best', 'group': '.*'}
 JOINED = {'seed_varies': str, 'planned_seeds': int, 'scale': str}
+# What tables and pages show of a run besides, where its file has it.
+TOLD = {'config_name': str, 'config': dict, 'commit': str, 'versions': dict,
+        'wall_seconds': (float, int)}
 # They say more about a value and nothing about what was measured.
 ATTACHED = {'why': str, 'wrong': str}
+TEMPORARY = '.*.' + 32 * '[0-9a-f]' + '.tmp'  # names of files not yet whole
 
 
 def validate(row):
@@ -41,40 +45,51 @@ def validate(row):
     UserError: names the field that is missing or has a wrong type or value.
   """
   if not isinstance(row, dict):
-    raise UserError(f'a row is an object, not {type(row).__name__}.')
-  for field in dict.fromkeys([*FIELDS, *row]).keys() - JOINED.keys():
+    raise UserError(f'a row must be an object, not {type(row).__name__}.')
+  for field in dict.fromkeys([*FIELDS, *row]):  # the first wrong one is named
+    if field in JOINED:
+      continue
+    if not isinstance(field, str) or not field.isprintable():
+      raise UserError(f'{field!r:.60}: is no name of a field; use a printable '
+                      'text.')
     if field not in row:
-      raise UserError(f'{field}: missing.')
+      raise UserError(f'{field}: missing; each row needs it.')
     value = row[field]
     types = (FIELDS | ATTACHED).get(field, (str, int, float, bool))
+    types = types if isinstance(types, tuple) else (types,)
     if not isinstance(value, types) or (
         isinstance(value, bool) and field in FIELDS):
-      raise UserError(f'{field}: cannot be of type {type(value).__name__}.')
+      names = ' or '.join(kind.__name__ for kind in types)
+      raise UserError(f'{field}: cannot be of type {type(value).__name__}; '
+                      f'use {names}.')
     if isinstance(value, str):
       pattern = WORDS.get(field, '.+' if field in FIELDS else '(?s:.*)')
       if not re.fullmatch(pattern, value) or not (
           field == 'why' or value.isprintable()):
-        raise UserError(f'{field}: {value!r:.60} is not a word for it.')
+        raise UserError(f'{field}: {value!r:.60} is not a word for it; use one '
+                        f'that matches {pattern} and can be printed.')
     elif value is not None:
       # A sweep may end at infinity (bandwidth); a measured value may not.
       infinite = field not in FIELDS and abs(value) == math.inf
       if not (abs(value) <= sys.float_info.max or infinite):
-        raise UserError(f'{field}: {value!r:.20} is not finite.')
+        raise UserError(f'{field}: {value!r:.20} is not finite; use a number '
+                        'that is.')
       if FIELDS.get(field) is int and not 0 <= value < 2**63:
-        raise UserError(f'{field}: {value} is not in [0, 2**63).')
+        raise UserError(f'{field}: {value} is not in [0, 2**63); use a number '
+                        'that is.')
   if row['value'] is None and not row.get('why'):
-    raise UserError('why: missing, and the value is null.')
+    raise UserError('why: missing, and the value is null; write the reason.')
   if 'wrong' in row:
     _validate_wrong(row)
 
 
 def _validate_wrong(row):
   if row['value'] is None:
-    raise UserError('wrong: there, but the value is null.')
+    raise UserError('wrong: there, but the value is null; leave it out.')
   count, n = int(unpack(row['wrong'], row['n']).sum()), row['n']
   if row['metric'] == 'error' and abs(count - row['value'] * n) > 1e-6 * n:
     raise UserError(f'wrong: {count} of {n} examples, but the error is '
-                    f'{row["value"]:.9g}.')
+                    f'{row["value"]:.9g}; use those of one evaluation.')
 
 
 def pack(wrong):
@@ -96,30 +111,39 @@ def unpack(text, n):
   try:
     packed = np.frombuffer(base64.b64decode(text), np.uint8)
   except ValueError as error:
-    raise UserError(f'wrong: {text!r:.60} is not base64: {error}.') from error
+    raise UserError(f'wrong: {text!r:.60} is not base64 ({error}); use '
+                    '`pack`.') from error
   if len(packed) != -(-n // 8):
-    raise UserError(f'wrong: {len(packed)} bytes do not fit n={n}.')
+    raise UserError(f'wrong: {len(packed)} bytes do not fit n={n}; use `pack`.')
   wrong = np.unpackbits(packed, count=n).astype(bool)
   if pack(wrong) != text:  # other characters, or bits behind the last example
-    raise UserError(f'wrong: {text!r:.60} is not how {n} bits are written.')
+    raise UserError(f'wrong: {text!r:.60} is not how {n} bits are written; use '
+                    '`pack`.')
   return wrong
 
 
-def write(path, rows):
+def write(path, rows, written=lambda: None):
   """Writes rows as JSON lines, all or nothing; drops what `read` joins.
 
   Floats are exact. JSON has no infinity: such sweep values are written as the
   strings 'inf' and '-inf', and `read` turns these back into floats.
 
+  Args:
+    path, written: see `write_bytes`.
+    rows: dicts.
+
   Raises:
-    UserError: a row is not valid; nothing is written.
+    UserError: a row is not valid, or the file cannot be written; nothing is.
   """
   lines = []
   for row in rows:
     validate(row)
     rest = sorted(row.keys() - FIELDS.keys() - JOINED.keys())
+    for field in rest:  # `read` would take such a text for the number
+      if field not in ATTACHED and row[field] in ('inf', '-inf'):
+        raise UserError(f'{field}: {row[field]!r} is a text; use a float.')
     lines.append(dumps({k: row[k] for k in [*FIELDS, *rest]}) + '\n')
-  write_bytes(path, ''.join(lines).encode())
+  write_bytes(path, ''.join(lines).encode(), written)
 
 
 def write_json(path, data):
@@ -138,27 +162,54 @@ def dumps(data, **how):
   try:
     return json.dumps(plain(data), allow_nan=False, **how)
   except ValueError as error:
-    raise UserError(f'cannot be written as JSON: {error}.') from error
+    raise UserError(f'cannot be written as JSON: {error}; use finite '
+                    'numbers, texts, lists and dicts.') from error
 
 
-def write_bytes(path, data):
-  """Replaces a file at once: a crash leaves the old content or the new."""
+def write_bytes(path, data, written=lambda: None):
+  """Replaces a file at once: a crash leaves the old content or the new.
+
+  Args:
+    path: of the file; folders are made.
+    data: its new content.
+    written: called between the writing and the renaming.
+
+  Raises:
+    UserError: the disk is full, or not to be written to.
+  """
   path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
   try:
-    with open(temporary, 'xb') as file:
-      file.write(data)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
-  folder = os.open(path.parent, os.O_RDONLY)
-  try:
-    os.fsync(folder)  # the new name must survive a power cut too
-  finally:
-    os.close(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+      with open(temporary, 'xb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+      written()
+      os.replace(temporary, path)
+    finally:
+      temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+      os.fsync(folder)  # the new name must survive a power cut too
+    finally:
+      os.close(folder)
+  except OSError as error:
+    raise unwritable(path, error.errno) from error
+
+
+def unwritable(path, number):
+  """The UserError for what cannot be written for the reason of an errno."""
+  return UserError(
+      f'{path} cannot be written: {os.strerror(number)}. Free space there, or '
+      'make it writable, and give the same command again: it continues.')
+
+
+def remove_temporary(folder):
+  """Removes what killed processes left of files they wrote to a folder."""
+  for path in pathlib.Path(folder).glob(TEMPORARY):
+    path.unlink(missing_ok=True)
 
 
 def read(paths):
@@ -176,7 +227,8 @@ def read(paths):
           'run', 'value', 'n', 'step', *ATTACHED)))
       if key in seen:
         raise UserError(f'{file}: seed {row["seed"]} of {row["method"]} has a '
-                        f'second {row["metric"]}; the first: {seen[key]}.')
+                        f'second {row["metric"]}, the first: {seen[key]}; keep '
+                        'one of them.')
       seen[key] = file
       rows.append(row | {k: runs[row['run']][k] for k in JOINED})
   return rows
@@ -187,16 +239,35 @@ def read_runs(paths):
   runs = {}
   for files, folder in map(_files, paths):
     for run in {row['run'] for file in files for row in read_rows(file)}:
-      path = folder / f'{run}.json'
-      try:
-        runs[run] = _loads(path.read_bytes())
-      except (OSError, UserError) as error:
-        raise UserError(f'{path}: needed by rows, but: {error}') from error
-      for field, kind in JOINED.items():
-        if not (isinstance(runs[run], dict)
-                and isinstance(runs[run].get(field), kind)):
-          raise UserError(f'{path}: {field} is missing or no {kind.__name__}.')
+      runs[run] = read_json(folder / f'{run}.json', JOINED | TOLD, TOLD)
   return runs
+
+
+def read_json(path, kinds, optional=()):
+  """The dict in a JSON file.
+
+  Args:
+    path: of the file.
+    kinds: field -> its type or types; other fields may be there.
+    optional: those of the fields that may be missing.
+
+  Raises:
+    UserError: it cannot be read, or a field is missing or of another type.
+  """
+  try:
+    found = _loads(pathlib.Path(path).read_bytes())
+  except OSError as error:
+    raise UserError(f'{path}: cannot be read ({error.strerror}); restore the '
+                    'file.') from error
+  except UserError as error:
+    raise UserError(f'{path}: {error}') from error
+  for field, kind in kinds.items():
+    if not isinstance(found, dict) or not (
+        field in optional and field not in found
+        or isinstance(found.get(field), kind)):
+      raise UserError(f'{path}: {field} is missing or of a wrong type; restore '
+                      'the file.')
+  return found
 
 
 def _files(path):
@@ -221,7 +292,8 @@ def read_rows(path):
   try:
     lines = pathlib.Path(path).read_bytes().split(b'\n')
   except OSError as error:
-    raise UserError(f'cannot be read: {error}.') from error
+    raise UserError(f'{path}: cannot be read ({error.strerror}); give another '
+                    'file.') from error
   rows = []
   for number, line in enumerate(lines, 1):
     if line.strip():
@@ -243,7 +315,7 @@ def _loads(data):
   try:
     return json.loads(data.decode(), parse_constant=refuse)
   except (ValueError, RecursionError) as error:
-    raise UserError(f'not valid JSON: {error}.') from error
+    raise UserError(f'not valid JSON ({error}); restore the file.') from error
 
 
 def publish(workdir, results_dir='results'):
@@ -263,7 +335,8 @@ def publish(workdir, results_dir='results'):
     missing = set(range(own[0]['planned_seeds'])) - {r['seed'] for r in own}
     if missing:
       raise UserError(f'{workdir} is not finished: {method} lacks '
-                      f'{len(missing)} planned seeds, first {min(missing)}.')
+                      f'{len(missing)} planned seeds, first {min(missing)}; '
+                      'run it to its end.')
   folder = pathlib.Path(results_dir) / rows[0]['paper']
   # Runs first and removal last: a crash leaves no row without its run.
   for run, data in read_runs([workdir]).items():

@@ -97,13 +97,19 @@ class Study:
     except OSError as error:
       raise UserError(f'another run is using {self.workdir}; wait for it, or '
                       'choose another --workdir.') from error
+    # Not deeper: checkpoints have many files, and none of these.
+    for folder in (self.workdir, *self.workdir.glob('*'),
+                   *self.workdir.glob('*/*/seeds_*')):
+      results.remove_temporary(folder)
     path = self.workdir / 'config.json'
     mine = {'paper': self.paper, 'variant': self.variant,
             'config': self.config.to_dict()}
     if not path.exists():
       results.write_json(path, mine)
       return
-    mine, theirs = json.loads(results.dumps(mine)), json.loads(path.read_text())
+    theirs = results.read_json(
+        path, {'paper': str, 'variant': str, 'config': dict})
+    mine = json.loads(results.dumps(mine))
     if theirs != mine:
       a, b = (flat['config'] | {'variant': flat['variant'],
                                 'paper': flat['paper']}
@@ -181,12 +187,16 @@ class Study:
       [S, ...].
 
     Raises:
-      UserError: a block's file is gone.
+      UserError: a block's file is gone or damaged.
     """
     found = {}
     for arrays in self._saved(arm):
       for i, seed in enumerate(arrays['seeds'].tolist()):
         found[seed] = {k: v[i] for k, v in arrays.items()}
+    if missing := set(seeds) - found.keys():
+      raise UserError(f'{self.workdir}: no predictions of {arm} for the seeds '
+                      f'{sorted(missing)}; remove its rows to compute them '
+                      'again.')
     return {k: np.stack([found[seed][k] for seed in seeds])
             for k in found[seeds[0]]}
 
@@ -202,8 +212,17 @@ class Study:
         if not file.exists():
           raise UserError(f'{file} is gone, and other arms need it; remove '
                           f'{path} to compute it again.')
-        with np.load(file) as arrays:
-          yield dict(arrays)
+        try:
+          with np.load(file, allow_pickle=False) as arrays:
+            found = dict(arrays)
+          num_seeds = len(found['seeds'])
+          if any(len(array) != num_seeds for array in found.values()):
+            raise ValueError('its arrays are of different lengths')
+        except Exception as error:  # of many kinds
+          raise UserError(
+              f'{file} cannot be read ({str(error) or type(error).__name__}); '
+              f'remove it and {path} to compute it again.') from error
+        yield found
 
   def _row_files(self):
     """(arm, first seed, path) of each finished block, as the config has them.
@@ -265,7 +284,7 @@ class Study:
       _write_npz(self.workdir / kind / f'{block.name}.npz', data)
     checkpoint.stop_here('predictions', 0)
     path = self.workdir / 'runs' / f'{self.run}.json'
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = results.read_json(path, {}) if path.exists() else {}
     info = self.describe(**more)
     # A run that was continued took the time of all its parts.
     spent = before.get('spent', {}) | {str(int(self._started)):
@@ -273,7 +292,8 @@ class Study:
     results.write_json(path, info | {
         'spent': spent, 'wall_seconds': round(sum(spent.values()), 1)})
     checkpoint.stop_here('rows', 0)
-    results.write(self.workdir / 'rows' / f'{block.name}.jsonl', rows)
+    results.write(self.workdir / 'rows' / f'{block.name}.jsonl', rows,
+                  functools.partial(checkpoint.stop_here, 'renaming', 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,12 +375,14 @@ def load(workdir, method, seed, state=None):
     raise UserError(f'{workdir} has no run of {method!r}; it has '
                     f'{", ".join(sorted(arms)) or "none"}.')
   for path in sorted(arms[method].glob('fit/seeds_*/config.json')):
-    info = json.loads(path.read_text())
+    info = results.read_json(
+        path, {'paper': str, 'seeds': list, 'config': dict})
     if seed not in info['seeds']:
       continue
     tree = checkpoint.read(path.parent)
     if tree is None:
-      raise UserError(f'{path.parent} holds no checkpoint yet.')
+      raise UserError(f'{path.parent} holds no checkpoint yet; run the same '
+                      'command again.')
     found = tree['carry']['state' if state == 'last' else 'best']
     if found is None and state == 'best':
       raise UserError(f'{path.parent} selected no state; use state=last.')
@@ -374,7 +396,8 @@ def load(workdir, method, seed, state=None):
     # The arm's name comes before its swept fields.
     apply = module.make_apply(config.lock(), method.split(',')[0])
     return (lambda params, x: apply(params, mine['extra'], x)), mine['params']
-  raise UserError(f'{workdir} has no seed {seed} of {method}.')
+  raise UserError(f'{workdir} has no seed {seed} of {method}; run it with more '
+                  '--seeds.')
 
 
 def _wait_for_first(name):
