@@ -391,7 +391,8 @@ def check(config):
     raise UserError(f"reduce={config.reduce!r}; use 'components' or 'pixels'.")
   if config.reduce == 'pixels' and math.isqrt(
       config.num_inputs) ** 2 != config.num_inputs:
-    raise UserError(f'num_inputs={config.num_inputs} is no square of pixels.')
+    raise UserError(f'num_inputs={config.num_inputs} is no square of pixels; '
+                    'use a square.')
   for size in (config.num_tasks, *(config.sweep_values if config.sweep ==
                                    'num_tasks' else ())):
     if not (size == settings.UNLIMITED or 1 <= size < 2**31):

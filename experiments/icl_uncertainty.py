@@ -438,7 +438,7 @@ def check(config):
   if last > config.test_pairs:
     raise UserError(f'segment_starts={config.segment_starts}: the last segment '
                     f'ends at pair {last}, past test_pairs='
-                    f'{config.test_pairs}.')
+                    f'{config.test_pairs}; start it earlier.')
 
 
 def run(config, study):

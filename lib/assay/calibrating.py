@@ -41,7 +41,8 @@ class Data:
                            num_held, config.data_seed)
     if num_test > len(shared['test_rows']):
       raise UserError(f'split_sizes={config.split_sizes}: {config.dataset} has '
-                      f'{len(shared["test_rows"])} test images.')
+                      f'{len(shared["test_rows"])} test images; use at most as '
+                      'many.')
     shared['calibration_rows'] = shared.pop('val_rows')
     shared['test_rows'] = shared['test_rows'][:num_test]
     self.shared = shared

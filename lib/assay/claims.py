@@ -279,10 +279,11 @@ def main(argv):
 
   try:
     if not argv:
-      raise UserError('usage: python -m assay.claims WORKDIR...')
+      raise UserError('no WORKDIR; use python -m assay.claims WORKDIR...')
     rows = results.read(argv)
     if not rows:
-      raise UserError(f'no rows in {" ".join(argv)}.')
+      raise UserError(f'no rows in {" ".join(argv)}; run an experiment there '
+                      'first.')
     for paper, own in results.group_by(rows, 'paper').items():
       verdicts.show(judge(papers.load(paper).CLAIMS, own))
   except UserError as e:

@@ -69,7 +69,8 @@ def paired_differences(rows, metric, baseline, split='test', state='best'):
                     f'{", ".join(_name(arm, by) for arm in arms)}.')
   arms.remove(base)
   if not arms:
-    raise UserError(f'nothing to compare {baseline!r} with.')
+    raise UserError(f'nothing to compare {baseline!r} with; give rows of '
+                    'another arm.')
   theirs, differences, texts = _by_seed(rows, base, by), [], []
   for arm in arms:
     ours = _by_seed(rows, arm, by)
@@ -108,7 +109,7 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
   rows = _select(rows, metric, split, state)
   swept = [r for r in rows if r.get(over) is not None]
   if not swept:
-    raise UserError(f'no row has a value of {over!r}; sweep fields are '
+    raise UserError(f'no row has a value of {over!r}; use a sweep field: '
                     f'{tables.sweep_fields(rows)}.')
   values = [v for v, in tables.sorted_arms(swept, {}, [over])]
   place, log, broken = drawing.places(values)
@@ -145,7 +146,8 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
     found = [r['value'] for r in rows if r['method'] == method
              and r.get(over) is None and r['value'] is not None]
     if not found:
-      raise UserError(f'baseline {method!r} has no value of {metric}.')
+      raise UserError(f'baseline {method!r} has no value of {metric}; leave it '
+                      'out.')
     style = dict(color=drawing.COLORS[len(labels) % 7])
     axes.axhspan(*t_interval(found), alpha=0.15, lw=0, **style)
     axes.axhline(np.mean(found), ls=drawing.LINES[(i + 1) % 4], lw=1.2, **style)
@@ -298,7 +300,7 @@ def heat_map(rows, metric, down, across, panels, split='test', state='last'):
   shown = [row for own in chosen.values() for row in own]
   if not shown:
     raise UserError(f'no row has metric={metric}, split={split}, '
-                    f'state={state}.')
+                    f'state={state}; choose what the rows have.')
 
   def levels(field):
     found = dict.fromkeys(row[field] for row in shown)

@@ -88,7 +88,7 @@ def by_seed(rows, want):
       differ = [k for k in {**other, **row} if other.get(k) != row.get(k)
                 and k not in results.ATTACHED]
       raise UserError(f'two rows for {describe(want)}, seed={row["seed"]}, '
-                      f'dataset={row["dataset"]}; they differ in '
+                      f'dataset={row["dataset"]}; keep one: they differ in '
                       f'{", ".join(differ) or "nothing"}.')
     found[row['seed']] = row
   if not found:
@@ -175,7 +175,7 @@ def sampler(metric, arms, value, test, *, split='test', state='best',
     varies = used[0].get('seed_varies')
     if varies not in tests:
       raise UserError(f'seed_varies={varies} is none of {", ".join(tests)}; '
-                      'assay.results.read adds it to rows.')
+                      'use rows from assay.results.read, which adds it.')
 
     seeds = sorted(set().union(*columns))
     missing = {s for s in seeds if any(s not in c for c in columns)}
@@ -247,7 +247,8 @@ def worst_group(rows, metric, minimum=30, higher_is_worse=True):
       same = {k: v for k, v in row.items() if k not in own}
       groups = cells.setdefault(tuple(sorted(same.items())), {})
       if row['group'] in groups:
-        raise UserError(f'two rows for group={row["group"]}, {describe(same)}.')
+        raise UserError(f'two rows for group={row["group"]}, '
+                        f'{describe(same)}; keep one of them.')
       groups[row['group']] = row
 
   def badness(row):

@@ -87,7 +87,8 @@ def table(rows, reported, metrics=None, more=()):
   """
   configs = list(results.group_by(rows, 'config'))
   if len(configs) != 1:
-    raise UserError(f'a table shows one config, not {configs}.')
+    raise UserError(f'a table shows one config, not {configs}; give rows of '
+                    'one.')
   shown = [r for r in rows if r['split'] == 'test' and r['group'] == '']
   state = 'best' if any(r['state'] == 'best' for r in shown) else 'last'
   shown = [r for r in shown if r['state'] == state]

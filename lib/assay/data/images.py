@@ -181,8 +181,8 @@ def choose(labels, classes, num_per_class=None, rng=None):
   """
   old = [label for one in classes for label in one]
   if len(set(old)) < len(old):
-    raise UserError(f'classes={classes} has a label twice; each label can '
-                    'belong to one new class.')
+    raise UserError(f'classes={classes} has a label twice; each label must '
+                    'be of one new class.')
   absent = sorted(set(old) - set(np.unique(labels).tolist()))
   if absent or not all(map(len, classes)):
     raise UserError(f'classes={classes} must be tuples of at least one label '
@@ -370,7 +370,7 @@ def pad_to(images, shape):
              for big, small in zip(shape[:2], images.shape[1:3], strict=True)]
   if min(margins) < 0 or images.shape[3] not in (1, shape[2]):
     raise UserError(f'Images of shape {images.shape[1:]} do not fit into '
-                    f'{tuple(shape)}.')
+                    f'{tuple(shape)}; choose a larger shape.')
   images = np.pad(images, ((0, 0), *((m // 2, m - m // 2) for m in margins),
                            (0, 0)))
   return np.repeat(images, shape[2] // images.shape[3], axis=3)

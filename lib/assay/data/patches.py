@@ -43,7 +43,7 @@ def patches(key, num_examples, *, num_patches, num_dims, slow_strength,
   if min(num_patches, num_dims) < 2 or not 0 <= fast_probability <= 1:
     raise UserError(
         f'num_patches={num_patches}, num_dims={num_dims}, fast_probability='
-        f'{fast_probability}: at least 2, at least 2, and in [0, 1].')
+        f'{fast_probability}: must be at least 2, at least 2, and in [0, 1].')
   direction_key, y_key, mask_key, noise_key, order_key = jax.random.split(
       key, 5)
   q, r = jnp.linalg.qr(jax.random.normal(

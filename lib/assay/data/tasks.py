@@ -516,8 +516,8 @@ def principal_components(train, num):
   _, singular, axes = np.linalg.svd(train - mean, full_matrices=False)
   scale = np.sqrt(np.sum(singular[:num] ** 2) / (num * len(train)))
   if not scale > 0:
-    raise UserError('All training images are equal; they have no principal '
-                    'components.')
+    raise UserError('All training images are equal and have no principal '
+                    'components; use other images.')
   axes = axes[:num]
   # The sign of a component is arbitrary: its largest weight is positive.
   largest = np.abs(axes).argmax(axis=1)
