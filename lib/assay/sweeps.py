@@ -1,0 +1,169 @@
+"""Sweeps from the command line: --sweep.rho=0.01,0.05,0.1.
+
+A sweep is one run of a variant for each value of one field of its config, as
+`--config.rho=0.01` would make it, each in a workdir of its own; so all that an
+experiment makes of its config, data too, follows the value. More values extend
+a sweep. What is printed and written beside the runs is all rows together, with
+the value as a field of each:
+
+  out/<paper>/<variant>-rho/
+    rho=0.01/ ...                   workdirs, see `assay.study`
+    rows.jsonl, runs/               all rows; how they came about
+    table.md, <metric>_by_rho.png
+"""
+
+import argparse
+import pathlib
+import re
+
+from assay import overrides
+from assay.errors import UserError
+
+FLAG = '--sweep.'
+USAGE = f'{FLAG}FIELD=VALUE,VALUE'
+# They say how a study was planned; no computed number depends on them.
+PLANS = ('num_seeds', 'seed_varies', 'scale', 'sweep')
+
+
+def taken(arguments):
+  """((field, texts) of the one flag for a sweep, or None; the other arguments).
+
+  Raises:
+    UserError: two such flags, or one of another form.
+  """
+  mine = [a for a in arguments if a.startswith(FLAG) or
+          a.partition('=')[0] == FLAG[:-1]]
+  if not mine:
+    return None, arguments
+  if len(mine) > 1:
+    raise UserError(f'{" ".join(mine)}: sweep one field at a time; for others '
+                    'repeat the command with --config.FIELD=VALUE.')
+  found = re.fullmatch(re.escape(FLAG) + r'(\w+)=(.*)', mine[0])
+  if not found:
+    raise UserError(f'{mine[0]}: must be of the form {USAGE}.')
+  texts = [text.strip() for text in found[2].split(',')]
+  return (found[1], texts), [a for a in arguments if a not in mine]
+
+
+def values_of(module, config, field, texts):
+  """The values of a sweep, of the field's type.
+
+  Args:
+    module: configuration module; the fields in its GRID are tuned by a variant
+      with `trials`.
+    config: the variant's, as it is without the sweep.
+    field: name of the field.
+    texts: the values as texts.
+
+  Raises:
+    UserError: no such field, a text that is not of its type, a value that is
+      there twice or can be in no row, or a field whose value would not count.
+  """
+  configs = [overrides.apply(config, {field: text}) for text in texts]
+  values = [each[field] for each in configs]
+  given = f'{FLAG}{field}={",".join(texts)}'
+  if field in PLANS:
+    raise UserError(f'{given}: no number depends on {field}; sweep '
+                    'another field.')
+  if isinstance(config[field], tuple):
+    raise UserError(f'{given}: {field} is a tuple, and rows hold numbers and '
+                    'words; make variants in the config instead.')
+  for text in texts:
+    if not re.fullmatch(r'[\w.+-]*', text):
+      raise UserError(f'{given}: {text!r} cannot be part of a file name.')
+  if len(set(values)) < len(values):
+    raise UserError(f'{given}: a value is there twice; give each once.')
+  if field == config.sweep:
+    raise UserError(f'{given}: the variant sweeps {field} itself; use '
+                    '--config.sweep_values.')
+  if config.get('trials') and field in getattr(module, 'GRID', {}):
+    raise UserError(f'{given}: the variant tunes {field} itself; use '
+                    '--config.trials=0 to stop that.')
+  return values
+
+
+def run(paper, flags, fields, sweep, run_one):
+  """Runs a paper with each value of a field; returns the exit status.
+
+  Args:
+    paper: its name.
+    flags: as parsed; `workdir` is that of the whole sweep.
+    fields: field -> text, overrides of the config.
+    sweep: (field, texts) from `taken`.
+    run_one: `(paper, flags, fields) -> status` of one run.
+  """
+  if flags.list:
+    return run_one(paper, flags, fields)
+  field, texts = sweep
+  if field in fields:
+    raise UserError(f'--config.{field} and {FLAG}{field}: use one of them.')
+  file, _, variant = flags.config.partition(':')
+  module = overrides.config_module(file)
+  variant = variant or next(iter(module.VARIANTS))
+  config = overrides.apply(module.get_config(variant), fields)
+  values = values_of(module, config, field, texts)
+  workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}-{field}')
+  folders = {value: workdir / f'{field}={value}' for value in values}
+  for text, folder in zip(texts, folders.values(), strict=True):
+    print(f'{paper}:{variant} with {field}={text}', flush=True)
+    status = run_one(
+        paper, argparse.Namespace(**vars(flags) | {'workdir': folder}),
+        fields | {field: text})
+    if status:
+      return status
+  import jax  # not before `run_one` has set up its devices
+
+  if not flags.dry_run and jax.process_index() == 0:
+    show(paper, workdir, field, folders)
+  return 0
+
+
+def joined(field, folders):
+  """The rows of all folders, each with the value of the field.
+
+  Args:
+    field: name of the field.
+    folders: {value: workdir}.
+
+  Raises:
+    UserError: the experiment sets the field itself, so the sweep is not true.
+  """
+  from assay import results
+
+  rows = []
+  for value, folder in folders.items():
+    for row in results.read([folder]):
+      if field in row:
+        raise UserError(f'{folder}: its rows have {field}={row[field]} of '
+                        'their own; sweep another field.')
+      rows.append(row | {field: value})
+  return rows
+
+
+def show(paper, workdir, field, folders):
+  """Prints the table of a sweep; writes its rows, table and figures."""
+  from rich.console import Console
+
+  from assay import plots, report, results, tables
+
+  rows = joined(field, folders)
+  runs = results.read_runs(folders.values())
+  table = report.table_of(rows, paper)
+  console = Console()
+  console.print('', tables.to_terminal(table, console.width), sep='\n')
+  results.write(workdir / 'rows.jsonl', rows)
+  for name, run_info in runs.items():
+    results.write_json(workdir / 'runs' / f'{name}.json', run_info)
+  text = '\n\n'.join([tables.to_markdown(table), report.tested_on(rows, runs)])
+  results.write_bytes(workdir / 'table.md', f'{text}\n'.encode())
+  written = [workdir / 'rows.jsonl', workdir / 'table.md']
+  test = [row for row in rows if row['split'] == 'test' and row['group'] == '']
+  state = 'best' if any(row['state'] == 'best' for row in test) else 'last'
+  datasets = results.group_by(test, 'dataset')
+  for dataset, own in datasets.items():
+    measured = results.group_by(own, 'metric')
+    for metric in filter(measured.get, table['metrics']):
+      where = f'_{dataset}' if len(datasets) > 1 else ''
+      written.append(workdir / f'{metric}_by_{field}{where}.png')
+      plots.save(plots.sweep(own, metric, field, state=state), written[-1])
+  print('\nWritten: ' + ', '.join(map(str, written)))
