@@ -101,20 +101,26 @@ def convolution(params, extra, batch, key):
   return jnp.mean(out ** 2), (extra, {})
 
 
-def test_forms_follow_device_and_convolution():
+def attention(params, extra, batch, key):
+  del key
+  x = (batch['x'] @ params['w']).reshape(1, -1, 2, 4)  # 2 heads of 4
+  return jnp.mean(jax.nn.dot_product_attention(x, x, x) ** 2), (extra, {})
+
+
+def test_forms_follow_device_and_model():
   started = lanes.start(train.make_init(toy.init_variables, optax.sgd(.1)),
                         False)
   src = toy.source((0,), num_steps=np.array([60]))
   mesh = sharding.make_mesh()
   chosen = []
-  for loss in (toy.loss_fn, convolution):
+  for loss in (toy.loss_fn, convolution, attention):
     step = train.make_step(jax.value_and_grad(loss, has_aux=True),
                            optax.sgd(.1))
     one = lanes.make_one(step, toy.draw, mesh)
-    names, convolves = forms.traced(one, started, src, items.first(src))
+    names, held = forms.traced(one, started, src, items.first(src))
     assert names == ['grad_norm', 'loss', 'updates']
-    chosen.append(forms.choose(settings(), convolves, 60, 6, 1))
-  assert chosen == [(60, 'vmap'), (1, 'loop')]
+    chosen.append(forms.choose(settings(), held, 60, 6, 1))
+  assert chosen == [(60, 'vmap'), (1, 'loop'), (60, 'loop')]
 
 
 @pytest.mark.parametrize('asked,num_steps,every,step_bytes,want', [
@@ -131,7 +137,7 @@ def test_forms_follow_device_and_convolution():
 ])
 def test_steps_per_call_meets_the_selections(asked, num_steps, every,
                                              step_bytes, want):
-  got, _ = forms.choose(settings(steps_per_call=asked), False, num_steps, every,
+  got, _ = forms.choose(settings(steps_per_call=asked), set(), num_steps, every,
                         step_bytes)
   assert got == want
   assert got % every == 0 or every % got == 0

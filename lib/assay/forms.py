@@ -1,5 +1,7 @@
 """Which of the compiled forms of a step a run takes."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 
@@ -7,9 +9,13 @@ from assay.errors import UserError
 
 MAX_BYTES = 2**26  # of the items of a call; those of two calls are held
 
+# A matrix product over two axes at once, those of examples and heads.
+ATTENTION = re.compile(
+    r'dimension_numbers=\(\(\[[^]]*\], \[[^]]*\]\), \(\[\d+, \d')
+
 
 def traced(one, started, source, item):
-  """Names of the metrics, and whether a step holds a convolution.
+  """Names of the metrics; and which of 'convolution', 'attention' a step holds.
 
   Args:
     one: from `lanes.make_one`.
@@ -20,27 +26,33 @@ def traced(one, started, source, item):
   own = {k: v[0] for k, v in source.own.items()}
   jaxpr, (_, metrics) = jax.make_jaxpr(one, return_shape=True)(
       jax.eval_shape(started, jnp.int32(0)), item, source.shared, own)
-  return sorted(metrics), 'conv_general_dilated' in str(jaxpr)
+  text = str(jaxpr)
+  held = {'convolution': 'conv_general_dilated' in text,
+          'attention': bool(ATTENTION.search(text))}
+  return sorted(metrics), {kind for kind, found in held.items() if found}
 
 
-def choose(settings, convolves, num_steps, eval_every, step_bytes):
+def choose(settings, held, num_steps, eval_every, step_bytes):
   """Steps per call, and `vmap` or `loop`.
 
   Measured on a CPU: a convolution's gradient inside a scan is 6 to 16 times
   slower than the jitted step, and mapped weights make grouped convolutions; a
-  small MLP gains 8 times from the scan.
+  small MLP gains 8 times from the scan; five transformers one after another
+  take .77 of the time of mapped ones.
 
   Args:
     settings: a `train.Settings`; what it says is taken.
-    convolves: whether a step holds a convolution.
+    held: what a step holds, from `traced`.
     num_steps, eval_every: as `train.fit` takes them.
     step_bytes: of the items of one step of all seeds.
 
   Raises:
     UserError: a setting has no such value.
   """
-  slow = convolves and jax.default_backend() == 'cpu'
-  seed_map = settings.seed_map or ('loop' if slow else 'vmap')
+  # Several hosts all run each program: seeds apart would leave some without.
+  on_cpu = jax.default_backend() == 'cpu' and jax.process_count() == 1
+  slow = on_cpu and 'convolution' in held
+  seed_map = settings.seed_map or ('loop' if on_cpu and held else 'vmap')
   if seed_map not in ('vmap', 'loop'):
     raise UserError(f'seed_map={seed_map!r}; use vmap or loop.')
   fitting = max(1, MAX_BYTES // max(1, step_bytes))

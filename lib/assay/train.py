@@ -79,7 +79,7 @@ class Settings:
       By default some 1000, fewer where they are streamed, or 1 for convolutions
       on a CPU.
     seed_map: `vmap`, or `loop` (one seed after another; the default for
-      convolutions on a CPU).
+      convolutions and attention on a CPU).
     save_every: seconds between saves.
     strict: stop at the first loss that is not finite.
     tolerant: no error where every seed diverged, as trials of tuning may.
@@ -195,10 +195,10 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
   watched = sorted(watch or {}) + ['val'] * (select is not None)
   validate = lanes_lib.make_validate(select, watch or {}) if watched else None
   item = items_lib.first(source)
-  names, convolves = forms.traced(one, started, source, item)
+  names, held = forms.traced(one, started, source, item)
 
   step_bytes = len(seeds) * sum(x.nbytes for x in jax.tree.leaves(item))
-  per_call, seed_map = forms.choose(settings, convolves, num_steps, eval_every,
+  per_call, seed_map = forms.choose(settings, held, num_steps, eval_every,
                                     step_bytes)
   inside = per_call >= eval_every  # selection is part of the call
   shape = (max(1, per_call // eval_every), min(per_call, eval_every))
