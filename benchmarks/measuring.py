@@ -1,6 +1,7 @@
 """What all benchmarks share: a report, commands from outside, the flags."""
 
 import argparse
+from datetime import date
 from importlib import metadata
 import json
 import os
@@ -81,24 +82,27 @@ def environment():
       'load': round(os.getloadavg()[0], 2)}
 
 
-def main(argv, name, description, measures):
+def main(argv, prog, description, measures):
   """The command of a benchmark; returns the exit status.
 
   Args:
     argv: words after the command.
-    name: of the module in `benchmarks`.
+    prog: name of the module in `benchmarks`.
     description: for the help text.
     measures: name -> `(report, quick) -> None`, run in this order. What is
       measured from outside comes first: a process that is started counts the
       memory of the one that starts it as its own peak.
   """
-  parser = argparse.ArgumentParser(prog=f'python -m benchmarks.{name}',
+  parser = argparse.ArgumentParser(prog=f'python -m benchmarks.{prog}',
                                    description=description)
   parser.add_argument('--only', default='', metavar='A,B',
                       help=f'some of {", ".join(measures)} (default: all)')
   parser.add_argument('--quick', action='store_true',
                       help='see that all works; the numbers mean little')
   parser.add_argument('--json', metavar='FILE', help='write the results there')
+  parser.add_argument('--into', metavar='FILE', help='rewrite the section '
+                      f'between <!-- begin benchmarks/{prog} --> and its end '
+                      'in this Markdown file')
   flags = parser.parse_args(argv)
   names = set(filter(None, flags.only.split(','))) or set(measures)
   if not measures.keys() >= names:
@@ -116,4 +120,30 @@ def main(argv, name, description, measures):
   if flags.json:
     pathlib.Path(flags.json).write_text(json.dumps(
         {'environment': found, 'results': report.lines}, indent=2) + '\n')
+  if flags.into and not failed:
+    from assay import report as reports  # after what counts memory
+    words = ['python', '-m', f'benchmarks.{prog}', *argv]
+    reports.insert(flags.into, f'benchmarks/{prog}', markdown(
+        report.lines, found, ' '.join(w for w in words if '--into' not in w)))
   return int(failed)
+
+
+def markdown(lines, found, command):
+  """A table of what was measured, and where, as Markdown.
+
+  Args:
+    lines: what a `Report` kept.
+    found: from `environment`.
+    command: that measured it.
+  """
+  rows = ['| what | median | from | to | n | target |',
+          '| :-- | --: | --: | --: | --: | :-- |']
+  for line in lines:
+    target = f'{line["target"]}: {"met" if line["met"] else "**missed**"}' if (
+        'target' in line) else ''
+    numbers = [f'{line[k]:.4g} {line["unit"]}'.strip() if line['n'] > 1 or
+               k == 'median' else '' for k in ('median', 'min', 'max')]
+    rows.append('| ' + ' | '.join(
+        [line['what'], *numbers, str(line['n']), target]) + ' |')
+  return '\n'.join([*rows, '', f'`{command}` on {date.today().isoformat()}: '
+                    + ', '.join(f'{k} {v}' for k, v in found.items()) + '.'])

@@ -67,6 +67,26 @@ def test_seeds_and_batches_are_spread_over_their_axes():
       4, 4, 2)
 
 
+def test_what_devices_exchange_is_counted():
+  exchanged = lambda **more: figures(**more)['calls']['training']['collectives']
+  assert exchanged(seeds=(0, 1), mesh={'seed': 2}) == {}
+  # The gradient of each parameter, and the loss, in one.
+  assert exchanged(mesh={'data': 2}, select=None) == {
+      'all-reduce': (1, sum(WHOLE.values()) + 4)}
+  text = dry_run.show(figures(mesh={'data': 2}, select=None))
+  assert '\n  all-reduce                 164 B in 1' in text
+
+
+def test_collectives_of_a_program_are_read_from_its_text():
+  assert dry_run.collectives("""
+    %a = f32[2,6]{1,0} all-reduce(%x), channel_id=1, to_apply=%add
+    %b = (f32[5]{0}, /*index=1*/bf16[]) all-reduce(%y, %z), channel_id=2
+    %c = bf16[4,8]{1,0} all-gather-start(%x), dimensions={0}
+    %d = bf16[4,8]{1,0} all-gather-done(%c)
+    %e = f32[7]{0} fusion(%x), calls=%all-reduce.clone
+  """) == {'all-reduce': (2, 48 + 22), 'all-gather': (1, 64)}
+
+
 def test_one_lane_is_reported_and_those_that_share_its_devices():
   got = figures((0, 1, 2), mesh={'seed': 2}, seed_map='loop', steps_per_call=1)
   params = sum(WHOLE.values())

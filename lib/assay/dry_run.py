@@ -7,6 +7,7 @@ evaluation does, is not looked at.
 """
 
 import math
+import re
 
 import jax
 from jax.sharding import NamedSharding
@@ -15,6 +16,11 @@ import numpy as np
 
 from assay import items as items_lib
 from assay import lanes as lanes_lib
+
+# The type of the result, and what is done; a start counts, its end does not.
+COLLECTIVE = re.compile(
+    r'= (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|'
+    r'collective-permute)(?:-start)?\(')
 
 
 class DryRun(Exception):
@@ -129,8 +135,29 @@ def _bytes(tree):
              for x in jax.tree.leaves(tree))
 
 
+def collectives(text):
+  """{kind: (count, bytes)} of what devices exchange in a compiled program.
+
+  Bytes are those of the results on one device. The body of a loop counts once.
+
+  Args:
+    text: of the program after compilation, `compiled.as_text()`.
+  """
+  found = {}
+  for results, kind in re.findall(COLLECTIVE, text):
+    count, size = found.get(kind, (0, 0))
+    for bits, shape in re.findall(r'\b[a-z]+(\d+)\w*\[([\d,]*)\]', results):
+      size += int(bits) * math.prod(map(int, filter(None, shape.split(',')))
+                                    ) // 8
+    found[kind] = count + 1, size
+  return found
+
+
 def _estimate(program, *args):
-  """{arguments, temporaries, output, peak: bytes; flops} of each device."""
+  """{arguments, temporaries, output, peak: bytes; flops; collectives}.
+
+  All are of each device.
+  """
   compiled = program.lower(*args).compile()
   memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
   found = {'arguments': memory.argument_size_in_bytes,
@@ -139,7 +166,8 @@ def _estimate(program, *args):
            'output': memory.output_size_in_bytes - memory.alias_size_in_bytes}
   # The compiler's own peak leaves out the temporaries on a CPU.
   peak = max(sum(found.values()), memory.peak_memory_in_bytes)
-  return found | {'peak': peak, 'flops': cost.get('flops')}
+  return found | {'peak': peak, 'flops': cost.get('flops'),
+                  'collectives': collectives(compiled.as_text())}
 
 
 def _on_this_host(mesh, batch):
@@ -195,6 +223,8 @@ def show(figures):
     if call['flops'] is not None:
       text.append(f'  {"flops":20}{call["flops"]:>12.3g}; the body of a loop '
                   'counts once, as one step')
+    text += [f'  {kind:20}{_size(size):>12} in {count}'
+             for kind, (count, size) in call['collectives'].items()]
   return '\n'.join(text)
 
 
