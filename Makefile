@@ -1,5 +1,5 @@
 # make reproduce [PAPER=c_mixup] [VARIANT=airfoil] [FLAGS="--seeds=5"]
-# make test | lint | tables | report | clean
+# make test | faults | lint | tables | report | clean
 PYTHON ?= python3
 PAPER ?= c_mixup
 VARIANT ?=
@@ -7,7 +7,7 @@ FLAGS ?=
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: reproduce test lint tables report clean
+.PHONY: reproduce test faults lint tables report clean
 
 reproduce: $(READY)
 	$(BIN)/python -m experiments.$(PAPER) \
@@ -16,12 +16,17 @@ reproduce: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# Kills a run 200 times at random moments: half an hour.
+faults: $(READY)
+	ASSAY_KILLS=200 $(BIN)/python -m pytest -s tests/test_faults.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 
-# The README's tables from the committed rows.
+# The tables of README.md and results/*/README.md from the committed rows.
 tables: $(READY)
-	$(BIN)/python -m assay.results results/* --into=README.md
+	$(BIN)/python -m assay.results results/* --into=README.md \
+	  $(patsubst %,--into=%,$(wildcard results/*/README.md)) $(FLAGS)
 
 # A website of all papers from the committed rows, in site/.
 report: $(READY)

@@ -1,7 +1,8 @@
 import types
 
+import ml_collections
 import pytest
-from test_results import REPORTED, make_workdir, row
+from test_results import REPORTED, RUN, make_workdir, row
 
 from assay import papers, report, results
 from assay.claims import Claim, within
@@ -83,7 +84,7 @@ def test_claims_that_are_not_tested_are_listed_for_a_readme_only(tmp_path,
   make_workdir(tmp_path)
   rows, runs = results.read([tmp_path]), results.read_runs([tmp_path])
   assert 'NOT TESTED' not in report.report(rows, 'made_up', runs)
-  assert report.sections(rows, 'made_up', runs)['made_up/claims'].endswith(
+  assert report.sections({'made_up': rows}, runs)['made_up/claims'].endswith(
       '\n\nNot tested: 1 claim on big (`make reproduce PAPER=made_up '
       'VARIANT=big`).')
 
@@ -91,8 +92,8 @@ def test_claims_that_are_not_tested_are_listed_for_a_readme_only(tmp_path,
 def test_overview_counts_verdicts_and_seconds(tmp_path, paper):
   make_workdir(tmp_path)
   rows, runs = results.read([tmp_path]), results.read_runs([tmp_path])
-  line = report.sections(rows, 'made_up', runs)['made_up/overview'].splitlines(
-      )[-1]
+  line = report.sections({'made_up': rows}, runs)[
+      'made_up/overview'].splitlines()[-1]
   seconds = sum(run['wall_seconds'] for run in runs.values())
   assert line == (
       f'| **small**: a small one | 2 | 0 | 0 | 1 | {seconds:.0f} on 1 cpu | '
@@ -125,6 +126,21 @@ def test_main_rewrites_and_checks_marked_sections(tmp_path, paper, capsys):
   assert capsys.readouterr().out == ''
 
 
+def test_main_rewrites_several_files_and_the_table_of_papers(tmp_path, paper,
+                                                             capsys):
+  workdir, files = make_workdir(tmp_path / 'work'), []
+  for name in ('papers', 'made_up/claims'):
+    files.append(tmp_path / f'{name[-6:]}.md')
+    files[-1].write_text(f'<!-- begin {name} -->\n<!-- end {name} -->')
+  into = [str(workdir), *(f'--into={file}' for file in files)]
+  assert results.main([*into, '--check']) == 1
+  assert results.main(into) == 0
+  assert '| [made_up](results/made_up/README.md) |  | 1 | 0 | 0 | 1 | ' in (
+      files[0].read_text())
+  assert 'ERM has' in files[1].read_text()
+  assert results.main([*into, '--check']) == 0
+
+
 def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
                                                     monkeypatch):
   monkeypatch.chdir(tmp_path)
@@ -135,6 +151,24 @@ def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
   assert '7 ± 0 (2)' in out and '2.0 ± 1.4 (2)' in out
   assert '**low**' in out and '**big**' in out
   assert len(results.read(['results/made_up'])) == 4
+
+
+def test_a_run_with_another_config_is_not_published(tmp_path, paper, capsys,
+                                                    monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  asked = ml_collections.ConfigDict({'bandwidth': 12.})
+  run = RUN | {'paper': 'made_up', 'config_name': 'small',
+               'config': {'bandwidth': 3.}}
+  make_workdir(tmp_path / 'work', run=run)
+  monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
+      REPORTED=REPORTED, VARIANTS=('small',), get_config=lambda name: asked))
+  assert results.main(['work', '--publish']) == 2
+  assert 'config.bandwidth was 3.0, is 12.0; make a variant' in (
+      capsys.readouterr().err)
+  assert not (tmp_path / 'results').exists()
+  asked.bandwidth = 3.
+  assert results.main(['work', '--publish']) == 0
+  assert (tmp_path / 'results').exists()
 
 
 def test_main_reports_user_errors_in_one_line(tmp_path, paper, capsys):

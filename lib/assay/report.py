@@ -6,19 +6,50 @@ import difflib
 import pathlib
 import sys
 
-from assay import claims, papers, results, tables, verdicts
+from assay import claims, papers, results, stale, tables, verdicts
 from assay.errors import UserError
 
+STATES = ('holds', 'fails', 'undecided')
 
-def sections(rows, paper, runs):
-  """{name: Markdown} of a paper.
 
-  `<paper>/<config>` is the table of a config, `<paper>/claims` has the verdicts
-  on all claims, `<paper>/overview` a line for each config.
+def sections(by_paper, runs):
+  """{name: Markdown} of papers: what a Markdown file may have between markers.
+
+  `papers` is a line for each paper, `<paper>/overview` one for each config,
+  `<paper>/<config>` the table of a config, `<paper>/claims` the verdicts on all
+  claims.
+
+  Args:
+    by_paper: name of a paper -> its rows.
+    runs: see `results.read_runs`.
   """
-  everything = papers.load(paper).CLAIMS
-  judged = claims.judge(claims.about(everything, rows), rows)
-  left = [c for c in everything if not claims.about([c], rows)]
+  texts, lines = {}, [
+      '| paper | asked | variants | claims that hold | fail | undecided | its '
+      'first command |', '| :-- | :-- | --: | --: | --: | --: | :-- |']
+  for paper, rows in by_paper.items():
+    everything = papers.load(paper).CLAIMS
+    judged = claims.judge(claims.about(everything, rows), rows)
+    left = [c for c in everything if not claims.about([c], rows)]
+    texts |= _sections(rows, paper, runs, judged, left)
+    lines.append(_line(rows, paper, judged))
+  return texts | {'papers': '\n'.join(lines)}
+
+
+def _line(rows, paper, judged):
+  """Of the table of papers."""
+  about = getattr(papers.configs(paper), 'ABOUT', {})
+  told = lambda field: about.get(field, '')
+  source = ', '.join(filter(None, [told('authors'), told('published')]))
+  states = [j.verdict.state for j in judged if j.verdict]
+  return ' | '.join([
+      f'| [{told("title") or paper}](results/{paper}/README.md)'
+      + f'<br>{source}' * bool(source), told('idea'),
+      str(len(results.group_by(rows, 'config'))),
+      *(str(states.count(state)) for state in STATES),
+      f'`make reproduce PAPER={paper}` |'])
+
+
+def _sections(rows, paper, runs, judged, left):
   return _tables(rows, paper, runs) | {
       f'{paper}/overview': overview(rows, paper, runs, judged),
       f'{paper}/claims': '\n\n'.join(filter(None, [
@@ -50,8 +81,7 @@ def overview(rows, paper, runs, judged):
     lines.append(' | '.join([
         f'| **{config}**: {variants.get(config, "")}',
         str(len(reported_seeds(own))),
-        *(str(states.count(state)) for state in (
-            'holds', 'fails', 'undecided')),
+        *(str(states.count(state)) for state in STATES),
         f'{seconds:.0f} on {", ".join(sorted(devices))}',
         f'`make reproduce PAPER={paper} VARIANT={config}` |']))
   return '\n'.join(lines)
@@ -160,7 +190,8 @@ def _text(path):
   try:
     return pathlib.Path(path).read_bytes().decode()
   except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f'{path}: cannot be read: {error}.') from error
+    raise UserError(f'{path}: cannot be read ({error}); give another '
+                    'file.') from error
 
 
 def main(argv=None):
@@ -174,8 +205,9 @@ def main(argv=None):
                       choices=['terminal', 'markdown', 'latex'])
   parser.add_argument('--publish', action='store_true', help='first copy '
                       'finished workdirs to results/<paper>/, and show that')
-  parser.add_argument('--into', metavar='FILE', help='rewrite the marked '
-                      'sections of this Markdown file, and print nothing')
+  parser.add_argument('--into', metavar='FILE', action='append', help='rewrite '
+                      'the marked sections of this Markdown file, and print '
+                      'nothing; may be given again')
   parser.add_argument('--check', action='store_true', help='with --into: '
                       'change nothing, exit 1 if FILE is not up to date')
   flags = parser.parse_args(argv)
@@ -184,10 +216,11 @@ def main(argv=None):
   try:
     paths = flags.paths
     if flags.publish:
-      paths = list(dict.fromkeys(results.publish(path) for path in paths))
+      paths = list(dict.fromkeys(map(_publish, paths)))
     rows, runs = results.read(paths), results.read_runs(paths)
     if not rows:
-      raise UserError(f'no rows in {", ".join(map(str, paths))}.')
+      raise UserError(f'no rows in {", ".join(map(str, paths))}; run an '
+                      'experiment first.')
     if flags.into:
       return _into(flags, results.group_by(rows, 'paper'), runs)
     for paper, own in results.group_by(rows, 'paper').items():
@@ -201,18 +234,31 @@ def main(argv=None):
   return 0
 
 
+def _publish(workdir):
+  """Publishes a workdir; returns the folder `results/<paper>`.
+
+  Raises:
+    UserError: a run had another config than its variant; see `results.publish`.
+  """
+  for run in results.read_runs([workdir]).values():
+    for change in stale.config_changes(run, run['paper']):
+      raise UserError(f'{workdir} is not {run["config_name"]} as it stands in '
+                      f'configs/{run["paper"]}.py: {change}; make a variant of '
+                      'it, or run that one again.')
+  return results.publish(workdir)
+
+
 def _into(flags, by_paper, runs):
-  texts, old, diff = {}, _text(flags.into), []
-  for paper, rows in by_paper.items():
-    texts |= sections(rows, paper, runs)
-  marked = [name for name in texts if f'<!-- begin {name} -->' in old]
-  if not marked:
-    raise UserError(f'{flags.into}: no marker <!-- begin NAME --> with NAME '
-                    f'one of {", ".join(texts)}.')
-  for name in marked:
-    diff += insert(flags.into, name, texts[name], flags.check)
+  texts, diff = sections(by_paper, runs), []
+  for file in flags.into:
+    old = _text(file)
+    marked = [name for name in texts if f'<!-- begin {name} -->' in old]
+    if not marked:
+      raise UserError(f'{file}: no marker <!-- begin NAME --> with NAME one of '
+                      f'{", ".join(texts)}; write one, and one of the end.')
+    for name in marked:
+      diff += insert(file, name, texts[name], flags.check)
   if flags.check and diff:
-    print('\n'.join([*diff[:20], f'{flags.into} is not up to date: run this '
-                     'without --check.']))
+    print('\n'.join([*diff[:20], 'Not up to date: run this without --check.']))
     return 1
   return 0

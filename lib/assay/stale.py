@@ -28,7 +28,7 @@ def state_of(run, paper):
     run: what its file says, see `results.read_runs`.
     paper: its name.
   """
-  changed = _config_changes(run, paper)
+  changed = config_changes(run, paper)
   if changed:
     return STALE, changed
   commit = str(run.get('commit', ''))
@@ -58,7 +58,7 @@ def method_files(paper):
   return [str(f) for f in (own, *files) if (papers.ROOT / f).is_file()]
 
 
-def _config_changes(run, paper):
+def config_changes(run, paper):
   """Texts: the fields in which a run's config is not that of today."""
   module, name = papers.configs(paper), run.get('config_name')
   if not hasattr(module, 'get_config') or 'config' not in run:
