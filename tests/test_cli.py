@@ -8,10 +8,9 @@ import subprocess
 import sys
 import urllib.error
 
-import ml_collections
 import pytest
 
-from assay import cli, overrides, papers
+from assay import cli, papers
 from assay.errors import UserError
 
 ROOT = papers.ROOT
@@ -100,19 +99,6 @@ def test_list_shows_every_variant_on_a_line(capsys):
   variants = papers.configs('c_mixup').VARIANTS
   assert [line.split()[0] for line in lines] == list(variants)
   assert max(map(len, lines)) <= 80
-
-
-def test_overrides_take_the_type_of_the_field():
-  config = ml_collections.ConfigDict(
-      dict(a=1.5, b=2, c='x', d=(1, 2), e=True)).lock()
-  got = overrides.apply(config, {'a': '3', 'b': '4', 'c': '5',
-                                     'd': '(3,)', 'e': 'False'})
-  assert got.to_dict() == dict(a=3.0, b=4, c='5', d=(3,), e=False)
-  assert type(got.a) is float and got.is_locked and config.a == 1.5
-  for field, text in dict(b='True', e='1', a='"x"', d='__import__("os")',
-                          ).items():
-    with pytest.raises(UserError, match=field):
-      overrides.apply(config, {field: text})
 
 
 def command(*argv):

@@ -1,13 +1,14 @@
 """The command line of every experiment: flags, errors, results."""
 
 import argparse
+import contextlib
 import math
 import os
 import pathlib
 import signal
 import sys
 
-from assay import overrides, papers
+from assay import hosts, overrides, papers, profiling, sweeps
 from assay.errors import UserError
 from assay.progress import Progress
 
@@ -19,7 +20,12 @@ def main(paper, argv=None):
   flags, others = parser.parse_known_args(argv)
   known = [action.option_strings[-1] for action in parser._actions]
   try:
-    return _run(paper, flags, overrides.pairs(others, known))
+    sweep, others = sweeps.taken(others)
+    fields = overrides.pairs(others, known)
+    with hosts.together(flags.debug):
+      if sweep:
+        return sweeps.run(paper, flags, fields, sweep, _run)
+      return _run(paper, flags, fields)
   except UserError as error:
     if flags.debug:
       raise
@@ -30,9 +36,11 @@ def main(paper, argv=None):
 def _parser(paper):
   parser = argparse.ArgumentParser(
       prog=f'python -m experiments.{paper}', allow_abbrev=False,
-      usage='%(prog)s [--config=FILE:VARIANT] [--config.FIELD=VALUE] [flags]',
+      usage='%(prog)s [--config=FILE:VARIANT] [--config.FIELD=VALUE]\n'
+      f'    [{sweeps.USAGE}] [flags]',
       description='Runs a paper: its table beside the published one, and a '
-      'verdict on each claim. The same command continues a run that stopped.')
+      'verdict on each claim. The same command continues a run that stopped. '
+      f'{sweeps.USAGE} runs it with each value of a field of the config.')
   add = parser.add_argument
   add('--config', default=f'configs/{paper}.py', metavar='FILE:VARIANT',
       help='configuration file and variant (default: %(default)s)')
@@ -59,6 +67,10 @@ def _parser(paper):
       help='stop at the first loss that is not finite')
   add('--dry_run', action='store_true', help='say what the run will take, '
       'also for a mesh that is not here, and stop')
+  add('--tensorboard', action='store_true', help='learning curves in '
+      '<workdir>/tensorboard too')
+  add('--profile', metavar='10:20', help='trace the steps 10 to 19, rounded to '
+      'whole calls, into <workdir>/profile')
   add('--quiet', action='store_true', help='no progress')
   add('--debug', action='store_true', help='errors with their traceback')
   return parser
@@ -71,7 +83,10 @@ def _run(paper, flags, fields):
     width = max(map(len, module.VARIANTS))
     for name, text in module.VARIANTS.items():
       print(f'{name:{width}}  {text}')
+    # The list alone is the output; this is a hint.
+    print(f'Of each: --config.FIELD=VALUE, {sweeps.USAGE}.', file=sys.stderr)
     return 0
+  steps = profiling.parse(flags.profile) if flags.profile else None
   variant = variant or next(iter(module.VARIANTS))
   config = overrides.apply(module.get_config(variant), fields)
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
@@ -79,25 +94,41 @@ def _run(paper, flags, fields):
                         flags.dry_run)
 
   # JAX may start only now that its devices are set up.
-  from assay import checkpoint, dry_run, train
+  from assay import checkpoint, dry_run, scalars, train
   from assay.study import Study
 
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}')
   import jax
 
-  progress = Progress(flags.quiet or jax.process_index() > 0)
-  with checkpoint.signals() as stopping, progress:
+  is_first = jax.process_index() == 0
+  progress = Progress(flags.quiet or not is_first)
+  watchers = [progress]
+  if flags.tensorboard and is_first and not flags.dry_run:
+    watchers.append(scalars.Scalars(workdir / 'tensorboard'))
+  if steps and not flags.dry_run:
+    watchers.append(profiling.Profile(steps, workdir / 'profile', progress.say))
+  with checkpoint.signals() as stopping, contextlib.ExitStack() as stack:
+    for watcher in watchers:
+      stack.enter_context(watcher)
     study = Study(
         paper, variant, config, workdir=None if flags.dry_run else workdir,
         num_seeds=num_seeds,
         only=tuple(filter(None, flags.arms.split(','))),
         seeds_at_once=flags.seeds_at_once, data_dir=flags.data_dir,
-        progress=progress, announce=progress.say, settings=train.Settings(
+        progress=lambda *report: [watch(*report) for watch in watchers],
+        announce=progress.say, settings=train.Settings(
             mesh=mesh, steps_per_call=flags.steps_per_call,
             seed_map=flags.seed_map, save_every=flags.save_every,
             strict=flags.strict, stopping=stopping,
+            starting=lambda *plan: [w.starting(*plan) for w in watchers],
             dry_run=dry_run.stop if flags.dry_run else None))
+    hosts.agree({'config.' + k: v for k, v in config.items()}
+                | {'--' + k: v for k, v in vars(flags).items() if k not in (
+                    'data_dir', 'debug', 'profile', 'quiet', 'tensorboard')}
+                | {'commit': study.describe()['commit'],
+                   'jax': jax.__version__})
     try:
+      progress.expect(study)
       rows = papers.load(paper).run(config, study)
     except checkpoint.Interrupted as stop:
       progress.say(f'{stop}. To continue, give the same command again:\n  '
@@ -170,11 +201,8 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
     jax.config.update('jax_compilation_cache_dir',
                       str(cache.expanduser() / 'assay' / 'xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
-  if 'JAX_COORDINATOR_ADDRESS' in os.environ:  # one process of several
-    jax.distributed.initialize(
-        os.environ['JAX_COORDINATOR_ADDRESS'],
-        int(os.environ['JAX_NUM_PROCESSES']),
-        int(os.environ['JAX_PROCESS_ID']))
+  if not jax.distributed.is_initialized():  # by an earlier run of a sweep
+    hosts.join()
   if least > jax.device_count():
     return sharding.make_mesh(sizes, devices=jax.devices('cpu'))
   return sizes

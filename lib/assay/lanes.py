@@ -234,7 +234,7 @@ class Lanes:
           jax.tree.map(lambda x: x[:self.num_seeds], trees[0]))
     first = NamedSharding(self.meshes[0], P())
     return jax.tree.map(
-        lambda *xs: jnp.concatenate([jax.device_put(x, first) for x in xs]),
+        lambda *xs: jnp.concatenate([sharding.move(x, first) for x in xs]),
         *trees)
 
   def fetch(self, trees):
@@ -244,6 +244,6 @@ class Lanes:
 
   def cut(self, tree, like):
     """The lanes' trees of one tree [S, ...], placed as the trees `like`."""
-    return [jax.tree.map(lambda x, y, p=p: jax.device_put(x[p], y.sharding),
+    return [jax.tree.map(lambda x, y, p=p: sharding.move(x[p], y.sharding),
                          tree, lane)
             for p, lane in zip(self.positions, like, strict=True)]

@@ -82,10 +82,18 @@ class Study:
       self._open()
 
   def _open(self):
-    """Claims the workdir for this config."""
+    """Claims the workdir for this config; every process must see it."""
     self.workdir = pathlib.Path(self.workdir)
-    if jax.process_index() > 0:  # the first process writes, for all
-      return
+    if jax.process_index() == 0:  # it writes, for all
+      self._claim()
+    _wait_for_first('workdir')
+    if not (self.workdir / 'config.json').exists():
+      raise UserError(f'--workdir={self.workdir}: process '
+                      f'{jax.process_index()} does not see what the first one '
+                      'wrote there; use a folder that all hosts share.')
+
+  def _claim(self):
+    """Locks the workdir, and writes its config or compares it."""
     try:
       self.workdir.mkdir(parents=True, exist_ok=True)
       self._lock = open(self.workdir / '.lock', 'w')

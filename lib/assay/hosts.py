@@ -1,0 +1,170 @@
+"""The processes of one run on several hosts: how they join, agree and end.
+
+A process that is lost must stop the others soon and with a reason. JAX notices,
+but ends a process from C++, with a stack trace and before any Python can run;
+so a small second process keeps what is to be said then.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+
+import numpy as np
+
+from assay.errors import UserError
+
+AGAIN = ('Start the same command on all hosts again: it continues from the '
+         'last save.')
+LOST = ('this process was ended, most likely because another one of this run '
+        f'was lost; the output of the others says more. {AGAIN}')
+# Prints the last line it was given, once nobody can give it another.
+LISTENER = 'import sys; sys.stderr.write([*sys.stdin][-1].lstrip())'
+
+_words = []  # how this process sets its last words; empty before it joins
+
+
+def join(patience=300, heartbeat=45):
+  """Makes this process one of several, where its environment says so.
+
+  JAX_COORDINATOR_ADDRESS is host:port of the first process,
+  JAX_NUM_PROCESSES how many there are, JAX_PROCESS_ID which this one is.
+
+  Args:
+    patience: seconds that the processes may take to come together.
+    heartbeat: seconds without a sign of life after which a process is lost.
+
+  Raises:
+    UserError: one of the variables cannot be read.
+  """
+  address = os.environ.get('JAX_COORDINATOR_ADDRESS')
+  if not address:
+    return
+  if not address.rpartition(':')[2].isdecimal():
+    raise UserError(f'JAX_COORDINATOR_ADDRESS={address}: write host:port of '
+                    'the first process, for example 10.0.0.1:8476.')
+  count = _number('JAX_NUM_PROCESSES', 1, None)
+  index = _number('JAX_PROCESS_ID', 0, count)
+
+  import jax
+
+  _words.append(_last_words())
+  _words[0](f'error: {count} processes did not come together at {address} '
+            f'within {patience} s. Start the same command {count} times with '
+            'this JAX_COORDINATOR_ADDRESS, an address of the first process, '
+            f'and JAX_PROCESS_ID from 0 to {count - 1}.')
+  jax.distributed.initialize(
+      address, count, index, initialization_timeout=patience,
+      heartbeat_timeout_seconds=heartbeat)
+  _words[0](f'error: {LOST}')
+
+
+def _number(name, least, below):
+  """The integer in a variable of the environment."""
+  text = os.environ.get(name, '')
+  if not text.isdecimal() or not least <= int(text) < (below or np.inf):
+    bound = f'{least} or more' if below is None else f'{least} to {below - 1}'
+    raise UserError(f'{name}={text}: JAX_COORDINATOR_ADDRESS is set, so this '
+                    f'must be an integer, {bound}.')
+  return int(text)
+
+
+def _last_words():
+  """Starts a process that speaks on stderr when this one was ended by force.
+
+  Returns:
+    `say(text)`: `text` is the line it would print from now on; '' is none.
+  """
+  listener = subprocess.Popen(
+      [sys.executable, '-ISc', LISTENER], stdin=subprocess.PIPE, text=True,
+      start_new_session=True)  # Ctrl-C is not for it
+
+  def say(text):
+    with contextlib.suppress(BrokenPipeError):
+      listener.stdin.write(text + '\n')
+      listener.stdin.flush()
+
+  return say
+
+
+@contextlib.contextmanager
+def together(debug=False):
+  """Around the work of a process that may have joined others.
+
+  Where it fails after that, it says why and ends at once, with status 2: the
+  usual exit waits for the others, which wait for this process.
+
+  Args:
+    debug: print every error with its traceback.
+  """
+  try:
+    yield
+  except BaseException as error:
+    if not _words:
+      raise
+    _words[0]('')
+    if debug or not isinstance(error, UserError) and not _lost(error):
+      traceback.print_exc()
+    else:
+      print(f'error: {_lost(error) or error}', file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.environ['JAX_PROCESS_ID'] == '0':
+      time.sleep(1)  # it takes the others with it: they may say why they failed
+    os._exit(2)
+  if _words:
+    import jax
+
+    jax.distributed.shutdown()  # waits for the others
+    _words.pop()('')
+
+
+def _lost(error):
+  """What to say where an error comes from the loss of a process, else None."""
+  while error is not None:
+    text = str(error)
+    if any(word in text for word in ('Gloo', 'CoordinationService')):
+      return ('another process of this run was lost; its output says more. '
+              f'{AGAIN} ({text.splitlines()[0]})')
+    error = error.__cause__ or error.__context__
+  return None
+
+
+def agree(settings):
+  """Compares what the processes of a run were started with.
+
+  Args:
+    settings: dict of what must be the same; its values can be printed.
+
+  Raises:
+    UserError: on every process, where they differ, or where the processes do
+      not have equally many devices.
+  """
+  import jax
+
+  count, here = jax.process_count(), jax.local_device_count()
+  if count == 1:
+    return
+  if jax.device_count() != count * here:
+    raise UserError(
+        f'process {jax.process_index()} has {here} of {jax.device_count()} '
+        f'devices, and all {count} processes must have equally many; start the '
+        'same command on all hosts.')
+
+  from jax.experimental.multihost_utils import process_allgather
+
+  text = np.frombuffer(json.dumps(
+      {k: str(v) for k, v in settings.items()}).encode(), np.uint8)
+  longest = int(process_allgather(np.array(text.size)).max())
+  told = [json.loads(bytes(x).rstrip(b'\0')) for x in process_allgather(
+      np.pad(text, (0, longest - text.size)))]
+  for i, theirs in enumerate(told):
+    for name, value in told[0].items():
+      if theirs.get(name) != value:
+        raise UserError(
+            f'the processes of this run differ in {name}: {value} in process '
+            f'0, {theirs.get(name)} in process {i}; start the same command on '
+            'all hosts.')
