@@ -274,28 +274,43 @@ def test_a_method_is_its_experiment_and_the_ideas_it_imports(clone):
   assert stale.method_files('none') == []
 
 
-def answers(last, ancestor):
-  """A git that knows the last change of all files and whether it is in."""
-  return lambda root, *arguments: (
-      (0, last) if arguments[0] == 'log' else (ancestor, ''))
+def answers(change='', status=0):
+  """A git in which all files once had a change at their end."""
+  def git(root, *arguments):
+    if arguments[0] == 'cat-file':
+      return status, ''
+    file = arguments[1].partition(':./')[2]
+    return 0, (root / file).read_text() + change
+  return git
 
 
 @pytest.mark.parametrize('git, commit, state', [
-    (answers('c' * 40, 0), COMMIT, 'current'),
-    (answers('c' * 40, 1), COMMIT, 'stale'),
-    (answers('c' * 40, 128), COMMIT, 'unknown'),  # no such commit here
-    (answers('', 0), COMMIT, 'unknown'),  # no history of the files
+    (answers(), COMMIT, 'current'),
+    (answers('# a comment\n'), COMMIT, 'current'),
+    (answers('x = 1\n'), COMMIT, 'stale'),
+    (answers(status=128), COMMIT, 'unknown'),  # no such commit here
     (lambda *arguments: (-1, ''), COMMIT, 'unknown'),  # no git
-    (answers('c' * 40, 0), COMMIT + '+', 'unknown'),  # changed when it ran
-    (answers('c' * 40, 0), '--output=x', 'unknown'),
-    (answers('c' * 40, 0), None, 'unknown')])
+    (answers(), COMMIT + '+', 'unknown'),  # changed when it ran
+    (answers(), '--output=x', 'unknown'),
+    (answers(), None, 'unknown')])
 def test_age_of_a_run(clone, made_up, monkeypatch, git, commit, state):
   monkeypatch.setattr(stale, 'git', git)
   assert stale.state_of({'commit': commit}, 'made_up')[0] == state
 
 
+@pytest.mark.parametrize('old, new, same', [
+    ('def f(x):\n  """Old."""\n  return x', 'def f(x):  # new\n  return x',
+     True),
+    ('"""Old."""\nx = 1', '"""New."""\n\nx = 1', True),
+    ('def f(x):\n  return x', 'def f(x):\n  return -x', False),
+    ('x = "a"', 'x = "b"', False),
+    ('x = (', 'x = (', True), ('x = (', 'x = [', False)])
+def test_code_is_compared_without_what_is_only_read(old, new, same):
+  assert (stale._code(old) == stale._code(new)) == same
+
+
 def test_a_run_with_another_config_is_stale(clone, made_up, monkeypatch):
-  monkeypatch.setattr(stale, 'git', answers('c' * 40, 0))
+  monkeypatch.setattr(stale, 'git', answers())
   config = {'width': 2, 'sizes': (1, 2), 'tasks': math.inf}
   made_up[1].get_config = lambda name: types.SimpleNamespace(
       to_dict=lambda: config)
@@ -310,10 +325,10 @@ def test_a_run_with_another_config_is_stale(clone, made_up, monkeypatch):
       'stale', ['config.alpha was not there, is 1.0'])
 
 
-@pytest.mark.parametrize('ancestor, marked', [(0, False), (1, True)])
-def test_stale_rows_are_marked(clone, made_up, tmp_path, monkeypatch, ancestor,
+@pytest.mark.parametrize('change, marked', [('', False), ('x = 1\n', True)])
+def test_stale_rows_are_marked(clone, made_up, tmp_path, monkeypatch, change,
                                marked):
-  monkeypatch.setattr(stale, 'git', answers('c' * 40, ancestor))
+  monkeypatch.setattr(stale, 'git', answers(change))
   run, = (made_up[0] / 'made_up/runs').glob('*.json')
   run.write_text(run.read_text().replace(RUN['commit'], COMMIT))
   site.build(made_up[0], tmp_path / 'site')
@@ -336,7 +351,7 @@ def test_git_tells_what_changed_since_a_commit(clone, made_up):
         capture_output=True).stdout.strip()
 
   def commit(file):
-    (clone / file).write_text((clone / file).read_text() + '# more\n')
+    (clone / file).write_text((clone / file).read_text() + 'x = 1\n')
     git('add', '.')
     git('commit', '-q', '-m', file)
     return git('rev-parse', 'HEAD')

@@ -220,9 +220,11 @@ def read(paths):
       missing or damaged run file; a result that is there twice, which would
       count as one more seed.
   """
-  runs, rows, seen = read_runs(paths), [], {}
-  for file in (file for path in paths for file in _files(path)[0]):
-    for row in read_rows(file):
+  found = [(file, folder, read_rows(file)) for path in paths
+           for files, folder in [_files(path)] for file in files]
+  runs, rows, seen = _runs(found), [], {}
+  for file, _, own in found:
+    for row in own:
       key = tuple(sorted((k, v) for k, v in row.items() if k not in (
           'run', 'value', 'n', 'step', *ATTACHED)))
       if key in seen:
@@ -236,9 +238,15 @@ def read(paths):
 
 def read_runs(paths):
   """{run: what its file says} for all rows of the paths."""
+  return _runs([(file, folder, read_rows(file)) for path in paths
+                for files, folder in [_files(path)] for file in files])
+
+
+def _runs(found):
+  """As `read_runs`, from (file, folder of its runs, its rows)."""
   runs = {}
-  for files, folder in map(_files, paths):
-    for run in {row['run'] for file in files for row in read_rows(file)}:
+  for _, folder, rows in found:
+    for run in {row['run'] for row in rows}:
       runs[run] = read_json(folder / f'{run}.json', JOINED | TOLD, TOLD)
   return runs
 

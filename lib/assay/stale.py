@@ -1,9 +1,10 @@
 """Whether committed rows are older than the code or the config they speak of.
 
 A run is stale if its recorded config differs from that of its variant today, or
-if a file of its method has changed since its commit: the experiment, and those
-modules of `assay.methods` and `assay.losses` that it imports. Configs are
-compared by value, so that a new comment or variant makes nothing stale. Shared
+if the code in a file of its method has changed since its commit: the
+experiment, and those modules of `assay.methods` and `assay.losses` that it
+imports. Configs are compared by value and code without comments and docstrings,
+so that a new comment or variant makes nothing stale. Shared
 code (the loop, data, models, metrics) is not looked at: its tests are to notice
 when it changes numbers, and by it every row would soon be stale.
 """
@@ -77,15 +78,28 @@ def config_changes(run, paper):
 
 
 def _changed_since(file, commit):
-  """Whether a file's last change is no part of a commit; None if unknown."""
+  """Whether a file's code is not that of a commit; None if unknown."""
   if not re.fullmatch('[0-9a-f]{7,64}', commit):
     return None
-  status, last = git(papers.ROOT, 'log', '-1', '--format=%H', '--', file)
-  if status or not last:
-    return None
-  # 0: the last change is an ancestor, 1: it is not, else: no such commit here.
-  status, _ = git(papers.ROOT, 'merge-base', '--is-ancestor', last, commit)
-  return {0: False, 1: True}.get(status)
+  if git(papers.ROOT, 'cat-file', '-e', commit + '^{commit}')[0]:
+    return None  # no git, or no such commit here
+  status, then = git(papers.ROOT, 'show', f'{commit}:./{file}')
+  return bool(status) or _code(then) != _code(
+      (papers.ROOT / file).read_text())
+
+
+def _code(text):
+  """What a file does: its syntax without comments and docstrings."""
+  try:
+    tree = ast.parse(text)
+  except SyntaxError:
+    return text
+  for node in ast.walk(tree):
+    body = getattr(node, 'body', None)
+    if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and (
+        isinstance(body[0].value, ast.Constant)):
+      del body[0]
+  return ast.dump(tree)
 
 
 @functools.lru_cache(None)  # runs share files and commits
