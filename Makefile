@@ -1,5 +1,5 @@
 # make reproduce [PAPER=c_mixup] [VARIANT=airfoil] [FLAGS="--seeds=5"]
-# make test | faults | lint | tables | report | clean
+# make test | faults | benchmarks | lint | tables | report | clean
 PYTHON ?= python3
 PAPER ?= c_mixup
 VARIANT ?=
@@ -7,7 +7,7 @@ FLAGS ?=
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: reproduce test faults lint tables report clean
+.PHONY: reproduce test faults benchmarks lint tables report clean
 
 reproduce: $(READY)
 	$(BIN)/python -m experiments.$(PAPER) \
@@ -16,9 +16,15 @@ reproduce: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Kills a run 200 times at random moments: half an hour.
+# The promises of docs/reliability.md, in their long form: half an hour.
 faults: $(READY)
-	ASSAY_KILLS=200 $(BIN)/python -m pytest -s tests/test_faults.py
+	$(BIN)/python -m benchmarks.reliability --into=docs/reliability.md $(FLAGS)
+
+# Everything on docs/performance.md, measured: on a quiet machine.
+benchmarks: $(READY)
+	for name in scaling c_mixup sam calibration in_context; do \
+	  $(BIN)/python -m benchmarks.$$name --into=docs/performance.md || exit; \
+	done
 
 lint: $(READY)
 	$(BIN)/ruff check .

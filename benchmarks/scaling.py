@@ -148,6 +148,35 @@ def measure_rows(report, quick):
            [_peak(fit) / 1e6])
 
 
+def measure_results(report, quick):
+  """Writing and reading result rows, and the memory that they take."""
+  import resource
+
+  from assay import results
+
+  row = {'paper': 'made_up', 'config': 'small', 'run': '0123abcd',
+         'dataset': 'airfoil', 'method': 'erm', 'split': 'test', 'group': '',
+         'metric': 'rmse', 'n': 100, 'step': 10, 'state': 'best'}
+  run = {'seed_varies': 'fresh', 'planned_seeds': 10, 'scale': 'reduced'}
+  peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  for count in (10**3,) if quick else (10**3, 10**4, 10**5, 10**6):
+    with tempfile.TemporaryDirectory() as folder:
+      folder, before = pathlib.Path(folder), peak()
+      results.write_json(folder / 'runs' / '0123abcd.json', run)
+      start = time.perf_counter()
+      results.write(folder / 'rows' / 'erm.0.jsonl', (
+          row | {'seed': i, 'value': i / 7} for i in range(count)))
+      written = time.perf_counter()
+      found = results.read([folder])
+      seconds = time.perf_counter() - written
+      report(f'{count:,} result rows: writing', 's', [written - start])
+      report(f'{count:,} result rows: reading', 's', [seconds])
+      report(f'{count:,} result rows: memory, with both', 'MB',
+             [(peak() - before) / 1024])
+      assert len(found) == count
+      del found
+
+
 # --- A transformer -----------------------------------------------------------
 
 
@@ -318,8 +347,9 @@ def measure_gpu(report, quick):
 
 MEASURES = {'commands': measure_commands, 'meshes': measure_meshes,
             'saves': measure_saves, 'seeds': measure_seeds,
-            'rows': measure_rows, 'depth': measure_depth,
-            'streams': measure_streams, 'gpu': measure_gpu}
+            'rows': measure_rows, 'results': measure_results,
+            'depth': measure_depth, 'streams': measure_streams,
+            'gpu': measure_gpu}
 
 
 if __name__ == '__main__':

@@ -10,7 +10,14 @@ from scipy import special
 from assay import papers
 from assay.methods import calibrators
 from assay.metrics import calibration as metrics
-from benchmarks import c_mixup, calibration, in_context, measuring, reference
+from benchmarks import (
+  c_mixup,
+  calibration,
+  in_context,
+  measuring,
+  reference,
+  reliability,
+)
 
 
 def test_reference_ends_at_the_parameters_of_fit():
@@ -105,3 +112,29 @@ def test_steps_by_hand_are_those_of_clipped_adam():
   (got, *_), _ = in_context.by_hand(loss, draw, {}, {}, .1, 1.)(
       (params, zeros, jax.tree.map(jnp.copy, zeros), jnp.int32(0)))
   np.testing.assert_allclose(got['w'], want['w'], rtol=1e-4)
+
+
+@pytest.mark.parametrize('promise,test', reliability.PROMISES)
+def test_each_promise_names_a_test_that_is_there(promise, test):
+  file, name = test.split('::')
+  assert promise.endswith('.')
+  assert f'\ndef {name}(' in (papers.ROOT / 'tests' / file).read_text()
+
+
+def test_outcomes_of_one_test_are_counted_together():
+  text = reliability.table(
+      [('A promise.', 'a.py::b'), ('Another.', 'a.py::c')],
+      {'a.py::b': (['passed', 'passed', 'skipped'], 12.4, ['5 kills'])})
+  assert text.splitlines()[2:] == [
+      '| A promise. | `tests/a.py::b` | 2 passed, 1 skipped | 12 | 5 kills |',
+      '| Another. | `tests/a.py::c` | 1 not run | 0 |  |']
+
+
+def test_measurements_as_markdown():
+  report = measuring.Report()
+  report('a step', 'ms', [1., 3., 2.], at_most=2)
+  report('held', 'MB', [7.], at_least=8)
+  lines = measuring.markdown(report.lines, {'jax': '1'}, 'x').splitlines()
+  assert lines[2:5] == [
+      '| a step | 2 ms | 1 ms | 3 ms | 3 | <= 2: met |',
+      '| held | 7 MB |  |  | 1 | >= 8: **missed** |', '']

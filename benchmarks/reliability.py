@@ -1,0 +1,157 @@
+"""The promises on faults, each with the test that keeps it, put to the test.
+
+  python -m benchmarks.reliability [--kills=200] [--only=disk] [--into=FILE]
+
+Runs the tests behind the promises in their long form and prints a table: what
+is promised, by which test, whether it passed, how long that took, and what it
+measured. `--into=docs/reliability.md` writes the table there.
+"""
+
+import argparse
+from datetime import date
+import os
+import subprocess
+import sys
+import tempfile
+from xml.etree import ElementTree
+
+from benchmarks import measuring
+
+# What is promised, and the test that keeps it (a file, then a function in it).
+PROMISES = (
+    ('A run that is killed at any moment (`kill -9`) goes on when the same '
+     'command is given again. Its rows, predictions and curves are those of a '
+     'run that nothing interrupted, bit for bit; none is lost or doubled.',
+     'test_faults.py::test_killed_at_random_moments_loses_nothing'),
+    ('So it is for every paper, wherever it is killed: in a step, before, in '
+     'and after a save, between predictions and rows, between rows and their '
+     'renaming.',
+     'test_experiments.py::test_killed_and_continued_is_the_same'),
+    ('No file that a kill left half-written stays behind.',
+     'test_faults.py::test_what_killed_processes_left_of_files_is_removed'),
+    ('A checkpoint with any file truncated, altered, emptied or deleted is put '
+     'aside with a warning, and the one before it is used.',
+     'test_faults.py::test_no_damaged_file_gives_another_state'),
+    ('One flipped bit in any array of a checkpoint is noticed.',
+     'test_faults.py::test_a_flipped_bit_of_any_array_is_noticed'),
+    ('A full disk is one line of error; with space freed the same command '
+     'continues to the same bits.',
+     'test_faults.py::test_a_full_disk_is_told_and_the_run_continues'),
+    ('A workdir that cannot be written is refused before anything is computed.',
+     'test_faults.py::test_a_read_only_workdir_is_refused'),
+    ('Two runs never share a workdir: the second is refused, and a dead '
+     'process holds nothing.',
+     'test_faults.py::test_a_killed_run_does_not_hold_its_workdir'),
+    ('SIGTERM or Ctrl-C, while compiling too, saves and says how to continue.',
+     'test_faults.py::test_terminated_before_the_first_call_ends'),
+    ('A seed that diverges is reported with step and metric; the others are '
+     'what they would be without it.',
+     'test_faults.py::test_a_seed_that_diverges_leaves_the_others_as_they_are'),
+    ('Mapped seeds are single seeds.',
+     'test_experiments.py::test_mapped_seeds_are_single_seeds'),
+    ('A data file with other content is refused, with both checksums.',
+     'test_data.py::test_find_names_the_checksums_of_a_wrong_file'),
+    ('Damaged or hostile files (bombs, pickles, paths with `..`) give the '
+     'documented errors only, in bounded memory.',
+     'test_hostile.py::test_bombs_are_refused_in_little_memory'),
+    ('Any row file is read as valid rows or refused with file and line.',
+     'test_hostile.py::'
+     'test_any_file_of_rows_is_read_as_valid_rows_or_refused'),
+    ('Flags never run code.', 'test_overrides.py::test_no_text_is_run'),
+    ('Saved on eight devices, a run continues on one, two or four with the '
+     'same batches, within 1e-5 relative.',
+     'test_elastic.py::test_saved_on_eight_continues_on_fewer'),
+    ('Saved by two processes it continues in one, and the other way round; one '
+     'that dies stops the other with a reason; one of them writes.',
+     'test_hosts.py::test_two_processes_are_one_run_that_survives_them'),
+    ('A process that hangs ends the others within 75 seconds.',
+     'test_hosts.py::test_a_process_that_hangs_ends_the_others'),
+    ('A run of two processes, killed at random moments, ends with the rows of '
+     'one process.',
+     'test_hosts.py::test_killed_at_any_time_a_run_of_two_ends_right'),
+    ('Processes that were started differently say in what.',
+     'test_hosts.py::test_processes_that_differ_say_in_what'),
+    ('Streamed batches are those in memory, on any mesh, after any '
+     'interruption.',
+     'test_stream.py::test_training_on_a_stream_is_training_in_memory'),
+    ('Each of two hosts reads its own half of every streamed batch.',
+     'test_stream.py::test_two_hosts_read_half_of_each_batch'),
+    ('A dry run allocates nothing at full size.',
+     'test_dry_run.py::test_a_state_of_terabytes_is_never_made'),
+)
+
+
+def outcomes(promises, kills):
+  """{test: (outcome, seconds, figures)} of the tests, in their long form.
+
+  Args:
+    promises: some of `PROMISES`.
+    kills: at random moments.
+  """
+  with tempfile.NamedTemporaryFile(suffix='.xml') as file:
+    subprocess.run(
+        [sys.executable, '-m', 'pytest', f'--junitxml={file.name}', '-o',
+         'junit_family=xunit1', *(f'tests/{test}' for _, test in promises)],
+        cwd=measuring.ROOT, check=False, env=os.environ | {
+            'ASSAY_KILLS': str(kills), 'ASSAY_FAULTS': '1'})
+    cases = ElementTree.parse(file.name).iter('testcase')
+  found = {}
+  for case in cases:
+    name = case.get('name').partition('[')[0]
+    test = f'{case.get("file", "").rpartition("/")[2]}::{name}'
+    bad = {e.tag for e in case} & {'failure', 'error', 'skipped'}
+    outcome, seconds, figures = found.get(test, ([], 0, []))
+    found[test] = (outcome + [min(bad, default='passed')],
+                   seconds + float(case.get('time')),
+                   figures + [p.get('value') for p in case.iter('property')])
+  return found
+
+
+def table(promises, found):
+  """Markdown of what was promised and what came out."""
+  lines = ['| promise | kept by | outcome | seconds | measured |',
+           '| :-- | :-- | :-- | --: | :-- |']
+  for promise, test in promises:
+    outcome, seconds, figures = found.get(test, (['not run'], 0, []))
+    counts = ', '.join(f'{outcome.count(word)} {word}'
+                       for word in dict.fromkeys(outcome))
+    lines.append(f'| {promise} | `tests/{test}` | {counts} | {seconds:.0f} | '
+                 f'{"; ".join(figures)} |')
+  return '\n'.join(lines)
+
+
+def main(argv=None):
+  """Prints the table; returns 1 if a promise was not kept."""
+  parser = argparse.ArgumentParser(
+      prog='python -m benchmarks.reliability',
+      description='Runs the tests behind the promises on faults, in their long '
+      'form; with 200 kills some half an hour on two cores.')
+  parser.add_argument('--kills', type=int, default=200, metavar='N',
+                      help='of one run at random moments (default: '
+                      '%(default)s)')
+  parser.add_argument('--only', default='', metavar='A,B', help='tests with '
+                      'one of these words in their name (default: all)')
+  parser.add_argument('--into', metavar='FILE', help='rewrite the section '
+                      'between <!-- begin benchmarks/reliability --> and its '
+                      'end in this Markdown file')
+  flags = parser.parse_args(argv)
+  words = flags.only.split(',')
+  promises = [p for p in PROMISES if any(word in p[1] for word in words)]
+  found = outcomes(promises, flags.kills)
+  kept = all(set(found.get(test, [['not run']])[0]) == {'passed'}
+             for _, test in promises)
+  told = measuring.environment()
+  text = '\n'.join([
+      table(promises, found), '',
+      f'`python -m benchmarks.reliability --kills={flags.kills}` on '
+      f'{date.today().isoformat()}: '
+      + ', '.join(f'{k} {v}' for k, v in told.items()) + '.'])
+  print(text)
+  if flags.into:
+    from assay import report
+    report.insert(flags.into, 'benchmarks/reliability', text)
+  return 0 if kept else 1
+
+
+if __name__ == '__main__':
+  sys.exit(main())
