@@ -1,5 +1,5 @@
 # make reproduce [PAPER=c_mixup] [VARIANT=airfoil] [FLAGS="--seeds=5"]
-# make test | faults | benchmarks | lint | tables | report | clean
+# make test | faults | benchmarks | lint | tables | report | docs | clean
 PYTHON ?= python3
 PAPER ?= c_mixup
 VARIANT ?=
@@ -7,7 +7,7 @@ FLAGS ?=
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: reproduce test faults benchmarks lint tables report clean
+.PHONY: reproduce test faults benchmarks lint tables report docs clean
 
 reproduce: $(READY)
 	$(BIN)/python -m experiments.$(PAPER) \
@@ -37,6 +37,12 @@ tables: $(READY)
 # A website of all papers from the committed rows, in site/.
 report: $(READY)
 	$(BIN)/python -m assay.site results --out=site
+
+# Pages of the library from its docstrings, in out/api/. JAX and optax annotate
+# some fields with names that exist for their type checkers alone.
+docs: $(READY)
+	$(BIN)/python -W 'ignore:Error parsing type annotation' -m pdoc \
+	  --docformat google --output-directory out/api assay
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if \

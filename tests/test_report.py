@@ -151,6 +151,14 @@ def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
   assert '7 ± 0 (2)' in out and '2.0 ± 1.4 (2)' in out
   assert '**low**' in out and '**big**' in out
   assert len(results.read(['results/made_up'])) == 4
+  page = tmp_path / 'results/made_up/README.md'
+  assert page.read_text().startswith('# made_up\n\n## overview\n\n<!-- begin ')
+  assert results.main(['results/made_up', f'--into={page}']) == 0
+  for part in ('| **small**', '2.0 ± 1.4 (2)', '**low**'):
+    assert part in page.read_text()
+  page.write_text('mine')  # what is there stays
+  assert results.main(['b', '--publish']) == 0
+  assert page.read_text() == 'mine'
 
 
 def test_a_run_with_another_config_is_not_published(tmp_path, paper, capsys,

@@ -6,10 +6,10 @@ compares in seconds.
 
 Fields of the config that are read here, besides those of `classifiers`:
 
-  dataset, split_sizes (train, calibration, test), data_seed
-  augment ('' or 'crop_flip'), num_epochs, batch_size, eval_batch_size
-  shifts (keys of `corruptions.CORRUPTIONS`), level (1 to 5)
-  num_bins
+    dataset, split_sizes (train, calibration, test), data_seed
+    augment ('' or 'crop_flip'), num_epochs, batch_size, eval_batch_size
+    shifts (keys of `corruptions.CORRUPTIONS`), level (1 to 5)
+    num_bins
 """
 
 import functools

@@ -5,21 +5,21 @@ two arms, say), makes an interval for its mean and asks whether all of it lies
 inside the region that the claim names (holds), all of it outside (fails), or
 neither (undecided). What the seeds vary chooses the interval:
 
-  fresh        independent data: paired t.
-  resplit      splits of one data set share rows, so seeds are not independent
-               and the paired t is far too sure: corrected resampled t, half
-               width t(n-1) * s * sqrt(1/n + n_test/n_train) (Nadeau and
-               Bengio, 2003), the naive interval beside it.
-  fixed_split  paired t; it speaks about training runs on one test set only. If
-               the rows of metric `error` have the field `wrong`, a bootstrap
-               over seeds and test examples stands beside it. It decides
-               nothing; the note says where it would leave undecided.
+    fresh        independent data: paired t.
+    resplit      splits of one data set share rows, so seeds are not independent
+                 and the paired t is far too sure: corrected resampled t, half
+                 width t(n-1) * s * sqrt(1/n + n_test/n_train) (Nadeau and
+                 Bengio, 2003), the naive interval beside it.
+    fixed_split  paired t; it speaks about training runs on one test set only.
+                 If the rows of metric `error` have the field `wrong`, a
+                 bootstrap over seeds and test examples stands beside it. It
+                 decides nothing; the note says where it would leave undecided.
 
 Arms `a` and `b` are a method's name or a dict of row fields. Checks of a metric
 take the keywords `split='test'`, `state='best'`, `group=''`. In every verdict
 p < 0.05 says what the interval says: it is decided, one way or the other.
 
-  python -m assay.claims WORKDIR...
+    python -m assay.claims WORKDIR...
 """
 
 from collections.abc import Callable
@@ -79,7 +79,19 @@ def _difference(name, metric, a, b, region, where, **how):
 
 
 def less(metric, a, b, by=0, **where):
-  """The mean over seeds of a - b is below -by."""
+  """The mean over seeds of a - b is below -by.
+
+  Example:
+    >>> from assay import claims
+    >>> same = dict(config='toy', dataset='toy', metric='rmse', split='test',
+    ...             state='best', group='', n=100, seed_varies='fresh')
+    >>> rows = [same | {'method': method, 'seed': seed, 'value': value + seed}
+    ...         for method, value in (('ours', 1.), ('erm', 2.))
+    ...         for seed in range(5)]
+    >>> verdict = claims.less('rmse', 'ours', 'erm')(rows)
+    >>> verdict.state, float(verdict.estimate), verdict.n
+    ('holds', -1.0, 5)
+  """
   return _difference('{} < {}' + f' by {by:g}' * bool(by), metric, a, b,
                      (-np.inf, -by), where)
 

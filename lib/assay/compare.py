@@ -1,6 +1,6 @@
 """Two runs of one paper side by side: what changed, and by how much.
 
-  python -m assay.compare A B [--metric=rmse] [--all] [--format=markdown]
+    python -m assay.compare A B [--metric=rmse] [--all] [--format=markdown]
 
 A and B are what `assay.results` takes: workdirs, folders `results/<paper>` or
 `.jsonl` files. Where each side has one variant, its name may differ. A

@@ -8,6 +8,16 @@ Confidence is the largest probability, max softmax(logits); an example is right
 if the class that has it, the first of equal ones, is its label. Whether an
 example is right has no gradient. Shapes and dtypes are checked when a function
 is traced; that a label is in [0, C) is not.
+
+Example:
+  >>> import jax.numpy as jnp, numpy as np
+  >>> from assay import losses
+  >>> logits = jnp.log(jnp.array([[0.8, 0.2]] * 2))
+  >>> labels = jnp.array([0, 1])  # one right, one wrong
+  >>> print(np.asarray(losses.brier(logits, labels)).round(3))
+  [0.08 1.28]
+  >>> round(float(losses.dca(logits, labels)), 3)  # 0.8 - 1/2
+  0.3
 """
 
 import jax
@@ -69,6 +79,13 @@ def cross_entropy(logits, labels, smoothing=0.):
 
   Returns:
     [B] loss per example, in nats.
+
+  Example:
+    >>> import jax.numpy as jnp, numpy as np
+    >>> from assay import losses
+    >>> loss = losses.cross_entropy(jnp.zeros((2, 2)), jnp.array([0, 1]))
+    >>> print(np.asarray(loss).round(3))  # log 2
+    [0.693 0.693]
   """
   _check(logits, labels)
   smooth = jnp.mean(jax.nn.log_softmax(logits), axis=1)
@@ -102,6 +119,13 @@ def focal(logits, labels, gamma):
 
   Returns:
     [B] loss per example.
+
+  Example:
+    >>> import jax.numpy as jnp, numpy as np
+    >>> from assay import losses
+    >>> loss = losses.focal(jnp.zeros((2, 2)), jnp.array([0, 1]), gamma=2)
+    >>> print(np.asarray(loss).round(3))  # log(2) / 4
+    [0.173 0.173]
   """
   _check(logits, labels, gamma)
   log_p = _log_p(logits, labels)
@@ -155,6 +179,14 @@ def correctness_aware(logits, labels, class_balanced=False):
 
   Returns:
     [B] loss per example, weights included; its mean is the weighted mean.
+
+  Example:
+    >>> import jax.numpy as jnp, numpy as np
+    >>> from assay import losses
+    >>> logits = jnp.log(jnp.array([[0.8, 0.2]] * 2))
+    >>> loss = losses.correctness_aware(logits, jnp.array([0, 1]))
+    >>> print(np.asarray(loss).round(3))
+    [0.04 0.64]
   """
   gap, right = _gap(logits, labels)
   if not class_balanced:
@@ -198,6 +230,13 @@ def correctness_ranking(confidences, shares):
 
   Returns:
     [B] loss per pair, listed by its first example.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay import losses
+    >>> confidences, shares = jnp.array([0.5, 0.75]), jnp.array([1., 0.5])
+    >>> losses.correctness_ranking(confidences, shares).tolist()
+    [0.75, 0.75]
   """
   if confidences.ndim != 1 or shares.shape != confidences.shape:
     raise ValueError(f'confidences {confidences.shape} and shares '

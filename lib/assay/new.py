@@ -1,6 +1,6 @@
 """A paper of one's own: three files that run at once, to be changed.
 
-  python -m assay.new my_paper
+    python -m assay.new my_paper
 
 writes, in the clone it is called in, `configs/my_paper.py`,
 `experiments/my_paper.py` and `tests/test_my_paper.py`: a small question with

@@ -237,6 +237,8 @@ def main(argv=None):
 def _publish(workdir):
   """Publishes a workdir; returns the folder `results/<paper>`.
 
+  Where the folder has no README.md, one with markers for all is written.
+
   Raises:
     UserError: a run had another config than its variant; see `results.publish`.
   """
@@ -245,7 +247,17 @@ def _publish(workdir):
       raise UserError(f'{workdir} is not {run["config_name"]} as it stands in '
                       f'configs/{run["paper"]}.py: {change}; make a variant of '
                       'it, or run that one again.')
-  return results.publish(workdir)
+  folder = results.publish(workdir)
+  page = folder / 'README.md'
+  if not page.exists():
+    rows, paper = results.read([folder]), folder.name
+    about = getattr(papers.configs(paper), 'ABOUT', {})
+    parts = [f'# {about.get("title", paper)}', about.get('idea', '')]
+    for name in ('overview', *results.group_by(rows, 'config'), 'claims'):
+      parts += [f'## {name}', f'<!-- begin {paper}/{name} -->\n'
+                              f'<!-- end {paper}/{name} -->']
+    results.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')
+  return folder
 
 
 def _into(flags, by_paper, runs):

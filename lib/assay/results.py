@@ -1,6 +1,6 @@
 """Rows: written once, read back, and shown beside the published numbers.
 
-  python -m assay.results PATH... [--format=markdown] [--into=README.md]
+    python -m assay.results PATH... [--format=markdown] [--into=README.md]
 
 A row is one measured result, a flat dict: the fields in `FIELDS`, perhaps those
 in `ATTACHED` (`why` there is no value; which examples a classifier got `wrong`,

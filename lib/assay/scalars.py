@@ -1,6 +1,6 @@
 """Learning curves as TensorBoard reads them.
 
-  tensorboard --logdir=out/c_mixup/diabetes/tensorboard
+    tensorboard --logdir=out/c_mixup/diabetes/tensorboard
 
 A run for each seed, `<arm>/seed_3`, and one for the mean over those seeds of
 the block that have not diverged, `<arm>/mean_of_seeds_0-9`. They have the last

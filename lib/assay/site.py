@@ -1,6 +1,6 @@
 """The report page: every paper, its verdicts, tables and figures as a website.
 
-  python -m assay.site results --out=site
+    python -m assay.site results --out=site
 
 Static files that need no server and load nothing from elsewhere: a front page,
 a page for each paper that has rows, one style sheet, and figures as SVG files.

@@ -1,12 +1,12 @@
 """A study: the arms of one config, in blocks of seeds, and its workdir.
 
-  workdir/
-    config.json                     what was asked; another config is refused
-    <arm>/<stage>/seeds_0-9/        checkpoints of one block
-    rows/<arm>.0.jsonl              its rows, written once, at its end
-    predictions/<arm>.0.npz         its predictions
-    curves/<arm>.0.npz              its learning curves
-    rows.jsonl, runs/<run>.json     all rows; how they came about
+    workdir/
+      config.json                     what was asked; another config is refused
+      <arm>/<stage>/seeds_0-9/        checkpoints of one block
+      rows/<arm>.0.jsonl              its rows, written once, at its end
+      predictions/<arm>.0.npz         its predictions
+      curves/<arm>.0.npz              its learning curves
+      rows.jsonl, runs/<run>.json     all rows; how they came about
 """
 
 from collections.abc import Callable

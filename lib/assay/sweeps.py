@@ -6,10 +6,10 @@ experiment makes of its config, data too, follows the value. More values extend
 a sweep. What is printed and written beside the runs is all rows together, with
 the value as a field of each:
 
-  out/<paper>/<variant>-rho/
-    rho=0.01/ ...                   workdirs, see `assay.study`
-    rows.jsonl, runs/               all rows; how they came about
-    table.md, <metric>_by_rho.png
+    out/<paper>/<variant>-rho/
+      rho=0.01/ ...                   workdirs, see `assay.study`
+      rows.jsonl, runs/               all rows; how they came about
+      table.md, <metric>_by_rho.png
 """
 
 import argparse

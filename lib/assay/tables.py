@@ -20,8 +20,8 @@ def sweep_fields(rows):
 def summarize(rows, metric, by=None, split='test', state='best', group=''):
   """One dict per arm: the fields in `by`, and over its seeds
 
-    mean, std: of those with a value; None without one, or two (ddof=1);
-    n, diverged: seeds with a value, and without.
+      mean, std: of those with a value; None without one, or two (ddof=1);
+      n, diverged: seeds with a value, and without.
 
   Args:
     by: fields; default config, dataset, method and the sweep fields.

@@ -1,7 +1,7 @@
 """Random crops, flips and cutout on a batch, inside the compiled step.
 
-  x = augment.standard(key, x, padding=4)  # [B, H, W, C], uint8 or float
-  draw = augment.augmented(draw, augment.standard)  # for training only
+    x = augment.standard(key, x, padding=4)  # [B, H, W, C], uint8 or float
+    draw = augment.augmented(draw, augment.standard)  # for training only
 
 All are pure functions of a key and a batch, with one draw for each example.
 What a crop brings in from outside the image is `fill`. The usual CIFAR

@@ -1,15 +1,15 @@
 """Shifted test sets: corruptions of five levels, and transformed copies.
 
-  x = corruptions.noise(key, image, level)  # one image [H, W, C]
-  draw = corruptions.draw_from('test', mean, std, level=3)  # of a split
+    x = corruptions.noise(key, image, level)  # one image [H, W, C]
+    draw = corruptions.draw_from('test', mean, std, level=3)  # of a split
 
 `CORRUPTIONS` maps names to functions `(key, image, level) -> image`:
 
-  key: typed key []; blur and contrast draw nothing and ignore it.
-  image: [H, W, C] float in [0, 1].
-  level: int [], 0 (the image as it is, bit for bit) to 5 (the strongest). What
-    is below counts as 0, what is above as 5; it may be traced.
-  Returns [H, W, C] in [0, 1], dtype of the image.
+    key: typed key []; blur and contrast draw nothing and ignore it.
+    image: [H, W, C] float in [0, 1].
+    level: int [], 0 (the image as it is, bit for bit) to 5 (the strongest).
+      What is below counts as 0, what is above as 5; it may be traced.
+    Returns [H, W, C] in [0, 1], dtype of the image.
 
 All are pure, for use inside `jit` and `vmap`. Levels of blur, noise and
 contrast are those of CIFAR-10-C (Hendrycks and Dietterich, 2019), for images

@@ -251,7 +251,7 @@ def subset(table, num_train, num_val, seed):
 def long_tail(rows, labels, ratio, seed):
   """Rows of an exponential long-tailed subset (Cui et al., 2019).
 
-    n_k = n_max * (1 / ratio)^(k / (C - 1)), rounded down,
+      n_k = n_max * (1 / ratio)^(k / (C - 1)), rounded down,
 
   with the largest n_max for which no class has too few images; for balanced
   rows that is all of class 0.
@@ -517,7 +517,7 @@ def channel_statistics(x, rows=None):
 def draw_from(split, mean, std, change=None):
   """A `draw(shared, own, item, key)` of normalized images of one split.
 
-    x = (change(image / 255) - mean) / std
+      x = (change(image / 255) - mean) / std
 
   `item` [B] int32 counts within the row list f'{split}_rows', such as 'train'
   or 'masked'. This list, the images x [N, H, W, C] uint8 and the labels y [N]

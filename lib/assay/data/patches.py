@@ -16,9 +16,9 @@ def patches(key, num_examples, *, num_patches, num_dims, slow_strength,
             fast_strength, fast_probability, noise_scale):
   """Labeled sets of patches in random order.
 
-    slow_strength * y * v_slow                                always
-    fast_strength * y * v_fast  with probability `fast_probability`, else zeros
-    noise_scale * N(0, I)                                     all other patches
+      slow_strength * y * v_slow  always
+      fast_strength * y * v_fast  with `fast_probability`, else zeros
+      noise_scale * N(0, I)       all other patches
 
   The fast feature is never wrong, only missing: the label is not noisy.
 

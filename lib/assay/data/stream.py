@@ -5,11 +5,11 @@ examples themselves. What a batch holds is still a function of seed and step:
 resuming, other devices and other hosts see the same batches, and a host reads
 only its own rows of each. grain does the prefetching.
 
-  records = stream.array_records('imagenet/train')
-  order = tabular.epoch_items(len(records), 256, seed)
-  items = stream.streamed(lambda position, start, stop: order(start, stop),
-                          records, stream.decode_image)
-  source = train.Source(shared={}, own={}, items=items, batch_size=256)
+    records = stream.array_records('imagenet/train')
+    order = tabular.epoch_items(len(records), 256, seed)
+    items = stream.streamed(lambda position, start, stop: order(start, stop),
+                            records, stream.decode_image)
+    source = train.Source(shared={}, own={}, items=items, batch_size=256)
 
 `draw(shared, own, item, key)` then finds the examples in `item`.
 """
@@ -51,6 +51,15 @@ def streamed(items, records, decode, num_workers=1, ahead=4):
   Raises:
     UserError: negative `num_workers`; `ahead` below 1. When called: a record
       cannot be read or decoded.
+
+  Example:
+    >>> import numpy as np
+    >>> from assay.data import stream
+    >>> order = np.array([[3, 0], [2, 1]])  # of two steps
+    >>> read = stream.streamed(lambda position, start, stop: order[start:stop],
+    ...                        'abcd', lambda record: {'x': ord(record)})
+    >>> read(0, 0, 2, slice(0, 2))['x'].tolist()  # 'da', then 'cb'
+    [[100, 97], [99, 98]]
   """
   if num_workers < 0 or ahead < 1:
     raise UserError(f'num_workers={num_workers}, ahead={ahead}: use 0 or more '
@@ -239,6 +248,14 @@ def decode_image(record):
   """`x` [H, W, C] uint8 and `y` [] int32 of a record from `encode_image`.
 
   A JPEG file in place of the PNG is read too.
+
+  Example:
+    >>> import numpy as np
+    >>> from assay.data import stream
+    >>> record = stream.encode_image(np.zeros((4, 4, 1), np.uint8), 7)
+    >>> example = stream.decode_image(record)
+    >>> example['x'].shape, int(example['y'])
+    ((4, 4, 1), 7)
   """
   from PIL import Image
 

@@ -22,7 +22,7 @@ def single_index(key, num_examples, num_nuisance, nuisance_scale=1.0,
                  noise_scale=0.05, curvature=3.0):
   """A curved target of one direction of the input, beside nuisance directions.
 
-    x = z theta + nuisance,  y = g(z) + noise,  z ~ U(-1, 1)
+      x = z theta + nuisance,  y = g(z) + noise,  z ~ U(-1, 1)
 
   with a random unit vector theta orthogonal to the nuisance, so that
   g(theta . x) is the best prediction (theory of Yao et al., 2022).
@@ -68,7 +68,7 @@ def single_index(key, num_examples, num_nuisance, nuisance_scale=1.0,
 def jensen_gap(bandwidth, curvature=3.0, alpha=2.0, num_nodes=400):
   """Mean squared distance of a mixed label from the curve, by quadrature.
 
-    E[(l g(z_i) + (1 - l) g(z_j) - g(l z_i + (1 - l) z_j))^2]
+      E[(l g(z_i) + (1 - l) g(z_j) - g(l z_i + (1 - l) z_j))^2]
 
   over z_i ~ U(-1, 1), l ~ Beta(alpha, alpha) and a partner drawn with weight
   exp(-(g(z_i) - g(z_j))^2 / (2 bandwidth^2)): no noise, endless data.

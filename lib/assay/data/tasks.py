@@ -278,7 +278,7 @@ def task_index(key, num_tasks=0, unseen=False):
 def projection_task(base_key, index, num_inputs, num_classes):
   """Task number `index`: a projection A and a permutation of the labels.
 
-    x = A xbar,  A_ij ~ N(0, 1 / n);  y = permutation[ybar], uniform
+      x = A xbar,  A_ij ~ N(0, 1 / n);  y = permutation[ybar], uniform
 
   1 / n is the variance, so that normalized images keep their scale. The same
   index gives the same bits, alone or in a batch of any size, compiled or not.

@@ -128,6 +128,15 @@ def predict(x, y, nodes, tau=1.):
 
   Returns:
     A `Prediction`.
+
+  Example:
+    >>> from assay.methods import bayes_regression
+    >>> nodes = bayes_regression.known_noise(1.)
+    >>> found = bayes_regression.predict([[[1.], [1.]]], [[2., 0.]], nodes)
+    >>> found.mean.round(3).tolist()  # prior and pair count the same
+    [[0.0, 1.0]]
+    >>> found.variance.round(3).tolist()  # 1 of the noise, 1 / (1 + k) of w
+    [[2.0, 1.5]]
   """
   x, y, sigma = _checked(x, y, nodes, tau)
   size = x.shape[1] * max(sigma.shape[1], x.shape[2] ** 2)
@@ -205,7 +214,7 @@ def predict_conjugate(x, y, shape, scale, tau=1.):
 def predict_pool(x, y, w, sigma):
   """The Bayes-optimal predictor where the task is one of a finite pool.
 
-    log pi_j = -sum_s [log sigma_j + (y_s - w_j . x_s)^2 / (2 sigma_j^2)]
+      log pi_j = -sum_s [log sigma_j + (y_s - w_j . x_s)^2 / (2 sigma_j^2)]
 
   Args:
     x: [B, T, d] float.
@@ -255,6 +264,12 @@ def least_squares(x, y):
   Returns:
     A `Prediction`; noise and ignorance are NaN where k <= r. The mean is 0
     before the first pair.
+
+  Example:
+    >>> from assay.methods import bayes_regression
+    >>> x, y = [[[1.], [2.], [3.]]], [[2., 4., 0.]]  # y = 2 x, and a query
+    >>> bayes_regression.least_squares(x, y).mean.round(3).tolist()
+    [[0.0, 4.0, 6.0]]
   """
   x, y, _ = _checked(x, y, Nodes(np.ones(1), np.zeros(1)), 1.)
   mean, noise, ignorance = (np.zeros(y.shape) for _ in range(3))

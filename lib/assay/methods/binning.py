@@ -109,6 +109,14 @@ def fit_histogram(logits, labels, num_bins=15):
 
   Returns:
     dict of values: [C, num_bins] float64.
+
+  Example:
+    >>> import numpy as np
+    >>> from assay.methods.binning import histogram
+    >>> logits = np.log([[0.9, 0.1]] * 4)  # 0.9 is too sure: 3 of 4 are right
+    >>> params = histogram.fit(logits, [0, 0, 0, 1])
+    >>> np.exp(histogram.apply(params, logits[:1])).round(3).tolist()
+    [[0.75, 0.25]]
   """
   p, labels = _probabilities(logits, labels)
   if num_bins < 1:

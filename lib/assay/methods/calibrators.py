@@ -2,14 +2,14 @@
 
 A `Calibrator` is a pair of functions, so that arms are a dict and a loop:
 
-  arms = {'temperature': temperature, 'ensemble': ensemble_temperature}
-  for name, calibrator in arms.items():
-    params = calibrator.fit(logits, labels)
-    log_p = calibrator.apply(params, test_logits)
+    arms = {'temperature': temperature, 'ensemble': ensemble_temperature}
+    for name, calibrator in arms.items():
+      params = calibrator.fit(logits, labels)
+      log_p = calibrator.apply(params, test_logits)
 
-  logits: [N, C] float, finite; labels: [N] int in [0, C), not checked.
-  params: a dict of arrays.
-  log_p: [N, C] float32, log-probabilities of each row, normalized to 1e-5.
+    logits: [N, C] float, finite; labels: [N] int in [0, C), not checked.
+    params: a dict of arrays.
+    log_p: [N, C] float32, log-probabilities of each row, normalized to 1e-5.
 
 Those here and in `linear_maps` are fitted to the optimum: the start is fixed,
 nothing is drawn, so the same data give the same parameters. They, and those of
@@ -75,6 +75,17 @@ def fit_temperature(logits, labels, weights=None):
 
   Returns:
     dict of temperature: [] float32.
+
+  Example:
+    >>> import jax.numpy as jnp, numpy as np
+    >>> from assay.methods.calibrators import temperature
+    >>> logits = jnp.log(jnp.array([[0.9, 0.1]] * 4))  # 0.9 is too sure:
+    >>> params = temperature.fit(logits, jnp.array([0, 0, 0, 1]))  # 3 of 4
+    >>> round(float(params['temperature']), 3)  # log 9 / T = log 3
+    2.0
+    >>> log_p = np.asarray(temperature.apply(params, logits[:1]))
+    >>> print(np.exp(log_p).round(3))
+    [[0.75 0.25]]
   """
   logits = checked(logits, labels)
   if weights is None:
@@ -184,6 +195,15 @@ def class_balanced_weights(logits, labels):
 
   a is the accuracy: right and wrong examples then count equally, as in
   `losses.correctness_aware`, and the mean is 1. All are 1 if a is 0 or 1.
+
+  Example:
+    >>> import jax.numpy as jnp, numpy as np
+    >>> from assay.methods import calibrators
+    >>> logits = jnp.array([[1., 0.]] * 4)  # all are taken for class 0
+    >>> labels = jnp.array([0, 1, 1, 1])
+    >>> weights = calibrators.class_balanced_weights(logits, labels)
+    >>> print(np.asarray(weights).round(3))
+    [2.    0.667 0.667 0.667]
   """
   logits = checked(logits, labels)
   right = jnp.argmax(logits, axis=1) == labels

@@ -1,8 +1,8 @@
 """Split conformal prediction: sets of classes with a promised coverage.
 
-  s = aps(calibration_probs)                    scores of all classes
-  t = threshold(true_class(s, labels), alpha)   on examples not trained on
-  found = sets(aps(test_probs), t)              [N, C] bool
+    s = aps(calibration_probs)                    scores of all classes
+    t = threshold(true_class(s, labels), alpha)   on examples not trained on
+    found = sets(aps(test_probs), t)              [N, C] bool
 
 With n calibration examples exchangeable with the test example and a score
 without ties, the true class is in the set with probability k / (n + 1), k =
@@ -101,6 +101,13 @@ def threshold(scores, alpha):
 
   Returns:
     float.
+
+  Example:
+    >>> from assay.methods import conformal
+    >>> conformal.threshold([0.4, 0.1, 0.3, 0.2], alpha=0.4)  # the third of 4
+    0.3
+    >>> conformal.threshold([0.4, 0.1, 0.3, 0.2], alpha=0.1)  # too few
+    inf
   """
   scores = np.asarray(scores, float)
   if scores.ndim != 1 or not scores.size or np.isnan(scores).any():
@@ -124,6 +131,14 @@ def sets(scores, threshold, at_least_one=False):
     threshold: float, as `threshold` gives it.
     at_least_one: whether the class with the lowest score, the first of equal
       ones, is always in; this only adds to coverage.
+
+  Example:
+    >>> from assay.methods import conformal
+    >>> scores = conformal.aps([[0.5, 0.25, 0.25], [0.75, 0.125, 0.125]])
+    >>> scores.tolist()
+    [[0.5, 0.75, 1.0], [0.75, 0.875, 1.0]]
+    >>> conformal.sets(scores, 0.8).tolist()
+    [[True, True, False], [True, False, False]]
   """
   scores = _rows(scores)
   if np.ndim(threshold) or np.isnan(threshold):

@@ -25,6 +25,15 @@ def updated(history, index, right):
     history: as `start` gives it.
     index: [B] int, rows of the training data.
     right: [B] bool.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.methods import correctness_ranking
+    >>> history, rows = correctness_ranking.start(2), jnp.arange(2)
+    >>> for right in [True, True], [True, False]:
+    ...   history = correctness_ranking.updated(history, rows, jnp.array(right))
+    >>> correctness_ranking.shares(history, rows).tolist()
+    [1.0, 0.5]
   """
   return {'drawn': history['drawn'].at[index].add(1),
           'right': history['right'].at[index].add(right.astype(jnp.int32))}

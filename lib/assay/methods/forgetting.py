@@ -38,6 +38,18 @@ def counted(grad_fn):
 
   Returns:
     A gradient with the metric `error`, the share of the batch that is wrong.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.methods import forgetting
+    >>> grad_fn = forgetting.counted(lambda params, extra, batch, key: (
+    ...     (0., (extra, {'correct': batch['correct']})), {}))
+    >>> extra, rows = {'learning': forgetting.start(2)}, jnp.arange(2)
+    >>> for correct in [True, False], [False, True]:
+    ...   batch = {'index': rows, 'correct': jnp.array(correct)}
+    ...   (_, (extra, _)), _ = grad_fn({}, extra, batch, None)
+    >>> extra['learning']['forgotten'].tolist()
+    [1, 0]
   """
 
   def with_counts(params, extra, batch, key):

@@ -15,6 +15,13 @@ def nearest_neighbor(x, y):
 
   Under a random projection distances are kept up to some sqrt(2 / n), so that
   the same rule on the images themselves brackets what can be reached.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.methods import in_context
+    >>> x, y = jnp.array([[0.], [9.], [1.], [8.]]), jnp.array([0, 1, 0, 1])
+    >>> in_context.nearest_neighbor(x, y).tolist()  # 9 was not seen before
+    [0, 0, 0, 1]
   """
   before = jnp.tril(jnp.ones((len(x), len(x)), bool), -1)
   square = jnp.sum(x**2, axis=1)

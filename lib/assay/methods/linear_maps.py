@@ -24,6 +24,15 @@ def fit_vector(logits, labels):
 
   Returns:
     dict of weights, bias: [C] float32 each.
+
+  Example:
+    >>> import jax.numpy as jnp, numpy as np
+    >>> from assay.methods.linear_maps import vector
+    >>> logits = jnp.zeros((4, 2))  # nothing but the bias can tell
+    >>> params = vector.fit(logits, jnp.array([0, 0, 0, 1]))
+    >>> log_p = np.asarray(vector.apply(params, logits[:1]))
+    >>> print(np.exp(log_p).round(3))
+    [[0.75 0.25]]
   """
   logits = checked(logits, labels)
   scale = _size(logits)
@@ -49,7 +58,8 @@ def fit_matrix(logits, labels, off_diagonal=1e-2, intercept=1e-2):
   Matrix scaling (Guo et al., 2017) with the off-diagonal and intercept penalty
   of Kull et al. (2019),
 
-    off_diagonal sum_(i != j) W_ij^2 / (C (C - 1)) + intercept sum_j b_j^2 / C.
+      off_diagonal sum_(i != j) W_ij^2 / (C (C - 1))
+      + intercept sum_j b_j^2 / C.
 
   `minimized` from the identity, as `fit_vector`, which is the limit of a large
   `off_diagonal` with `intercept` = 0. A step costs N C^2. Where C^2 is near N

@@ -31,6 +31,19 @@ def noted(grad_fn, reached):
   Args:
     grad_fn: any gradient, which sees the rest of `extra`.
     reached: `(params, loss, batch) -> bool [count]`.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.methods import milestones
+    >>> grad_fn = milestones.noted(
+    ...     lambda w, extra, batch, key: ((w**2, (extra, {})), 2 * w),
+    ...     lambda w, loss, batch: loss < jnp.array([0.5, 0.01]))
+    >>> extra = {'milestones': milestones.start(jnp.array(1.), count=2)}
+    >>> for w in 1., 0.5, 0.25:
+    ...   (_, (extra, _)), _ = grad_fn(jnp.array(w), extra, {}, None)
+    >>> notes = extra['milestones']
+    >>> notes['step'].tolist(), notes['params'].tolist()
+    ([1, -1], [0.5, 0.0])
   """
 
   def with_notes(params, extra, batch, key):

@@ -4,9 +4,9 @@ Mixup (Zhang et al., 2018) trains on lam * a + (1 - lam) * b of two examples.
 C-Mixup (Yao et al., 2022, arXiv 2210.05775) keeps that and draws the partner b
 by its label: close labels are likely, far ones are not. On your own arrays:
 
-  partner = mixup.similar_partners(key, y, y, bandwidth=1.75)  # [N] int32
-  lam = mixup.sample_lam(other_key, alpha=2.0, batch_size=len(y))
-  x_mixed, y_mixed = (mixup.mix(a, a[partner], lam) for a in (x, y))
+    partner = mixup.similar_partners(key, y, y, bandwidth=1.75)  # [N] int32
+    lam = mixup.sample_lam(other_key, alpha=2.0, batch_size=len(y))
+    x_mixed, y_mixed = (mixup.mix(a, a[partner], lam) for a in (x, y))
 
 Pairing is a part of drawing: `paired(draw, choose)` wraps a `draw`, and
 `choose` is one of `uniform`, `similar`, `pooled` and `matched`. Blending is a
@@ -40,6 +40,13 @@ def similar_partners(key, anchors, candidates, bandwidth):
 
   Returns:
     [B] int32 positions in `candidates`.
+
+  Example:
+    >>> import jax, jax.numpy as jnp
+    >>> from assay.methods import mixup
+    >>> y, key = jnp.array([0., 1., 9.]), jax.random.key(0)
+    >>> mixup.similar_partners(key, y, y, bandwidth=0.01).tolist()  # equals
+    [0, 1, 2]
   """
   scores = log_similarity(anchors, candidates, bandwidth)
   # The largest weight of each row is 1: a tiny bandwidth cannot give 0 / 0.
@@ -59,6 +66,13 @@ def log_similarity(anchors, candidates, bandwidth):
     anchors: [B, Q] or [B] float.
     candidates: [N, Q] or [N] float.
     bandwidth: > 0, [] float.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.methods import mixup
+    >>> one, others = jnp.array([0.]), jnp.array([2., 4.])
+    >>> mixup.log_similarity(one, others, bandwidth=2.).tolist()
+    [[-0.5, -2.0]]
   """
   # Dividing first keeps bandwidth^2 from underflowing to 0.
   a, c = anchors / bandwidth, candidates / bandwidth
@@ -282,7 +296,15 @@ def sample_lam(key, alpha, batch_size, per_example=False):
 
 
 def mix(first, second, lam):
-  """lam * first + (1 - lam) * second; arrays [B, ...], lam [B]."""
+  """lam * first + (1 - lam) * second; arrays [B, ...], lam [B].
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.methods import mixup
+    >>> x, lam = jnp.array([0., 8.]), jnp.array([0.25, 0.25])
+    >>> mixup.mix(x, x[::-1], lam).tolist()
+    [6.0, 2.0]
+  """
   lam = jnp.asarray(lam, jnp.result_type(first))  # bfloat16 stays bfloat16
   lam = jnp.reshape(lam, lam.shape + (1,) * (first.ndim - 1))
   # This form returns `first` exactly where both are equal.
@@ -350,6 +372,13 @@ def match(first, second):
 
   Returns:
     [T, B] int: `second[t, order[t]]` are the partners of `first[t]`.
+
+  Example:
+    >>> import numpy as np
+    >>> from assay.methods import mixup
+    >>> first, second = np.array([[[0.], [5.]]]), np.array([[[6.], [1.]]])
+    >>> mixup.match(first, second).tolist()
+    [[1, 0]]
   """
   from scipy import optimize  # half a second to import
 
@@ -374,6 +403,12 @@ def effective_partners(features, bandwidth, max_anchors=2048):
 
   Returns:
     float in [1/n, 1].
+
+  Example:
+    >>> from assay.methods import mixup
+    >>> y = [0., 1., 2., 3.]
+    >>> [round(mixup.effective_partners(y, s), 3) for s in (0.01, 1e4)]
+    [0.25, 1.0]
   """
   entropies = _by_anchors(lambda squared: _entropies(squared, bandwidth),
                           features, max_anchors)

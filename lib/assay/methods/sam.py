@@ -3,13 +3,13 @@
 Each is a gradient -> gradient, so they compose with one another and with any
 optimizer, which steps from the unperturbed parameters:
 
-  sam(grad_fn, rho)                          SAM
-  sam(grad_fn, rho, weights=asam(0.01))      ASAM of Kwon et al. (2021)
-  sam(grad_fn, rho, weights=asam_all)        ASAM without exceptions
-  sam(grad_fn, rho, perturbs=normalization)  SAM-ON: normalization alone
-  sam(grad_fn, rho, direction=random)        control: a random direction
-  in_groups(sam(grad_fn, rho), m)            m-SAM: one perturbation a group
-  sam(decayed(grad_fn, 5e-4), rho)           decay inside the perturbation
+    sam(grad_fn, rho)                          SAM
+    sam(grad_fn, rho, weights=asam(0.01))      ASAM of Kwon et al. (2021)
+    sam(grad_fn, rho, weights=asam_all)        ASAM without exceptions
+    sam(grad_fn, rho, perturbs=normalization)  SAM-ON: normalization alone
+    sam(grad_fn, rho, direction=random)        control: a random direction
+    in_groups(sam(grad_fn, rho), m)            m-SAM: one perturbation a group
+    sam(decayed(grad_fn, 5e-4), rho)           decay inside the perturbation
 
 Weight decay that is part of the optimizer (`optax.add_decayed_weights`) stays
 outside: it neither turns the perturbation nor is it evaluated there.
@@ -29,7 +29,7 @@ def sam(grad_fn, rho, *, weights=None, perturbs=None, direction=None,
         statistics='first'):
   """Gradient at params + e, the first-order worst point near params.
 
-    e = rho T^2 g / |T g|,   T = 1 for SAM (Foret et al., 2021)
+      e = rho T^2 g / |T g|,   T = 1 for SAM (Foret et al., 2021)
 
   with one L2 norm over all perturbed parameters. e counts as a constant: no
   derivative goes through it. A zero gradient gives e = 0, never NaN. Both
@@ -57,6 +57,16 @@ def sam(grad_fn, rho, *, weights=None, perturbs=None, direction=None,
   Raises:
     ValueError: unknown `statistics`; parameters narrower than float32, in
       which a perturbation of 1e-5 per coordinate would be lost.
+
+  Example:
+    >>> import jax, jax.numpy as jnp, numpy as np
+    >>> from assay.methods import sam
+    >>> def loss(params, extra, batch, key):  # its gradient is params
+    ...   return jnp.sum(params**2) / 2, (extra, {})
+    >>> grad_fn = sam.sam(jax.value_and_grad(loss, has_aux=True), rho=0.5)
+    >>> _, grads = grad_fn(jnp.array([3., 4.]), {}, {}, jax.random.key(0))
+    >>> print(np.asarray(grads).round(3))  # (3, 4) + 0.5 (3, 4) / 5
+    [3.3 4.4]
   """
   if statistics not in STATISTICS:
     raise ValueError(f'statistics={statistics!r}; use one of '

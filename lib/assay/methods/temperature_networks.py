@@ -1,14 +1,14 @@
 """One temperature per example: a small network from features to T.
 
-  T = 0.1 + softplus(network(features)),   log p = log softmax(z / T)
+    T = 0.1 + softplus(network(features)),   log p = log softmax(z / T)
 
 The last layer starts such that T is near 1 and has a slope. All arms share
 features, initialization, optimizer and batches, and differ in the objective
 alone, any loss of `assay.losses`, which is averaged over a batch:
 
-  correctness_aware.fit(logits, labels)                       the default
-  correctness_aware.fit(logits, labels, objective=losses.brier)
-  correctness_aware.fit(logits, labels, features)             of copies
+    correctness_aware.fit(logits, labels)                       the default
+    correctness_aware.fit(logits, labels, objective=losses.brier)
+    correctness_aware.fit(logits, labels, features)             of copies
 
 `fit` is pure and compiled once for an objective and a shape. Objectives are
 compared by identity: define a `functools.partial` once, not in each call. The
@@ -16,6 +16,17 @@ same data give the same bits; fits that are mapped over splits drift from single
 ones, as rounding grows in training.
 Calibrators and their contract are described in `calibrators`; accuracy stays,
 as T > 0.
+
+Example:
+  >>> import jax.numpy as jnp, numpy as np
+  >>> from assay.methods import temperature_networks as networks
+  >>> logits = jnp.log(jnp.array([[0.9, 0.1]] * 14))
+  >>> labels = jnp.array([0, 0, 0, 1] + [0] * 9 + [1])  # 3 of 4, then 9 of 10
+  >>> features = jnp.array([[0.]] * 4 + [[1.]] * 10)  # tell which
+  >>> params = networks.adaptive_temperature.fit(logits, labels, features)
+  >>> found = networks.temperatures(params, features[3:5])
+  >>> print(np.asarray(found).round(2))  # log 9 / log 3, and none needed
+  [2. 1.]
 """
 
 import functools

@@ -44,6 +44,11 @@ def elbow(errors, fraction=0.1, window=3):
 
   Raises:
     UserError: fewer than two epochs, or an error that is not finite.
+
+  Example:
+    >>> from assay.methods import useful
+    >>> useful.elbow([0.9, 0.5, 0.1, 0.1, 0.1], window=1)
+    3
   """
   errors = np.asarray(errors, float)
   if len(errors) < 2 or not np.isfinite(errors).all():
@@ -79,6 +84,12 @@ def separate(outputs, labels, losses, seed=0, num_starts=10):
 
   Raises:
     UserError: outputs or losses are not finite, or sizes differ.
+
+  Example:
+    >>> from assay.methods import useful
+    >>> outputs, losses = [[0.], [1.], [8.], [9.]], [2., 2., 0., 0.]
+    >>> useful.separate(outputs, [7, 7, 7, 7], losses).slow.tolist()
+    [True, True, False, False]
   """
   from sklearn import cluster  # takes a second, so only where used
 
@@ -123,6 +134,14 @@ def upsample(own, copies, batch_size, num_epochs):
     `own` with train_rows [S, L] int32, padded with its last row to the
     longest; num_train [S] int32, how many of them count; num_steps [S] int32,
     E * (num_train // B), so that schedules stretch over the same epochs.
+
+  Example:
+    >>> import numpy as np
+    >>> from assay.methods import useful
+    >>> own = {'train_rows': np.array([[7, 8, 9]])}
+    >>> own = useful.upsample(own, [[2]], batch_size=2, num_epochs=5)
+    >>> own['train_rows'].tolist(), own['num_steps'].tolist()
+    ([[7, 8, 9, 9]], [10])
   """
   rows = [np.concatenate([r, r[np.asarray(c, int)]])
           for r, c in zip(own['train_rows'], copies, strict=True)]

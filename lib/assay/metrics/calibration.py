@@ -2,10 +2,10 @@
 
 Every function takes all predictions of a split, on the host:
 
-  probs: [N, C] float in [0, 1]; each row sums to 1 within `TOLERANCE` and is
-    used as it is, not normalized. Numbers are float64; a float32 entry counts
-    as the number it stores, so that float32(0.6) = 0.60000002 is above 0.6.
-  labels: [N] int in [0, C).
+    probs: [N, C] float in [0, 1]; each row sums to 1 within `TOLERANCE` and is
+      used as it is, not normalized. Numbers are float64; a float32 entry counts
+      as the number it stores, so that float32(0.6) = 0.60000002 is above 0.6.
+    labels: [N] int in [0, C).
 
 Each raises a ValueError that names the argument and the first index: for other
 shapes or types, no example, NaN, infinity, a probability out of [0, 1], a row
@@ -75,6 +75,15 @@ def expected_calibration_error(probs, labels, num_bins=15):
 
   Returns:
     float in [0, 1].
+
+  Example:
+    >>> from assay.metrics import calibration
+    >>> probs = [[0.8, 0.2]] * 5
+    >>> right_in_4, right_in_all = [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]
+    >>> round(calibration.expected_calibration_error(probs, right_in_4), 3)
+    0.0
+    >>> round(calibration.expected_calibration_error(probs, right_in_all), 3)
+    0.2
   """
   confidence, correct = top_label(probs, labels)
   bins = _equal_width(confidence, num_bins)
@@ -144,6 +153,11 @@ def brier_score(probs, labels):
 
   Returns:
     float in [0, 2].
+
+  Example:
+    >>> from assay.metrics import calibration
+    >>> calibration.brier_score([[0.5, 0.5], [0.0, 1.0]], [0, 1])
+    0.25
   """
   probs, labels = _checked(probs, labels)
   total = 0.0
@@ -270,17 +284,24 @@ def brier_decomposition(probs, labels, num_bins=15):
   o_b) or over all (o_all), and bins as in `expected_calibration_error`, the
   means over examples of
 
-    reliability            (f_b - o_b)^2: 0 if calibrated
-    resolution             (o_b - o_all)^2: how far the bins differ
-    uncertainty            o_all (1 - o_all)
-    within_bin_variance    (f - f_b)^2
-    within_bin_covariance  2 (f - f_b) (o - o_b)
+      reliability            (f_b - o_b)^2: 0 if calibrated
+      resolution             (o_b - o_all)^2: how far the bins differ
+      uncertainty            o_all (1 - o_all)
+      within_bin_variance    (f - f_b)^2
+      within_bin_covariance  2 (f - f_b) (o - o_b)
 
   The first three alone sum to the score only where confidences in a bin are
   equal.
 
   Returns:
     `BrierDecomposition`.
+
+  Example:
+    >>> from assay.metrics import calibration
+    >>> probs, labels = [[0.75, 0.25]] * 2 + [[1., 0.]] * 2, [0, 1, 0, 0]
+    >>> parts = calibration.brier_decomposition(probs, labels)
+    >>> parts.reliability, parts.resolution, parts.uncertainty
+    (0.03125, 0.0625, 0.1875)
   """
   confidence, correct = top_label(probs, labels)
   bins = _equal_width(confidence, num_bins)

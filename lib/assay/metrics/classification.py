@@ -22,7 +22,13 @@ def wrong(logits, labels):
 
 
 def error(logits, labels):
-  """Fraction of examples that are `wrong`, in [0, 1]; same arguments."""
+  """Fraction of examples that are `wrong`, in [0, 1]; same arguments.
+
+  Example:
+    >>> from assay.metrics import classification
+    >>> classification.error([[2., 1.], [0., 3.]], [0, 0])
+    0.5
+  """
   return float(np.mean(wrong(logits, labels)))
 
 
@@ -46,7 +52,13 @@ def losses(logits, labels):
 
 
 def nll(logits, labels):
-  """Mean negative log likelihood: the mean of `losses`; same arguments."""
+  """Mean negative log likelihood: the mean of `losses`; same arguments.
+
+  Example:
+    >>> from assay.metrics import classification
+    >>> round(classification.nll([[0., 0.]], [0]), 3)  # log 2
+    0.693
+  """
   return float(np.mean(losses(logits, labels)))
 
 

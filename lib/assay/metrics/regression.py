@@ -12,6 +12,11 @@ def rmse(predictions, targets):
 
   Returns:
     float >= 0.
+
+  Example:
+    >>> from assay.metrics import regression
+    >>> regression.rmse([[1.], [1.]], [[2.], [8.]])  # sqrt((1 + 49) / 2)
+    5.0
   """
   predictions, targets = _checked(predictions, targets)
   return float(np.sqrt(np.mean((predictions - targets) ** 2)))
@@ -26,6 +31,11 @@ def mape(predictions, targets):
 
   Returns:
     float >= 0; NaN when every target is zero.
+
+  Example:
+    >>> from assay.metrics import regression
+    >>> round(regression.mape([[110.], [45.], [1.]], [[100.], [50.], [0.]]), 3)
+    10.0
   """
   predictions, targets = _checked(predictions, targets)
   kept = targets != 0

@@ -25,6 +25,11 @@ def auroc(scores, positive):
 
   Returns:
     float in [0, 1]; 0.5 if all scores are equal.
+
+  Example:
+    >>> from assay.metrics import selective
+    >>> selective.auroc([0.9, 0.4, 0.6], [True, True, False])  # 1 pair of 2
+    0.5
   """
   hits, alarms = _counts(scores, positive)
   # Twice the trapezoids under the curve: integers, so nothing is rounded yet.
@@ -85,6 +90,12 @@ def risk_coverage(confidence, correct):
   Returns:
     coverage: [N] float64, k / N, ascending to 1.
     risk: [N] float64 in [0, 1]; the last is the error.
+
+  Example:
+    >>> from assay.metrics import selective
+    >>> coverage, risk = selective.risk_coverage([0.9, 0.1], [True, False])
+    >>> coverage.tolist(), risk.tolist()
+    ([0.5, 1.0], [0.0, 0.5])
   """
   confidence, correct = _checked(
       confidence, correct, 'confidence', 'correct')

@@ -6,6 +6,17 @@ frozen (evaluation mode), no dropout, and without weight decay, which would add
 its constant to every eigenvalue. With batch normalization the numbers still
 depend on the scale of weights that the network's outputs do not depend on:
 compare such models with care.
+
+Example:
+  >>> import jax.numpy as jnp
+  >>> from assay.metrics import sharpness
+  >>> def loss(w, batch):  # the Hessian is diag(3, 1)
+  ...   return jnp.mean(batch['x']) * (3 * w[0]**2 + w[1]**2) / 2
+  >>> hvp = sharpness.hessian_vector_product(loss, [{'x': jnp.ones(8)}])
+  >>> sharpness.top_eigenvalues(hvp, jnp.zeros(2), k=2).values.round(3)
+  array([3., 1.])
+  >>> sharpness.trace(hvp, jnp.zeros(2)).estimate
+  4.0
 """
 
 from typing import NamedTuple

@@ -21,6 +21,14 @@ class CNN(nn.Module):
     normalize: batch norm between each convolution, then without a bias, and
       its ReLU; the running statistics are in the collection `batch_stats`.
     dtype: of the convolutions; parameters, statistics and logits are float32.
+
+  Example:
+    >>> import jax, jax.numpy as jnp
+    >>> from assay.models import cnn
+    >>> model, x = cnn.CNN(num_classes=10), jnp.ones((2, 28, 28, 1))
+    >>> y, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
+    >>> y.shape
+    (2, 10)
   """
   features: tuple[int, ...] = (16, 32, 32)
   num_classes: int = 2

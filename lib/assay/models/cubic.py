@@ -13,6 +13,15 @@ class CubicNetwork(nn.Module):
   Attributes:
     width: neurons J.
     scale: standard deviation of the initial weights.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.models import cubic
+    >>> model = cubic.CubicNetwork(width=1, scale=0.1)
+    >>> params = {'weights': jnp.array([[1., 0.]])}
+    >>> patches = jnp.array([[[2., 5.], [-1., 0.]]])
+    >>> model.apply({'params': params}, patches).tolist()  # 2^3 - 1
+    [7.0]
   """
   width: int
   scale: float

@@ -50,6 +50,14 @@ class MLP(nn.Module):
     num_outputs: outputs Q.
     negative_slope: of the leaky ReLU.
     initialization: see `Dense`.
+
+  Example:
+    >>> import jax, jax.numpy as jnp
+    >>> from assay.models import mlp
+    >>> model, x = mlp.MLP(width=8), jnp.ones((5, 3))
+    >>> y, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
+    >>> y.shape
+    (5, 1)
   """
   width: int
   num_outputs: int = 1

@@ -3,11 +3,11 @@
 Each reads [B, T, D], writes [B, T, num_outputs] and tells by `state_size` how
 many floats carry the past, as `transformer.Transformer` does:
 
-  LSTM               2 width          cell and hidden
-  GRU                width            hidden
-  OuterProductLSTM   H d^2 + H d      a matrix for each head, and hidden
-  LinearAttention    H d^2 + H d      a matrix for each head, and normalizer
-                     H d^2            the same with the delta rule
+    LSTM               2 width          cell and hidden
+    GRU                width            hidden
+    OuterProductLSTM   H d^2 + H d      a matrix for each head, and hidden
+    LinearAttention    H d^2 + H d      a matrix for each head, and normalizer
+                       H d^2            the same with the delta rule
 
 for each layer, with H heads of size d. The recurrences are scans over time; for
 the gradient the scan keeps the state of each token, B T H d^2 floats a layer
@@ -84,7 +84,7 @@ class GRU(nn.Module):
 class OuterProductCell(nn.RNNCellBase):
   """An LSTM cell whose every head keeps a d x d matrix C instead of a vector.
 
-    C <- f C + i v k^T,    h = o * tanh(C q / sqrt(d))
+      C <- f C + i v k^T,    h = o * tanh(C q / sqrt(d))
 
   One linear map of (input, previous h of all heads) gives key k, value v, query
   q and the output gate o of each head, [d] each, and the input and forget gates
@@ -169,13 +169,13 @@ def linear_attention(query, key, value, strength=None):
 
   With phi(x) = elu(x) + 1 the sum rule (Katharopoulos et al., 2020) is
 
-    S <- S + v phi(k)^T,  z <- z + phi(k),  y = S phi(q) / (z . phi(q)),
+      S <- S + v phi(k)^T,  z <- z + phi(k),  y = S phi(q) / (z . phi(q)),
 
   causal attention with weights phi(q) . phi(k). The delta rule (Schlag et al.,
   2021), with phi divided by its sum and a writing strength b, replaces what S
   holds under the key:
 
-    S <- S + b (v - S phi(k)) phi(k)^T,  y = S phi(q).
+      S <- S + b (v - S phi(k)) phi(k)^T,  y = S phi(q).
 
   Args:
     query, key, value: [B, T, H, d] float.
@@ -183,6 +183,14 @@ def linear_attention(query, key, value, strength=None):
 
   Returns:
     [B, T, H, d] float32; the state is float32.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.models import recurrent
+    >>> same, value = jnp.zeros((1, 2, 1, 1)), jnp.array([[[[1.]], [[3.]]]])
+    >>> read = recurrent.linear_attention(same, same, value)
+    >>> print(read.ravel().round(3))  # equal weights: a running mean
+    [1. 2.]
   """
   feature = lambda x: nn.elu(x.astype(jnp.float32)) + 1
   query, key, value = feature(query), feature(key), value.astype(jnp.float32)

@@ -1,9 +1,9 @@
 """Residual networks for small images: ResNet-18, ResNet-34, WideResNet.
 
-  model = resnet.resnet18(num_classes=10, dtype=jnp.bfloat16)
-  variables = model.init(key, jnp.zeros((1, 32, 32, 3)))
-  logits = model.apply(variables, x)
-  logits, new = model.apply(variables, x, train=True, mutable='batch_stats')
+    model = resnet.resnet18(num_classes=10, dtype=jnp.bfloat16)
+    variables = model.init(key, jnp.zeros((1, 32, 32, 3)))
+    logits = model.apply(variables, x)
+    logits, new = model.apply(variables, x, train=True, mutable='batch_stats')
 
 In training a batch is normalized by its own mean and variance, and `new` holds
 the running ones, 0.9 * old + 0.1 * those of the batch. The running variance is

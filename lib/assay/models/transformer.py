@@ -1,13 +1,14 @@
 """One causal transformer for all papers that read sequences.
 
-  model = transformer.Transformer(64, num_layers=3, num_heads=2, num_outputs=10)
-  variables = model.init(key, jnp.zeros((1, 1, 20)))
-  outputs = model.apply(variables, x)  # [B, T, 20] -> [B, T, 10]
+    model = transformer.Transformer(
+        64, num_layers=3, num_heads=2, num_outputs=10)
+    variables = model.init(key, jnp.zeros((1, 1, 20)))
+    outputs = model.apply(variables, x)  # [B, T, 20] -> [B, T, 10]
 
 One token at a time, the same numbers, also inside `jax.lax.scan`:
 
-  cache = model.start(batch_size=8, length=100)
-  outputs, cache = model.apply(variables, x[:, 0], cache, method='step')
+    cache = model.start(batch_size=8, length=100)
+    outputs, cache = model.apply(variables, x[:, 0], cache, method='step')
 """
 
 from collections.abc import Callable
@@ -45,6 +46,12 @@ def sinusoids(positions, width):
 
   Returns:
     [..., width] float32: channel 2i is a sine, 2i + 1 the cosine.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.models import transformer
+    >>> transformer.sinusoids(jnp.array([0]), width=4).tolist()
+    [[0.0, 1.0, 0.0, 1.0]]
   """
   a = angles(positions, width)
   return jnp.stack([jnp.sin(a), jnp.cos(a)], axis=-1).reshape(
@@ -85,8 +92,8 @@ def head_size_of(width, num_heads, head_size=None):
 class Block(nn.Module):
   """A pre-norm block around a mixing of tokens that the caller brings.
 
-    query, key, value = block.project(x)
-    x = block.finish(x, mix(query, key, value))
+      query, key, value = block.project(x)
+      x = block.finish(x, mix(query, key, value))
 
   Attributes:
     width: of the residual stream.
