@@ -101,7 +101,7 @@ def whole():
 @pytest.mark.parametrize('axis,num_seeds', [('data', 2), ('seed', 8)])
 @pytest.mark.parametrize('devices', [1, 2, 4])
 def test_saved_on_eight_continues_on_fewer(axis, num_seeds, devices, saved,
-                                           whole, tmp_path):
+                                           whole, tmp_path, record_property):
   folder = tmp_path / axis
   shutil.copytree(saved / axis, folder)  # each continues from the same save
   seen = []
@@ -114,3 +114,7 @@ def test_saved_on_eight_continues_on_fewer(axis, num_seeds, devices, saved,
   toy.assert_close(got.curves, want.curves, 1e-5, 1e-6)
   toy.assert_close(got.state.params, want.state.params, 1e-5, 1e-6)
   toy.assert_close(got.best.params, want.best.params, 1e-5, 1e-6)
+  gap = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(
+      *map(jax.tree.leaves, jax.device_get(
+          (got.state.params, want.state.params))), strict=True))
+  record_property('measured', f'{axis}:8 to {axis}:{devices}: {gap:.1g}')

@@ -110,7 +110,8 @@ def is_held(workdir):
   return False
 
 
-def test_killed_at_random_moments_loses_nothing(whole, tmp_path):
+def test_killed_at_random_moments_loses_nothing(whole, tmp_path,
+                                                record_property):
   folder, seconds = whole
   random = np.random.default_rng(SEED)
   kills, ended, at_work = 0, 0, 0
@@ -132,9 +133,9 @@ def test_killed_at_random_moments_loses_nothing(whole, tmp_path):
     assert_same(workdir, folder)
     ended += 1
   end(start(workdir))
-  print(f'{kills} kills, {at_work} of them at work, in {ended + 1} runs of '
-        f'{seconds:.1f} s')
   assert_same(workdir, folder)
+  record_property('measured', f'{kills} kills, {at_work} of them at work, in '
+                  f'{ended + 1} runs of {seconds:.0f} s')
   assert at_work  # not only while modules were imported
 
 

@@ -180,8 +180,9 @@ FORMS = [('--mesh=data:2',), ('--mesh=seed:2',),
 
 
 @FAULTS
-def test_killed_at_any_time_a_run_of_two_ends_right(tmp_path, one):
-  rng = random.Random(0)
+def test_killed_at_any_time_a_run_of_two_ends_right(tmp_path, one,
+                                                    record_property):
+  rng, slowest = random.Random(0), 0
   for round_ in range(6):
     flags = FORMS[round_ % len(FORMS)]
     lock = tmp_path / '.lock'  # process 0 makes it once the two have met
@@ -194,9 +195,12 @@ def test_killed_at_any_time_a_run_of_two_ends_right(tmp_path, one):
     processes[rng.randrange(2)].kill()
     started = time.monotonic()
     outs = ended(processes, 120)
-    assert time.monotonic() - started < 75
+    slowest = max(slowest, time.monotonic() - started)
+    assert slowest < 75
     if all(status == 0 for status, *_ in outs):
       break  # it was faster
+  record_property('measured', f'{round_ + 1} kills; the other process ended '
+                  f'within {slowest:.0f} s')
   outs = ended(start_two(tmp_path, *FORMS[-1]))
   assert [status for status, *_ in outs] == [0, 0], outs
   assert_same_rows(tmp_path, one)
@@ -204,7 +208,8 @@ def test_killed_at_any_time_a_run_of_two_ends_right(tmp_path, one):
 
 @FAULTS
 @pytest.mark.parametrize('lost', [0, 1])
-def test_a_process_that_hangs_ends_the_others(lost, tmp_path):
+def test_a_process_that_hangs_ends_the_others(lost, tmp_path,
+                                              record_property):
   processes = start_two(tmp_path, '--config.num_epochs=2000')
   try:
     while not list(tmp_path.glob(f'{ARM}/fit/seeds_0-1/[1-9]*')):
@@ -213,8 +218,9 @@ def test_a_process_that_hangs_ends_the_others(lost, tmp_path):
     processes[lost].send_signal(signal.SIGSTOP)
     started = time.monotonic()
     _, error = processes[1 - lost].communicate(timeout=200)
-    print('ended after', time.monotonic() - started)
-    assert time.monotonic() - started < 75
+    seconds = time.monotonic() - started
+    assert seconds < 75
+    record_property('measured', f'process {lost} hangs: {seconds:.0f} s')
     assert processes[1 - lost].returncode != 0
     assert AGAIN in error.strip().splitlines()[-1]
   finally:
