@@ -1,17 +1,30 @@
-"""Four fake CPU devices, and an empty cache of programs for each process."""
+"""Four fake CPU devices, a new cache of programs, and the order of tests."""
 
+import atexit
+from importlib import metadata
 import os
 import pathlib
+import shutil
 import tempfile
-
-os.environ['JAX_PLATFORMS'] = 'cpu'
-# Most of the time of these tests goes into compiling programs that run briefly.
-os.environ['XLA_FLAGS'] = ' '.join(filter(None, [
-    os.environ.get('XLA_FLAGS'), '--xla_backend_optimization_level=1']))
-os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix='assay-test-')
 
 import jax
 import pytest
+
+os.environ['JAX_PLATFORMS'] = 'cpu'
+jax.config.update('jax_platforms', 'cpu')
+CACHE = 'assay-test-'  # how names of its folders begin
+# Processes that tests start, and those of `-n 2`, share what the first one has.
+if CACHE not in os.environ.get('XDG_CACHE_HOME', ''):
+  os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix=CACHE)
+  atexit.register(shutil.rmtree, os.environ['XDG_CACHE_HOME'],
+                  ignore_errors=True)
+  # Most of the time goes into compiling programs that run briefly.
+  flags = ['--xla_backend_optimization_level=1']
+  # An unknown flag ends the process: this one is given where it was tried.
+  if metadata.version('jaxlib').startswith('0.10.'):
+    flags.append('--xla_cpu_use_fusion_emitters=false')
+  os.environ['XLA_FLAGS'] = ' '.join(filter(None, [
+      os.environ.get('XLA_FLAGS'), *flags]))
 
 # Real files are found where the user says, or in a folder beside the clone.
 DATA = [pathlib.Path(os.environ['ASSAY_DATA'])] if os.environ.get(
@@ -22,6 +35,24 @@ jax.config.update('jax_num_cpu_devices', 4)
 jax.config.update('jax_compilation_cache_dir', os.environ['XDG_CACHE_HOME'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.)
 jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
+def pytest_configure(config):
+  # Units of work go out in the order below, not by their number of tests.
+  config.option.loadscopereorder = False
+
+
+def pytest_itemcollected(item):
+  """For `--dist loadgroup`: a file at a time, but an experiment at a time."""
+  group = item.path.stem
+  if hasattr(item, 'callspec') and 'whole' in item.callspec.params:
+    group += '-' + item.callspec.params['whole']
+  item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_modifyitems(items):
+  # What takes long comes first, so that the processes end together.
+  items.sort(key=lambda item: 'whole' not in item.fixturenames)
 
 
 @pytest.fixture

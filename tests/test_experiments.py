@@ -44,6 +44,7 @@ def by_name(rows):
 def whole(request, tmp_path_factory):
   """(paper, rows, workdir) of an uninterrupted run, two calls an arm."""
   workdir = tmp_path_factory.mktemp(request.param) / 'whole'
+  CALLS[request.param] = 0
   # Small calls, so that there is a middle to be killed in.
   rows = run(request.param, workdir, settings=dict(steps_per_call=4),
              progress=lambda *report: CALLS.update([request.param]))
@@ -86,45 +87,67 @@ def test_every_variant_is_a_locked_config(whole):
     assert {'num_seeds', 'seed_varies', 'scale', 'arms'} <= set(config.keys())
 
 
-@pytest.mark.parametrize('site', ['step', 'before_save', 'in_save',
-                                  'after_save', 'predictions', 'rows'])
-def test_killed_and_continued_is_the_same(site, whole, tmp_path, monkeypatch):
+# Where a run is killed, one after another: the site, and at which of its calls
+# since the last time.
+KILLS = (('step', 2), ('before_save', 1), ('in_save', 1), ('after_save', 1),
+         ('predictions', 1), ('rows', 2))
+
+
+def test_killed_and_continued_is_the_same(whole, tmp_path, monkeypatch):
+  """One run, killed at each site: what a kill broke stays in its rows."""
   paper, rows, _ = whole
-  calls = collections.Counter()
-
-  def stop_here(here, step):
-    del step
-    calls[here] += 1
-    # Not the first: there is something to come back to.
-    if here == site and calls[here] == 2:
-      raise Killed
-
-  monkeypatch.setattr(checkpoint, 'stop_here', stop_here)
-  managers, open_manager = [], checkpoint.open_manager
-
-  def opened(directory):
-    managers.append(open_manager(directory))
-    return managers[-1]
-
-  monkeypatch.setattr(checkpoint, 'open_manager', opened)
-  with pytest.raises(Killed):
-    run(paper, tmp_path, settings=dict(steps_per_call=4))
-  for manager in managers:
-    manager.close()  # the writer that a real kill would have ended too
-  monkeypatch.undo()
-
   steps = []
-  again = run(paper, tmp_path, settings=dict(steps_per_call=4),
-              progress=lambda *report: steps.append(report))
-  assert by_name(again) == by_name(rows)
-  if site in ('after_save', 'rows'):
-    assert len(steps) < CALLS[paper]  # some were kept
+
+  def go_on():
+    return run(paper, tmp_path, settings=dict(steps_per_call=4),
+               progress=lambda *report: steps.append(report))
+
+  for site, call in KILLS:
+    calls = collections.Counter()
+
+    def stop_here(here, step, site=site, call=call, calls=calls):
+      del step
+      calls[here] += 1
+      if here == site and calls[here] == call:
+        raise Killed
+
+    managers, open_manager = [], checkpoint.open_manager
+
+    def opened(directory, managers=managers, open_manager=open_manager):
+      managers.append(open_manager(directory))
+      return managers[-1]
+
+    with monkeypatch.context() as patched:
+      patched.setattr(checkpoint, 'stop_here', stop_here)
+      patched.setattr(checkpoint, 'open_manager', opened)
+      with pytest.raises(Killed):
+        go_on()
+    for manager in managers:
+      manager.close()  # the writer that a real kill would have ended too
+  assert by_name(go_on()) == by_name(rows)
+  # It went on from its saves: of calls that had ended, but one was lost, that
+  # before a save.
+  assert len(steps) == CALLS[paper] + 1
 
 
-def test_mapped_seeds_are_single_seeds(whole, tmp_path):
-  paper, rows, _ = whole
-  single = by_name(run(paper, tmp_path, seeds_at_once=1,
-                       settings=dict(steps_per_call=4)))
+@pytest.fixture(scope='module')
+def extended(whole, tmp_path_factory):
+  """(few, more, files): rows of one seed, then of all, each seed by itself.
+
+  `files` are those of the first seed's rows, before the others came: content
+  by path.
+  """
+  paper, *_ = whole
+  workdir = tmp_path_factory.mktemp(paper) / 'extended'
+  few = run(paper, workdir, num_seeds=1, settings=dict(steps_per_call=4))
+  files = {path: path.read_bytes() for path in (workdir / 'rows').iterdir()}
+  more = run(paper, workdir, seeds_at_once=1, settings=dict(steps_per_call=4))
+  return few, more, files
+
+
+def test_mapped_seeds_are_single_seeds(whole, extended):
+  _, rows, _ = whole
+  single = by_name(extended[1])
   for key, (value, _) in by_name(rows).items():
     if value is None:
       assert single[key][0] is None, key
@@ -133,16 +156,13 @@ def test_mapped_seeds_are_single_seeds(whole, tmp_path):
                                  err_msg=str(key))
 
 
-def test_more_seeds_extend_a_workdir(whole, tmp_path):
-  paper, rows, _ = whole
-  few = run(paper, tmp_path, num_seeds=1, settings=dict(steps_per_call=4))
-  assert {row['seed'] for row in few} == {0}
-  before = (tmp_path / 'rows').stat().st_mtime_ns, sorted(
-      path.read_bytes() for path in (tmp_path / 'rows').iterdir())
-  more = run(paper, tmp_path, settings=dict(steps_per_call=4))
+def test_more_seeds_extend_a_workdir(whole, extended):
+  _, rows, _ = whole
+  few, more, files = extended
+  assert {row['seed'] for row in few} == {0} and files
   assert len(more) == len(rows)
-  kept = [path.read_bytes() for path in (tmp_path / 'rows').iterdir()]
-  assert set(before[1]) <= set(kept)  # the first block was not touched
+  for path, content in files.items():
+    assert path.read_bytes() == content  # the first block was not touched
 
 
 def test_in_memory_without_a_workdir(whole):
