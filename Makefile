@@ -14,7 +14,7 @@ reproduce: $(READY)
 	  --config=configs/$(PAPER).py$(if $(VARIANT),:$(VARIANT)) $(FLAGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The promises of docs/reliability.md, in their long form: half an hour.
 faults: $(READY)

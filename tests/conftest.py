@@ -13,7 +13,7 @@ import pytest
 os.environ['JAX_PLATFORMS'] = 'cpu'
 jax.config.update('jax_platforms', 'cpu')
 CACHE = 'assay-test-'  # how names of its folders begin
-# Processes that tests start, and those of `-n 2`, share what the first one has.
+# Processes that tests start share what this one has.
 if CACHE not in os.environ.get('XDG_CACHE_HOME', ''):
   os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix=CACHE)
   atexit.register(shutil.rmtree, os.environ['XDG_CACHE_HOME'],
@@ -25,6 +25,10 @@ if CACHE not in os.environ.get('XDG_CACHE_HOME', ''):
     flags.append('--xla_cpu_use_fusion_emitters=false')
   os.environ['XLA_FLAGS'] = ' '.join(filter(None, [
       os.environ.get('XLA_FLAGS'), *flags]))
+# But not the processes of `-n 2`: JAX does not write its files at once.
+worker = os.environ.get('PYTEST_XDIST_WORKER', '')
+if not os.environ['XDG_CACHE_HOME'].endswith(worker):
+  os.environ['XDG_CACHE_HOME'] += f'/{worker}'
 
 # Real files are found where the user says, or in a folder beside the clone.
 DATA = [pathlib.Path(os.environ['ASSAY_DATA'])] if os.environ.get(
@@ -38,21 +42,31 @@ jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
 def pytest_configure(config):
-  # Units of work go out in the order below, not by their number of tests.
+  # Files go out in the order below, not by their number of tests.
   config.option.loadscopereorder = False
-
-
-def pytest_itemcollected(item):
-  """For `--dist loadgroup`: a file at a time, but an experiment at a time."""
-  group = item.path.stem
-  if hasattr(item, 'callspec') and 'whole' in item.callspec.params:
-    group += '-' + item.callspec.params['whole']
-  item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_collection_modifyitems(items):
   # What takes long comes first, so that the processes end together.
   items.sort(key=lambda item: 'whole' not in item.fixturenames)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+  """With `--dist loadfile`: a file to a process, but an experiment to one."""
+  if config.getvalue('dist') != 'loadfile':
+    return None
+  from xdist import scheduler
+
+  def unit(test):
+    file, _, name = test.partition('::')
+    if not file.endswith('test_experiments.py'):
+      return file
+    return file + name.partition('[')[2]  # what it is run with
+
+  made = scheduler.LoadScopeScheduling(config, log)
+  made._split_scope = unit
+  return made
 
 
 @pytest.fixture

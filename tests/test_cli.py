@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 
 import pytest
@@ -134,7 +135,7 @@ def test_kill_and_terminate_lose_nothing(tmp_path, environment):
   def start(name, **env):
     return subprocess.Popen(
         command(SMOKE, f'--workdir={tmp_path / name}', '--save_every=0',
-                '--steps_per_call=1', '--config.num_epochs=6', '--arms=erm'),
+                '--steps_per_call=1', '--config.num_epochs=4', '--arms=erm'),
         env=environment | env, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE)
 
@@ -148,7 +149,7 @@ def test_kill_and_terminate_lose_nothing(tmp_path, environment):
 
   terminated = start('cut')
   while not any(step > 41 for step in steps()) and terminated.poll() is None:
-    pass  # it went on from there
+    time.sleep(.01)  # it went on from there
   terminated.send_signal(signal.SIGTERM)
   _, text = terminated.communicate(timeout=120)
   if terminated.returncode:  # else it was done before the signal came
