@@ -64,7 +64,7 @@ def test_more_values_extend_a_sweep(tmp_path, capsys):
 def test_a_field_of_data_that_all_arms_share_counts(tmp_path):
   """`useful` builds its data once a run."""
   rows = swept('useful', tmp_path, '--arms=sgd', '--seeds=1',
-               '--config.sharpness_examples=0', '--sweep.alpha=0.5,0.9')
+               '--sweep.alpha=0.5,0.9')
   masked = {row['alpha']: row['n'] for row in rows if row['seed'] == 0
             and row['group'] == 'masked' and row['split'] == 'train'
             and row['metric'] == 'forgetting'}
