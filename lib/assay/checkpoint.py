@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import time
+import warnings
 
 from absl import logging
 import jax
@@ -52,6 +53,8 @@ def _say_errors_once():
   for name in ('absl', 'asyncio'):
     python_logging.getLogger(name).addFilter(_has_no_traceback)
   sys.unraisablehook = _unraisable
+  warnings.filterwarnings('ignore', "coroutine '.*' was never awaited",
+                          RuntimeWarning)
 
 
 def _has_no_traceback(record):
