@@ -20,9 +20,9 @@ test: $(READY)
 faults: $(READY)
 	$(BIN)/python -m benchmarks.reliability --into=docs/reliability.md $(FLAGS)
 
-# Everything on docs/performance.md, measured: on a quiet machine.
+# The tables of docs/performance.md, measured: on a quiet machine.
 benchmarks: $(READY)
-	for name in scaling c_mixup sam calibration in_context; do \
+	for name in scaling in_context; do \
 	  $(BIN)/python -m benchmarks.$$name --into=docs/performance.md || exit; \
 	done
 

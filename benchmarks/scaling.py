@@ -149,19 +149,16 @@ def measure_rows(report, quick):
 
 
 def measure_results(report, quick):
-  """Writing and reading result rows, and the memory that they take."""
-  import resource
-
+  """Writing and reading result rows."""
   from assay import results
 
   row = {'paper': 'made_up', 'config': 'small', 'run': '0123abcd',
          'dataset': 'airfoil', 'method': 'erm', 'split': 'test', 'group': '',
          'metric': 'rmse', 'n': 100, 'step': 10, 'state': 'best'}
   run = {'seed_varies': 'fresh', 'planned_seeds': 10, 'scale': 'reduced'}
-  peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   for count in (10**3,) if quick else (10**3, 10**4, 10**5):
     with tempfile.TemporaryDirectory() as folder:
-      folder, before = pathlib.Path(folder), peak()
+      folder = pathlib.Path(folder)
       results.write_json(folder / 'runs' / '0123abcd.json', run)
       start = time.perf_counter()
       results.write(folder / 'rows' / 'erm.0.jsonl', (
@@ -171,10 +168,7 @@ def measure_results(report, quick):
       seconds = time.perf_counter() - written
       report(f'{count:,} result rows: writing', 's', [written - start])
       report(f'{count:,} result rows: reading', 's', [seconds])
-      report(f'{count:,} result rows: memory, with both', 'MB',
-             [(peak() - before) / 1024])
       assert len(found) == count
-      del found
 
 
 # --- A transformer -----------------------------------------------------------
