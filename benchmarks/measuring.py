@@ -116,7 +116,7 @@ def main(argv, prog, description, measures):
       failed = True
       print(f'{name}: {error}\n{error.output[-3000:]}', file=sys.stderr)
   found = environment()
-  print(', '.join(f'{k} {v}' for k, v in found.items()))
+  print(listed(found))
   if flags.json:
     pathlib.Path(flags.json).write_text(json.dumps(
         {'environment': found, 'results': report.lines}, indent=2) + '\n')
@@ -145,5 +145,13 @@ def markdown(lines, found, command):
                k == 'median' else '' for k in ('median', 'min', 'max')]
     rows.append('| ' + ' | '.join(
         [line['what'], *numbers, str(line['n']), target]) + ' |')
-  return '\n'.join([*rows, '', f'`{command}` on {date.today().isoformat()}: '
-                    + ', '.join(f'{k} {v}' for k, v in found.items()) + '.'])
+  return '\n'.join([*rows, '', signed(command, found)])
+
+
+def signed(command, found):
+  """The line below a table: what made it, when and where."""
+  return f'`{command}` on {date.today().isoformat()}: {listed(found)}.'
+
+
+def listed(found):
+  return ', '.join(f'{k} {v}' for k, v in found.items())

@@ -8,7 +8,6 @@ measured. `--into=docs/reliability.md` writes the table there.
 """
 
 import argparse
-from datetime import date
 import os
 import subprocess
 import sys
@@ -141,12 +140,9 @@ def main(argv=None):
   found = outcomes(promises, flags.kills)
   kept = all(set(found.get(test, [['not run']])[0]) == {'passed'}
              for _, test in promises)
-  told = measuring.environment()
-  text = '\n'.join([
-      table(promises, found), '',
-      f'`python -m benchmarks.reliability --kills={flags.kills}` on '
-      f'{date.today().isoformat()}: '
-      + ', '.join(f'{k} {v}' for k, v in told.items()) + '.'])
+  text = '\n'.join([table(promises, found), '', measuring.signed(
+      f'python -m benchmarks.reliability --kills={flags.kills}',
+      measuring.environment())])
   print(text)
   if flags.into:
     from assay import report

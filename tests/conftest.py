@@ -41,6 +41,11 @@ jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.)
 jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
+def pytest_addoption(parser):
+  parser.addoption('--freeze', action='store_true',
+                   help='write tests/frozen/ anew: numbers are meant to change')
+
+
 def pytest_configure(config):
   # Files go out in the order below, not by their number of tests.
   config.option.loadscopereorder = False

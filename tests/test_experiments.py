@@ -2,7 +2,9 @@
 
 import collections
 import dataclasses
+import json
 
+import frozen
 import numpy as np
 import pytest
 
@@ -63,6 +65,37 @@ def test_rows_are_rows(whole):
   assert results.read([workdir]) == rows
   for run_id in {row['run'] for row in rows}:
     assert (workdir / 'runs' / f'{run_id}.json').exists()
+
+
+def test_rows_are_those_that_were_frozen(whole, request):
+  """Bit for bit on the machine they were frozen on, else up to rounding."""
+  paper, rows, _ = whole
+  file, got = frozen.FOLDER / f'{paper}.json', frozen.cells(rows)
+  if request.config.getoption('freeze'):
+    results.write_bytes(file, (json.dumps(
+        {'machine': frozen.machine(), 'cells': got}, indent=0) + '\n').encode())
+  want = json.loads(file.read_text())
+  assert got.keys() == want['cells'].keys()
+  if want['machine'] == frozen.machine():
+    assert got == want['cells']
+    return
+  for name, cell in got.items():
+    for (seed, _, value), (same, _, old) in zip(cell, want['cells'][name],
+                                                strict=True):
+      assert seed == same and (value is None) == (old is None), name
+      if value is not None:
+        np.testing.assert_allclose(value, old, rtol=2e-3, err_msg=name)
+
+
+def test_committed_rows_are_those_that_were_frozen(request):
+  got = {path.name: frozen.digest(results.read([path]))
+         for path in sorted((papers.ROOT / 'results').iterdir())
+         if path.is_dir()}
+  file = frozen.FOLDER / 'committed.json'
+  if request.config.getoption('freeze'):
+    results.write_json(file, got)
+  want = json.loads(file.read_text())
+  assert {paper: got.get(paper) for paper in want} == want
 
 
 def test_claims_and_figures_take_the_rows(whole):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import pytest
 from test_results import REPORTED, RUN, make_workdir, row
 
-from assay import claims, papers, results, rules, site, stale
+from assay import claims, papers, report, results, rules, site, stale
 from assay.claims import Claim, within
 from assay.errors import UserError
 
@@ -153,13 +153,13 @@ def test_verdict_counts_are_those_of_the_claims(built, judged):
     totals += want
     page = pages[f'{name}.html']
     text = ' '.join(' '.join(page.text).split())
-    for state in (*site.STATES, 'not tested'):
+    for state in (*report.STATES, 'not tested'):
       assert f' {want[state]} {state}' in text
     # Once in the head, and each verdict once in the forest plot.
     badges = collections.Counter(
         attrs['class'].split()[1] for tag, attrs in page.tags
         if tag == 'span' and attrs.get('class', '').startswith('verdict '))
-    assert all(badges[state] == want[state] for state in site.STATES)
+    assert all(badges[state] == want[state] for state in report.STATES)
   text = ' '.join(' '.join(pages['index.html'].text).split())
   for state, count in totals.items():
     assert f' {count} {state}' in text

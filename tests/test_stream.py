@@ -40,14 +40,14 @@ def order(num=NUM, seeds=(0,)):
   return lambda position, start, stop: orders[position](start, stop)
 
 
-def where(folder, num=NUM):
+def where(num=NUM):
   """Record of each example: record i is in file i modulo three."""
   return np.argsort(np.arange(num) % 3, kind='stable').argsort()
 
 
 def streamed(folder, seeds=(0,), num=NUM, **more):
   """As `order`, but the examples themselves."""
-  mine, at = order(num, seeds), where(folder, num)
+  mine, at = order(num, seeds), where(num)
   return stream.streamed(lambda *which: at[mine(*which)],
                          stream.array_records(folder), stream.decode_image,
                          **more)
@@ -56,7 +56,7 @@ def streamed(folder, seeds=(0,), num=NUM, **more):
 def test_records_are_the_examples_in_the_order_of_their_files(folder, images):
   records = stream.array_records(folder)
   assert len(records) == NUM
-  at = where(folder)
+  at = where()
   for i in (0, 1, 50, 95):
     found = stream.decode_image(records[int(at[i])])
     np.testing.assert_array_equal(found['x'], images[0][i])
@@ -203,7 +203,7 @@ def test_two_hosts_read_half_of_each_batch(folder, images):
       import test_stream
       from assay.data import stream
       seen, order = [], test_stream.order()
-      records, at = stream.array_records(sys.argv[1]), test_stream.where(None)
+      records, at = stream.array_records(sys.argv[1]), test_stream.where()
       class Counted:
         def __getitem__(self, index):
           seen.append(index)
@@ -232,7 +232,7 @@ def test_two_hosts_read_half_of_each_batch(folder, images):
   errors = [host.communicate(timeout=240)[1] for host in hosts]
   assert [host.returncode for host in hosts] == [0, 0], errors
   want = fit(*in_memory(images, (0,))).state.params['w']
-  steps = where(None)[order()(0, 0, 30)]
+  steps = where()[order()(0, 0, 30)]
   for file, rows in zip(out, (slice(0, 4), slice(4, 8)), strict=True):
     with np.load(file) as found:
       np.testing.assert_allclose(found['w'], want, rtol=1e-5, atol=1e-7)

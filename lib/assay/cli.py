@@ -77,8 +77,7 @@ def _parser(paper):
 
 
 def _run(paper, flags, fields):
-  file, _, variant = flags.config.partition(':')
-  module = overrides.config_module(file)
+  module, variant = overrides.chosen(flags.config)
   if flags.list:
     width = max(map(len, module.VARIANTS))
     for name, text in module.VARIANTS.items():
@@ -87,7 +86,6 @@ def _run(paper, flags, fields):
     print(f'Of each: --config.FIELD=VALUE, {sweeps.USAGE}.', file=sys.stderr)
     return 0
   steps = profiling.parse(flags.profile) if flags.profile else None
-  variant = variant or next(iter(module.VARIANTS))
   config = overrides.apply(module.get_config(variant), fields)
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
   mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic,
@@ -125,8 +123,7 @@ def _run(paper, flags, fields):
     hosts.agree({'config.' + k: v for k, v in config.items()}
                 | {'--' + k: v for k, v in vars(flags).items() if k not in (
                     'data_dir', 'debug', 'profile', 'quiet', 'tensorboard')}
-                | {'commit': study.describe()['commit'],
-                   'jax': jax.__version__})
+                | {'commit': study.commit, 'jax': jax.__version__})
     try:
       progress.expect(study)
       rows = papers.load(paper).run(config, study)

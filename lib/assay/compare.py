@@ -24,7 +24,7 @@ from assay import (
   tables,
   verdicts,
 )
-from assay.errors import UserError
+from assay.errors import UserError, told
 
 # What a seed shares, by what it varies.
 PAIRED = {'fresh': 'the same data', 'resplit': 'the same split',
@@ -33,8 +33,8 @@ PAIRED = {'fresh': 'the same data', 'resplit': 'the same split',
 
 class Side(NamedTuple):
   path: str
-  rows: list  # from `results.read`, one paper
-  runs: dict  # from `results.read_runs`
+  rows: list  # of one paper
+  runs: dict  # both from `results.read_both`
 
 
 def read(path):
@@ -43,12 +43,12 @@ def read(path):
   Raises:
     UserError: no rows, or those of several papers.
   """
-  rows = results.read([path])
+  rows, runs = results.read_both([path])
   found = sorted(results.group_by(rows, 'paper'))
   if len(found) != 1:
     raise UserError(f'{path}: has rows of {", ".join(found) or "no paper"}; '
                     'give the results of one paper.')
-  return Side(str(path), rows, results.read_runs([path]))
+  return Side(str(path), rows, runs)
 
 
 def aligned(a, b):
@@ -345,6 +345,7 @@ def _to_terminal(table):
   return Group(Text(table['config'], 'bold'), grid, *note)
 
 
+@told
 def main(argv=None):
   """Prints a comparison; returns the exit status (2: user error)."""
   parser = argparse.ArgumentParser(
@@ -362,12 +363,7 @@ def main(argv=None):
                       choices=['terminal', 'markdown'])
   flags = parser.parse_args(argv)
   metrics = tuple(filter(None, flags.metric.split(',')))
-  try:
-    show(sections(read(flags.a), read(flags.b), metrics, flags.all),
-         flags.format)
-  except (UserError, OSError) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+  show(sections(read(flags.a), read(flags.b), metrics, flags.all), flags.format)
   return 0
 
 

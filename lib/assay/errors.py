@@ -1,8 +1,28 @@
 """The one exception for conditions that the person at the keyboard can mend."""
 
+import functools
+import sys
+
 
 class UserError(ValueError):
   """Says what value is wrong and what to do; the CLI prints it plainly."""
+
+
+def told(main):
+  """Turns `main(argv) -> status` into one that tells such an error in a line.
+
+  Its status then is 2. An OSError, of a file that was named, is told so too.
+  """
+
+  @functools.wraps(main)
+  def wrapped(argv=None):
+    try:
+      return main(argv)
+    except (UserError, OSError) as error:
+      print('error:', ' '.join(str(error).split()), file=sys.stderr)
+      return 2
+
+  return wrapped
 
 
 def check_names(field, names, known, what):

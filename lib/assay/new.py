@@ -13,7 +13,7 @@ import pathlib
 import re
 import sys
 
-from assay.errors import UserError
+from assay.errors import UserError, told
 
 NAME = 'my_paper'  # in the templates, where the paper's name goes
 LONGEST = 30  # characters of a name that leave lines within 80 columns
@@ -61,6 +61,7 @@ def create(name, root='.'):
   return list(made)
 
 
+@told
 def main(argv=None):
   """Writes the files and says what to do next; returns the exit status."""
   parser = argparse.ArgumentParser(
@@ -70,11 +71,7 @@ def main(argv=None):
   parser.add_argument('name', metavar='my_paper', help='name of the paper: '
                       'lower case, digits and underscores')
   flags = parser.parse_args(argv)
-  try:
-    paths = create(flags.name)
-  except (UserError, OSError) as error:
-    print(f'error: {error}', file=sys.stderr)
-    return 2
+  paths = create(flags.name)
   print('Written: ' + ', '.join(map(str, paths)))
   print('Run it:  python -m experiments.' + flags.name)
   print(f'Test it: python -m pytest {paths[-1]}')

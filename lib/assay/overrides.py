@@ -30,6 +30,17 @@ def config_module(file):
                   'with get_config and VARIANTS.')
 
 
+def chosen(flag):
+  """(configuration module, variant) of `FILE:VARIANT`; default the first one.
+
+  Raises:
+    UserError: see `config_module`.
+  """
+  file, _, variant = flag.partition(':')
+  module = config_module(file)
+  return module, variant or next(iter(module.VARIANTS))
+
+
 def pairs(arguments, known):
   """{'field': 'value'} of ['--config.field=value'].
 

@@ -58,6 +58,12 @@ def configs(name):
   return _import('configs', name)
 
 
+def about(name):
+  """ABOUT of a paper, with '' for what is missing and its name as title."""
+  return dict.fromkeys(('authors', 'published', 'arxiv', 'idea'), '') | {
+      'title': name, **getattr(configs(name), 'ABOUT', {})}
+
+
 def new_config(name, variants, variant):
   """An unlocked config of a paper's variant, in which no field is swept yet.
 

@@ -4,10 +4,9 @@ import argparse
 import collections
 import difflib
 import pathlib
-import sys
 
 from assay import claims, papers, results, stale, tables, verdicts
-from assay.errors import UserError
+from assay.errors import UserError, told
 
 STATES = ('holds', 'fails', 'undecided')
 
@@ -28,8 +27,9 @@ def sections(by_paper, runs):
       'first command |', '| :-- | :-- | --: | --: | --: | --: | :-- |']
   for paper, rows in by_paper.items():
     everything = papers.load(paper).CLAIMS
-    judged = claims.judge(claims.about(everything, rows), rows)
-    left = [c for c in everything if not claims.about([c], rows)]
+    tested = claims.about(everything, rows)
+    judged = claims.judge(tested, rows)
+    left = [claim for claim in everything if claim not in tested]
     texts |= _sections(rows, paper, runs, judged, left)
     lines.append(_line(rows, paper, judged))
   return texts | {'papers': '\n'.join(lines)}
@@ -37,13 +37,12 @@ def sections(by_paper, runs):
 
 def _line(rows, paper, judged):
   """Of the table of papers."""
-  about = getattr(papers.configs(paper), 'ABOUT', {})
-  told = lambda field: about.get(field, '')
-  source = ', '.join(filter(None, [told('authors'), told('published')]))
+  about = papers.about(paper)
+  source = ', '.join(filter(None, [about['authors'], about['published']]))
   states = [j.verdict.state for j in judged if j.verdict]
   return ' | '.join([
-      f'| [{told("title") or paper}](results/{paper}/README.md)'
-      + f'<br>{source}' * bool(source), told('idea'),
+      f'| [{about["title"]}](results/{paper}/README.md)'
+      + f'<br>{source}' * bool(source), about['idea'],
       str(len(results.group_by(rows, 'config'))),
       *(str(states.count(state)) for state in STATES),
       f'`make reproduce PAPER={paper}` |'])
@@ -194,6 +193,7 @@ def _text(path):
                     'file.') from error
 
 
+@told
 def main(argv=None):
   """Prints tables and verdicts; returns the exit status (2: user error)."""
   parser = argparse.ArgumentParser(
@@ -213,24 +213,20 @@ def main(argv=None):
   flags = parser.parse_args(argv)
   if flags.check and not flags.into:
     parser.error('--check needs --into')
-  try:
-    paths = flags.paths
-    if flags.publish:
-      paths = list(dict.fromkeys(map(_publish, paths)))
-    rows, runs = results.read(paths), results.read_runs(paths)
-    if not rows:
-      raise UserError(f'no rows in {", ".join(map(str, paths))}; run an '
-                      'experiment first.')
-    if flags.into:
-      return _into(flags, results.group_by(rows, 'paper'), runs)
-    for paper, own in results.group_by(rows, 'paper').items():
-      if flags.format == 'markdown':
-        print(report(own, paper, runs), end='')
-      else:
-        show(own, paper, flags.format)
-  except (UserError, OSError) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+  paths = flags.paths
+  if flags.publish:
+    paths = list(dict.fromkeys(map(_publish, paths)))
+  rows, runs = results.read_both(paths)
+  if not rows:
+    raise UserError(f'no rows in {", ".join(map(str, paths))}; run an '
+                    'experiment first.')
+  if flags.into:
+    return _into(flags, results.group_by(rows, 'paper'), runs)
+  for paper, own in results.group_by(rows, 'paper').items():
+    if flags.format == 'markdown':
+      print(report(own, paper, runs), end='')
+    else:
+      show(own, paper, flags.format)
   return 0
 
 
@@ -251,8 +247,8 @@ def _publish(workdir):
   page = folder / 'README.md'
   if not page.exists():
     rows, paper = results.read([folder]), folder.name
-    about = getattr(papers.configs(paper), 'ABOUT', {})
-    parts = [f'# {about.get("title", paper)}', about.get('idea', '')]
+    about = papers.about(paper)
+    parts = [f'# {about["title"]}', about['idea']]
     for name in ('overview', *results.group_by(rows, 'config'), 'claims'):
       parts += [f'## {name}', f'<!-- begin {paper}/{name} -->\n'
                               f'<!-- end {paper}/{name} -->']

@@ -213,15 +213,21 @@ def remove_temporary(folder):
 
 
 def read(paths):
-  """The rows of all paths, with `JOINED` added from each row's run.
+  """The rows of all paths, see `read_both`."""
+  return read_both(paths)[0]
+
+
+def read_both(paths):
+  """The rows of all paths, and {run: what its file says} for all of them.
+
+  Rows have `JOINED` added from their run.
 
   Raises:
     UserError: nothing to read; a damaged line (with file and line number); a
       missing or damaged run file; a result that is there twice, which would
       count as one more seed.
   """
-  found = [(file, folder, read_rows(file)) for path in paths
-           for files, folder in [_files(path)] for file in files]
+  found = _found(paths)
   runs, rows, seen = _runs(found), [], {}
   for file, _, own in found:
     for row in own:
@@ -233,17 +239,22 @@ def read(paths):
                         'one of them.')
       seen[key] = file
       rows.append(row | {k: runs[row['run']][k] for k in JOINED})
-  return rows
+  return rows, runs
 
 
 def read_runs(paths):
   """{run: what its file says} for all rows of the paths."""
-  return _runs([(file, folder, read_rows(file)) for path in paths
-                for files, folder in [_files(path)] for file in files])
+  return _runs(_found(paths))
+
+
+def _found(paths):
+  """[(file, folder of its runs, its rows)] of all paths."""
+  return [(file, folder, read_rows(file)) for path in paths
+          for files, folder in [_files(path)] for file in files]
 
 
 def _runs(found):
-  """As `read_runs`, from (file, folder of its runs, its rows)."""
+  """As `read_runs`, from what `_found` gives."""
   runs = {}
   for _, folder, rows in found:
     for run in {row['run'] for row in rows}:
@@ -335,7 +346,7 @@ def publish(workdir, results_dir='results'):
   Raises:
     UserError: rows of several papers, or an arm lacks a planned seed.
   """
-  rows = read([workdir])
+  rows, runs = read_both([workdir])
   if len({row['paper'] for row in rows}) != 1:
     raise UserError(f'{workdir}: must hold the rows of one paper.')
   for method in dict.fromkeys(row['method'] for row in rows):
@@ -347,7 +358,7 @@ def publish(workdir, results_dir='results'):
                       'run it to its end.')
   folder = pathlib.Path(results_dir) / rows[0]['paper']
   # Runs first and removal last: a crash leaves no row without its run.
-  for run, data in read_runs([workdir]).items():
+  for run, data in runs.items():
     write_json(folder / 'runs' / f'{run}.json', data)
   for config, own in group_by(rows, 'config').items():
     write(folder / f'{config}.jsonl', own)

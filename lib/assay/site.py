@@ -20,9 +20,8 @@ import sys
 import textwrap
 
 from assay import claims, papers, report, results, stale, verdicts
-from assay.errors import UserError
+from assay.errors import UserError, told
 
-STATES = ('holds', 'fails', 'undecided')
 MARK = '<meta name="generator" content="assay.site">'
 STRIP = 240  # units of an SVG across, see `strip`
 SEEDS_VARY = {
@@ -88,9 +87,9 @@ def _templates():
       loader=jinja2.PackageLoader('assay', 'templates'), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
       keep_trailing_newline=True)
-  templates.globals |= dict(strip=strip, states=STATES, width=STRIP, mark=MARK,
-                            numbers=verdicts.numbers, word=verdicts.word_of,
-                            beside=verdicts.beside)
+  templates.globals |= dict(strip=strip, states=report.STATES, width=STRIP,
+                            mark=MARK, numbers=verdicts.numbers,
+                            word=verdicts.word_of, beside=verdicts.beside)
   templates.filters |= dict(code=code, duration=duration, seeds=_ranges)
   return templates
 
@@ -105,17 +104,14 @@ def _totals(pages):
 
 
 def about(paper):
-  """ABOUT of a paper, with its name and command, and '' for what is missing."""
-  module = papers.configs(paper)
-  given = getattr(module, 'ABOUT', {})
-  return dict.fromkeys(('authors', 'published', 'arxiv', 'idea'), '') | {
-      'title': paper, **given, 'name': paper,
-      'command': f'make reproduce PAPER={paper}'}
+  """`papers.about` of a paper, with its name and command."""
+  return papers.about(paper) | {
+      'name': paper, 'command': f'make reproduce PAPER={paper}'}
 
 
 def paper_page(path, draw=True):
   """What the page of one paper says, and {file name: text} of its figures."""
-  paper, rows, runs = path.name, results.read([path]), results.read_runs([path])
+  paper, (rows, runs) = path.name, results.read_both([path])
   module, everything = papers.configs(paper), papers.load(paper).CLAIMS
   tested = claims.about(everything, rows)
   judged = claims.judge(tested, rows)
@@ -132,7 +128,7 @@ def paper_page(path, draw=True):
     variants.append(variant)
     written |= figures
   states = collections.Counter(j.verdict.state for j in judged if j.verdict)
-  counts = {state: states[state] for state in STATES} | {
+  counts = {state: states[state] for state in report.STATES} | {
       'not tested': len(everything) - sum(states.values())}
   return about(paper) | dict(
       counts=counts, variants=variants, left=dict(left),
@@ -319,6 +315,7 @@ def _region_text(region):
   return f'from {low} to {high}'
 
 
+@told
 def main(argv=None):
   """Writes the site; returns the exit status (2: user error)."""
   parser = argparse.ArgumentParser(
@@ -331,11 +328,7 @@ def main(argv=None):
   parser.add_argument('--no_figures', action='store_true',
                       help='leave out figures, which take most of the time')
   flags = parser.parse_args(argv)
-  try:
-    written = build(flags.results, flags.out, not flags.no_figures)
-  except (UserError, OSError) as error:
-    print('error:', ' '.join(str(error).split()), file=sys.stderr)
-    return 2
+  written = build(flags.results, flags.out, not flags.no_figures)
   print(f'{len(written)} files; open {flags.out}/index.html in a browser.')
   return 0
 

@@ -88,6 +88,7 @@ def _changed_since(file, commit):
       (papers.ROOT / file).read_text())
 
 
+@functools.lru_cache(None)  # runs share files
 def _code(text):
   """What a file does: its syntax without comments and docstrings."""
   try:

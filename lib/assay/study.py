@@ -74,8 +74,8 @@ class Study:
         raise UserError(f'--{flag}={value}; use 1 or more.')
     self._memory = []
     self._started = time.time()
-    self._commit = _commit()
-    described = json.dumps([self.paper, self.config.to_dict(), self._commit],
+    self.commit = _commit()
+    described = json.dumps([self.paper, self.config.to_dict(), self.commit],
                            sort_keys=True)
     self.run = hashlib.sha256(described.encode()).hexdigest()[:8]
     if self.workdir is not None:
@@ -270,7 +270,7 @@ class Study:
         'run': self.run, 'paper': self.paper, 'config_name': self.variant,
         'config': self.config.to_dict(),
         'command': ' '.join(['python', *sys.orig_argv[1:]]),
-        'commit': self._commit, 'versions': versions,
+        'commit': self.commit, 'versions': versions,
         'device_kind': jax.devices()[0].device_kind,
         'device_count': jax.device_count(),
         'wall_seconds': round(time.time() - self._started, 1),

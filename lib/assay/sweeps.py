@@ -97,9 +97,7 @@ def run(paper, flags, fields, sweep, run_one):
   field, texts = sweep
   if field in fields:
     raise UserError(f'--config.{field} and {FLAG}{field}: use one of them.')
-  file, _, variant = flags.config.partition(':')
-  module = overrides.config_module(file)
-  variant = variant or next(iter(module.VARIANTS))
+  module, variant = overrides.chosen(flags.config)
   config = overrides.apply(module.get_config(variant), fields)
   values = values_of(module, config, field, texts)
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}-{field}')
