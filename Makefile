@@ -31,12 +31,12 @@ lint: $(READY)
 
 # The tables of README.md and results/*/README.md from the committed rows.
 tables: $(READY)
-	$(BIN)/python -m assay.results results/* --into=README.md \
+	$(BIN)/python -m assay results results/* --into=README.md \
 	  $(patsubst %,--into=%,$(wildcard results/*/README.md)) $(FLAGS)
 
 # A website of all papers from the committed rows, in site/.
 report: $(READY)
-	$(BIN)/python -m assay.site results --out=site
+	$(BIN)/python -m assay site results --out=site
 
 # Pages of the library from its docstrings, in out/api/. JAX and optax annotate
 # some fields with names that exist for their type checkers alone.

@@ -201,9 +201,10 @@ def _stepper(choose, num_train, steps, candidates=None):
   import jax.numpy as jnp
   import optax
 
-  from assay import lanes, sharding, train
+  from assay import train
   from assay.data import tabular
   from assay.methods import mixup
+  from assay.train import lanes, sharding
   from experiments import c_mixup
 
   config = make_config()

@@ -121,7 +121,7 @@ def main(argv, prog, description, measures):
     pathlib.Path(flags.json).write_text(json.dumps(
         {'environment': found, 'results': report.lines}, indent=2) + '\n')
   if flags.into and not failed:
-    from assay import report as reports  # after what counts memory
+    from assay.report import page as reports  # after what counts memory
     words = ['python', '-m', f'benchmarks.{prog}', *argv]
     reports.insert(flags.into, f'benchmarks/{prog}', markdown(
         report.lines, found, ' '.join(w for w in words if '--into' not in w)))

@@ -145,8 +145,8 @@ def main(argv=None):
       measuring.environment())])
   print(text)
   if flags.into:
-    from assay import report
-    report.insert(flags.into, 'benchmarks/reliability', text)
+    from assay.report import page
+    page.insert(flags.into, 'benchmarks/reliability', text)
   return 0 if kept else 1
 
 

@@ -127,7 +127,7 @@ def measure_seeds(report, quick):
 
 def _peak(fit, name='peak', **settings):
   """Of the training call, as a dry run finds it."""
-  from assay import dry_run
+  from assay.train import dry_run
 
   try:
     fit(STEPS, dry_run=functools.partial(dry_run.stop, '', (0,)), **settings)
@@ -241,8 +241,9 @@ def measure_meshes(report, quick):
 
 def print_exchange(mesh):
   """Collectives, their bytes and those held, of a mesh of eight devices."""
-  from assay import cli, dry_run, papers, train
+  from assay import cli, papers, train
   from assay.study import Study, replaced
+  from assay.train import dry_run
 
   seeds = 8 if 'seed' in mesh else 1
   sizes = cli.set_up_devices(mesh, seeds, pretend=True)

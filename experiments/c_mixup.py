@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from assay import cli, evaluate, losses, train, tune
+from assay import cli, losses, train
 from assay.claims import (
   Claim,
   all_of,
@@ -29,7 +29,8 @@ from assay.errors import UserError
 from assay.methods import mixup
 from assay.metrics import regression
 from assay.models import mlp
-from assay.study import replaced
+from assay.study import replaced, tune
+from assay.train import evaluate
 from configs import c_mixup as settings
 
 METRICS = {'rmse': regression.rmse, 'mape': regression.mape,
@@ -449,7 +450,7 @@ CLAIMS = (
 
 def figures(rows):
   """{file name: Figure} of one variant's rows."""
-  from assay import plots
+  from assay.report import plots
 
   config = settings.get_config(rows[0]['config'])
   if config.report_epochs:

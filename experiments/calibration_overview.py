@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from assay import calibrating, classifiers, cli, losses
+from assay import cli, losses
 from assay.claims import Claim, all_of, equal, greater, less
 from assay.errors import UserError
 from assay.methods import binning, calibrators, correctness_ranking, linear_maps
 from assay.methods import temperature_networks as networks
+from assay.testbeds import calibrating, classifiers
 from configs import calibration_overview as settings
 
 # arm: (config, logits [B, K], labels [B]) -> [B] or []
@@ -200,7 +201,7 @@ CLAIMS = tuple(claim for config in ('digits', 'fashion_mnist',
 
 def figures(rows):
   """{file name: Figure} of one variant's rows."""
-  from assay import plots
+  from assay.report import plots
 
   panels = {'in distribution': {'split': calibrating.TEST}}
   if any(row['split'] == calibrating.SHIFTED for row in rows):

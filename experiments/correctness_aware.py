@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from assay import calibrating, classifiers, cli, losses
+from assay import cli, losses
 from assay.claims import Claim, all_of, equal, greater, less
 from assay.data import corruptions
 from assay.errors import check_names
 from assay.methods import binning, calibrators, linear_maps
 from assay.methods import temperature_networks as networks
+from assay.testbeds import calibrating, classifiers
 
 TRAINED = 'uncalibrated'  # the arm whose block trains the classifier
 
@@ -360,7 +361,7 @@ def optimal_temperature(loss, probs=EXAMPLE, label=0):
 
 def figures(rows):
   """{file name: Figure} of one variant's rows."""
-  from assay import plots
+  from assay.report import plots
 
   bars = {'network': EXAMPLE}
   for name, label in (('ce', 'cross entropy'), ('mse', 'squared error'),

@@ -24,8 +24,18 @@ import numpy as np
 import optax
 from scipy import stats
 
-from assay import cli, keys, losses, rules, samples, train
-from assay.claims import Claim, all_of, equal, greater, monotone, ratio, within
+from assay import cli, keys, losses, train
+from assay.claims import (
+  Claim,
+  all_of,
+  equal,
+  greater,
+  monotone,
+  ratio,
+  rules,
+  samples,
+  within,
+)
 from assay.data import images, tasks
 from assay.errors import UserError, check_names
 from assay.methods import in_context
@@ -622,7 +632,7 @@ CLAIMS = (
 
 def figures(rows):
   """{file name: Figure} of one variant's rows."""
-  from assay import plots
+  from assay.report import plots
 
   config = settings.get_config(rows[0]['config'])
   base = [row for row in rows if row['dataset'] == config.dataset]

@@ -547,7 +547,7 @@ CLAIMS = (
 
 def figures(rows):
   """{file name: Figure} of one variant's rows."""
-  from assay import plots
+  from assay.report import plots
 
   config = settings.get_config(rows[0]['config'])
   # Least squares has no variance at first, and then one without a mean.

@@ -403,7 +403,7 @@ CLAIMS = (
 
 def figures(rows):
   """{file name: Figure} of one variant's rows."""
-  from assay import plots
+  from assay.report import plots
 
   config = settings.get_config(rows[0]['config'])
   sweep = functools.partial(plots.sweep, state='last')

@@ -14,13 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from assay import classifiers, cli, evaluate, losses, results, train, tune
+from assay import cli, losses, results, train
 from assay.claims import Claim, all_of, greater, less
 from assay.data import augment, images, tabular
 from assay.errors import UserError
 from assay.methods import forgetting, sam, useful
 from assay.metrics import classification, sharpness
-from assay.study import replaced
+from assay.study import replaced, tune
+from assay.testbeds import classifiers
+from assay.train import evaluate
 from configs import useful as settings
 
 # arm: (optimizer, what is changed for which examples)
@@ -576,7 +578,7 @@ CLAIMS = (
 
 def figures(rows):
   """{file name: Figure} of one variant's rows."""
-  from assay import plots
+  from assay.report import plots
 
   config = settings.get_config(rows[0]['config'])
   splits = ('test', 'masked') if config.dataset == 'dominoes' else ('test',)

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from assay import claims, classifiers, losses, papers
+from assay import claims, losses, papers
 from assay.errors import UserError
 from assay.methods import correctness_ranking
 from assay.study import Study, replaced
+from assay.testbeds import classifiers
 
 experiment = papers.load('calibration_overview')
 settings = papers.configs('calibration_overview')

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from assay import claims, intervals, papers, results, verdicts
+from assay import papers, results
 from assay.claims import (
   Claim,
   Verdict,
@@ -13,6 +13,7 @@ from assay.claims import (
   equal,
   every_seed,
   greater,
+  intervals,
   judge,
   less,
   minimum_inside,
@@ -21,6 +22,7 @@ from assay.claims import (
   within,
 )
 from assay.errors import UserError
+from assay.report import verdicts
 
 STANDARD = dict(
     paper='p', config='small', run='0' * 8, dataset='airfoil', split='test',
@@ -749,11 +751,11 @@ def test_main(monkeypatch, capsys):
                       lambda paths: given.append(paths) or FIVE)
   monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
       CLAIMS=paper()[:1]))
-  assert claims.main(['work']) == 0
+  assert verdicts.main(['work']) == 0
   assert given == [['work']]
   assert capsys.readouterr().out.startswith('HOLDS      wins\n')
   monkeypatch.setattr(results, 'read', lambda paths: FIVE + FIVE[:1])
-  assert claims.main(['work']) == 2
+  assert verdicts.main(['work']) == 2
   err = capsys.readouterr().err
   assert err.startswith('claim wins: two rows') and err.count('\n') == 1
-  assert claims.main([]) == 2
+  assert verdicts.main([]) == 2

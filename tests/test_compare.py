@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from test_results import REPORTED, RUN, diverged, make_workdir, row
 
-from assay import compare, differences, papers, results
+from assay import papers, results
 from assay.claims import Claim, within
 from assay.errors import UserError
+from assay.report import compare, differences
 
 # Mean 0.3, s 0.15811, t(4) at 97.5 % 2.77645: half width 0.19632.
 DIFFERENCES = (.1, .2, .3, .4, .5)

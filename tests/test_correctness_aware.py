@@ -4,11 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from assay import calibrating, claims, papers
+from assay import claims, papers
 from assay.errors import UserError
 from assay.methods import calibrators
 from assay.metrics import calibration
 from assay.study import Study, replaced
+from assay.testbeds import calibrating
 
 experiment = papers.load('correctness_aware')
 settings = papers.configs('correctness_aware')

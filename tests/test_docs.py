@@ -21,7 +21,8 @@ def modules():
   found = {}
   for file in sorted(LIBRARY.rglob('*.py')):
     *folders, name = file.relative_to(LIBRARY.parent).with_suffix('').parts
-    if 'templates' not in folders:  # those are not imported but filled in
+    # Templates are not imported but filled in; a `__main__` is a command.
+    if 'templates' not in folders and name != '__main__':
       parts = folders if name == '__init__' else [*folders, name]
       found['.'.join(parts)] = file.read_text()
   return found

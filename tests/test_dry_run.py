@@ -11,8 +11,9 @@ import optax
 import pytest
 import toy
 
-from assay import cli, dry_run, items, papers, train
+from assay import cli, papers, train
 from assay.errors import UserError
+from assay.train import dry_run, items
 
 
 def figures(seeds=(0,), mesh=None, rules=(), **more):

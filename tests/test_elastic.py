@@ -14,7 +14,8 @@ import optax
 import pytest
 import toy
 
-from assay import checkpoint, train
+from assay import train
+from assay.train import checkpoint
 
 STEPS, BATCH, STEPS_PER_CALL = 50, 8, 5
 SAVED_AT = STEPS // 2

@@ -3,8 +3,9 @@ import jax
 import numpy as np
 import pytest
 
-from assay import evaluate, losses
+from assay import losses
 from assay.data import tabular
+from assay.train import evaluate
 
 NUM_SEEDS, NUM_VAL = 3, 10
 DRAW = tabular.draw_from('val')

@@ -8,8 +8,9 @@ import frozen
 import numpy as np
 import pytest
 
-from assay import checkpoint, papers, results, train
+from assay import papers, results, train
 from assay.study import Study
+from assay.train import checkpoint
 
 CALLS = collections.Counter()  # of a whole run of a paper, to train
 

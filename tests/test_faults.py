@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 import toy
 
-from assay import checkpoint, cli, papers, results, train
+from assay import cli, papers, results, train
 from assay.errors import UserError
 from assay.study import Study
+from assay.train import checkpoint
 
 KILLS = int(os.environ.get('ASSAY_KILLS', 5))
 SEED = 0  # of the moments

@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from assay import papers, rules
+from assay import papers
+from assay.claims import rules
 from assay.data import images, tasks
 from assay.errors import UserError
 from assay.models import recurrent

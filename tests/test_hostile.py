@@ -21,9 +21,10 @@ import pytest
 from scipy import io as scipy_io
 
 import assay
-from assay import papers, report, results, study
+from assay import papers, results, study
 from assay.data import files
 from assay.errors import UserError
+from assay.report import page
 
 STEADY = hypothesis.settings(derandomize=True, deadline=None)
 
@@ -124,7 +125,7 @@ def test_any_run_file_is_shown_or_refused(workdir, content):
   rows = gives_rows_or_user_error(workdir)
   if rows:
     try:
-      report.report(rows, 'c_mixup', results.read_runs([workdir]))
+      page.report(rows, 'c_mixup', results.read_runs([workdir]))
     except UserError:
       pass
 

@@ -13,8 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from assay import hosts, papers, sharding
+from assay import papers
 from assay.errors import UserError
+from assay.train import hosts, sharding
 
 ARM = 'manifold_c_mixup'
 STEPS = 96  # six calls, each followed by a save

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay import intervals
+from assay.claims import intervals
 
 
 def test_t_interval_by_hand():

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from assay import cli, papers, results
+from assay import cli, papers
+from assay.report import page
 
 # What to do: an imperative, or what would be right.
 REMEDY = re.compile(r'''
@@ -162,7 +163,7 @@ READ = {
 def test_what_the_report_prints(name, content, capsys, tmp_path):
   if content:
     (tmp_path / name).write_text(content)
-  assert results.main([str(tmp_path / name)]) == 2
+  assert page.main([str(tmp_path / name)]) == 2
   printed = capsys.readouterr().err.replace(str(tmp_path), 'TMP').strip()
   assert printed.removeprefix('error: ') == READ[name, content]
 

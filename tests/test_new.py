@@ -32,7 +32,7 @@ def python(clone, *words):
 def clone(tmp_path_factory):
   """A clone with a paper of the longest name that is allowed."""
   folder = make_clone(tmp_path_factory.mktemp('made') / 'clone')
-  done = python(folder, '-m', 'assay.new', NAME)
+  done = python(folder, '-m', 'assay', 'new', NAME)
   assert done.returncode == 0, done.stderr
   assert f'python -m experiments.{NAME}' in done.stdout
   assert f'tests/test_{NAME}.py' in done.stdout

@@ -7,7 +7,8 @@ import hypothesis.strategies as st
 import ml_collections
 import pytest
 
-from assay import overrides, papers
+from assay import config as config_lib
+from assay import papers
 from assay.errors import UserError
 
 CONFIG = ml_collections.ConfigDict(
@@ -26,7 +27,7 @@ def typed(value):
 
 
 def test_overrides_take_the_type_of_the_field():
-  got = overrides.apply(CONFIG, {'rate': '3', 'width': '4', 'name': '5',
+  got = config_lib.apply(CONFIG, {'rate': '3', 'width': '4', 'name': '5',
                                  'sizes': '(3,)', 'flag': 'False'})
   want = CONFIG.to_dict() | dict(rate=3.0, width=4, name='5', sizes=(3,),
                                  flag=False)
@@ -48,7 +49,7 @@ def test_overrides_take_the_type_of_the_field():
     ('empty', '1, 2.5', (1, 2.5)), ('empty', '"a", "b"', ('a', 'b')),
 ])
 def test_texts_and_the_values_they_spell(field, text, value):
-  assert typed(overrides.apply(CONFIG, {field: text})[field]) == typed(value)
+  assert typed(config_lib.apply(CONFIG, {field: text})[field]) == typed(value)
 
 
 @pytest.mark.parametrize('field, text', [
@@ -79,7 +80,7 @@ def test_texts_and_the_values_they_spell(field, text, value):
 ], ids=lambda text: ascii(text)[:20])
 def test_other_texts_are_refused_and_named(field, text):
   with pytest.raises(UserError) as error:
-    overrides.apply(CONFIG, {field: text})
+    config_lib.apply(CONFIG, {field: text})
   assert str(error.value) == (
       f'--config.{field}={text[:60]}: must be of type '
       f'{type(CONFIG[field]).__name__}, like {CONFIG[field]!r}.')
@@ -92,7 +93,7 @@ def test_no_text_is_run(tmp_path):
   target.unlink()
   for field in CONFIG:
     try:
-      overrides.apply(CONFIG, {field: code})
+      config_lib.apply(CONFIG, {field: code})
     except UserError:
       assert field != 'name'
   assert not target.exists()
@@ -111,7 +112,7 @@ TEXTS = st.text(max_size=20) | st.lists(st.sampled_from(
 @hypothesis.given(st.sampled_from(list(CONFIG)) | st.text(max_size=8), TEXTS)
 def test_any_flag_gives_a_value_of_the_same_type_or_a_user_error(field, text):
   try:
-    got = overrides.apply(CONFIG, {field: text})
+    got = config_lib.apply(CONFIG, {field: text})
   except UserError as error:
     assert field in str(error) and len(str(error)) < 300
     return
@@ -136,18 +137,18 @@ def holds_type_of(value, like):
     levels=st.lists(st.floats(allow_nan=False)).map(tuple),
     arms=st.lists(st.text(max_size=5)).map(tuple))))
 def test_what_python_prints_is_read_back(values):
-  got = overrides.apply(CONFIG, {k: repr(v) for k, v in values.items()})
+  got = config_lib.apply(CONFIG, {k: repr(v) for k, v in values.items()})
   assert {k: repr(got[k]) for k in values} == {
       k: repr(v) for k, v in values.items()}
 
 
 def test_an_unknown_field_is_named_with_the_nearest_or_with_all():
   with pytest.raises(UserError, match='config.widht: .*; did you mean width?'):
-    overrides.apply(CONFIG, {'widht': '1'})
+    config_lib.apply(CONFIG, {'widht': '1'})
   with pytest.raises(UserError, match='config.q: .*; it has arms, classes, .*'):
-    overrides.apply(CONFIG, {'q': '1'})
+    config_lib.apply(CONFIG, {'q': '1'})
   with pytest.raises(UserError, match='no such field'):
-    overrides.apply(CONFIG, {'q' * DEEP: '1'})
+    config_lib.apply(CONFIG, {'q' * DEEP: '1'})
 
 
 def test_every_field_of_every_variant_takes_its_own_value():
@@ -157,11 +158,11 @@ def test_every_field_of_every_variant_takes_its_own_value():
       config = module.get_config(variant)
       texts = {k: v if isinstance(v, str) else repr(v)
                for k, v in config.items()}
-      assert overrides.apply(config, texts).to_dict() == config.to_dict()
+      assert config_lib.apply(config, texts).to_dict() == config.to_dict()
 
 
 def test_pairs_by_hand():
-  assert overrides.pairs(['--config.a=1', '--config.b=x=y', '--config.c='],
+  assert config_lib.pairs(['--config.a=1', '--config.b=x=y', '--config.c='],
                          ['--seeds']) == {'a': '1', 'b': 'x=y', 'c': ''}
 
 
@@ -172,7 +173,7 @@ def test_pairs_by_hand():
                            .map(''.join), max_size=3))
 def test_any_arguments_are_pairs_or_a_user_error(arguments):
   try:
-    found = overrides.pairs(arguments, ['--seeds', '--arms'])
+    found = config_lib.pairs(arguments, ['--seeds', '--arms'])
   except UserError as error:
     assert any(f'unknown flag {a}' in str(error) for a in arguments)
     return
@@ -183,7 +184,7 @@ def test_any_arguments_are_pairs_or_a_user_error(arguments):
 @pytest.mark.parametrize('file', ['none.py', '.', '', '\0', 'a' * 5000])
 def test_a_config_file_that_is_not_there(file):
   with pytest.raises(UserError, match='no such file'):
-    overrides.config_module(file)
+    config_lib.config_module(file)
 
 
 @pytest.mark.parametrize('name', ['rows.jsonl', 'empty.py'])
@@ -191,11 +192,11 @@ def test_a_file_that_is_no_config(tmp_path, name):
   path = tmp_path / name
   path.write_text('VARIANTS = {}')
   with pytest.raises(UserError, match=f'{name}: .*get_config and VARIANTS'):
-    overrides.config_module(path)
+    config_lib.config_module(path)
 
 
 def test_a_bug_in_a_config_file_is_not_hidden(tmp_path):
   path = tmp_path / 'broken.py'
   path.write_text('import no_such_module')
   with pytest.raises(ModuleNotFoundError, match='no_such_module'):
-    overrides.config_module(path)
+    config_lib.config_module(path)

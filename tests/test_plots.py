@@ -6,9 +6,9 @@ from matplotlib.text import Text
 import numpy as np
 import pytest
 
-from assay import plots, tables
 from assay.errors import UserError
 from assay.metrics import calibration, selective
+from assay.report import plots, tables
 
 REPORTED = {'airfoil': {
     'mixup': {'rmse': dict(mean=3.73, std=0.19, n=3)},

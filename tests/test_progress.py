@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import toy
 
-from assay import checkpoint, cli, papers, profiling, progress, scalars, train
+from assay import cli, papers, train
 from assay.errors import UserError
-from assay.study import Study
+from assay.study import Study, profiling, progress, scalars
+from assay.train import checkpoint
 
 ARM, SEEDS = 'erm', (0, 1, 2)
 

@@ -4,9 +4,10 @@ import ml_collections
 import pytest
 from test_results import REPORTED, RUN, make_workdir, row
 
-from assay import papers, report, results
+from assay import papers, results
 from assay.claims import Claim, within
 from assay.errors import UserError
+from assay.report import page
 
 
 def test_insert_replaces_between_the_markers_only(tmp_path):
@@ -15,12 +16,12 @@ def test_insert_replaces_between_the_markers_only(tmp_path):
                   '<!-- begin x/yz -->\nkept\n<!-- end x/yz -->\n')
   want = ('a\n<!-- begin x/y -->\nnew \\1 text\n<!-- end x/y -->\nb\n'
           '<!-- begin x/yz -->\nkept\n<!-- end x/yz -->\n')
-  assert any('new' in line for line in report.insert(
+  assert any('new' in line for line in page.insert(
       path, 'x/y', 'new \\1 text\n', check=True))
   assert 'old' in path.read_text()
-  report.insert(path, 'x/y', 'new \\1 text\n')
+  page.insert(path, 'x/y', 'new \\1 text\n')
   assert path.read_text() == want
-  assert report.insert(path, 'x/y', 'new \\1 text\n') == []
+  assert page.insert(path, 'x/y', 'new \\1 text\n') == []
   assert path.read_text() == want
 
 
@@ -32,7 +33,7 @@ def test_insert_without_a_pair_of_markers_is_refused(tmp_path, text):
   path = tmp_path / 'README.md'
   path.write_text(text)
   with pytest.raises(UserError, match='<!-- begin x -->'):
-    report.insert(path, 'x', 'new')
+    page.insert(path, 'x', 'new')
   assert path.read_text() == text
 
 
@@ -50,7 +51,7 @@ def paper(monkeypatch):
 
 def test_report_has_table_where_tested_and_verdicts(tmp_path, paper):
   make_workdir(tmp_path)
-  got = report.report(results.read([tmp_path]), 'made_up',
+  got = page.report(results.read([tmp_path]), 'made_up',
                        results.read_runs([tmp_path]))
   table, _, verdict = got.partition('| verdict')
   assert table == """### made_up/small
@@ -76,15 +77,15 @@ mean ± standard deviation (seeds). Tested on airfoil (200 test examples), \
 def test_where_tested_counts_the_seeds_that_are_reported():
   rows = [row(1.0, seed_varies='fresh', scale='reduced')]
   rows += [r | {'seed': 100, 'split': 'val'} for r in rows]
-  assert ', 1 seed (0 to 0, fresh), ' in report.tested_on(rows, {})
+  assert ', 1 seed (0 to 0, fresh), ' in page.tested_on(rows, {})
 
 
 def test_claims_that_are_not_tested_are_listed_for_a_readme_only(tmp_path,
                                                                  paper):
   make_workdir(tmp_path)
   rows, runs = results.read([tmp_path]), results.read_runs([tmp_path])
-  assert 'NOT TESTED' not in report.report(rows, 'made_up', runs)
-  assert report.sections({'made_up': rows}, runs)['made_up/claims'].endswith(
+  assert 'NOT TESTED' not in page.report(rows, 'made_up', runs)
+  assert page.sections({'made_up': rows}, runs)['made_up/claims'].endswith(
       '\n\nNot tested: 1 claim on big (`make reproduce PAPER=made_up '
       'VARIANT=big`).')
 
@@ -92,7 +93,7 @@ def test_claims_that_are_not_tested_are_listed_for_a_readme_only(tmp_path,
 def test_overview_counts_verdicts_and_seconds(tmp_path, paper):
   make_workdir(tmp_path)
   rows, runs = results.read([tmp_path]), results.read_runs([tmp_path])
-  line = report.sections({'made_up': rows}, runs)[
+  line = page.sections({'made_up': rows}, runs)[
       'made_up/overview'].splitlines()[-1]
   seconds = sum(run['wall_seconds'] for run in runs.values())
   assert line == (
@@ -106,7 +107,7 @@ def test_main_prints_each_format(tmp_path, paper, capsys):
            'markdown': ['| 2.0 ± 1.4 (2) |', '| UNDECIDED | **low**'],
            'latex': [r'2.0 $\pm$ 1.4 (2)', '\n% UNDECIDED  low\n']}
   for form, parts in wants.items():
-    assert results.main([str(tmp_path), f'--format={form}']) == 0
+    assert page.main([str(tmp_path), f'--format={form}']) == 0
     out = capsys.readouterr().out
     assert all(part in out for part in parts), out
 
@@ -116,13 +117,13 @@ def test_main_rewrites_and_checks_marked_sections(tmp_path, paper, capsys):
   readme = tmp_path / 'README.md'
   readme.write_text('<!-- begin made_up/small -->\n<!-- end made_up/small -->')
   into = [str(workdir), f'--into={readme}']
-  assert results.main([*into, '--check']) == 1
+  assert page.main([*into, '--check']) == 1
   assert '+| erm | 2.0 ± 1.4 (2)' in capsys.readouterr().out
   assert '2.0' not in readme.read_text()
-  assert results.main(into) == 0
+  assert page.main(into) == 0
   assert '| erm | 2.0 ± 1.4 (2)' in readme.read_text()
   assert 'ERM has' not in readme.read_text()  # no marker for the claims
-  assert results.main([*into, '--check']) == 0
+  assert page.main([*into, '--check']) == 0
   assert capsys.readouterr().out == ''
 
 
@@ -133,12 +134,12 @@ def test_main_rewrites_several_files_and_the_table_of_papers(tmp_path, paper,
     files.append(tmp_path / f'{name[-6:]}.md')
     files[-1].write_text(f'<!-- begin {name} -->\n<!-- end {name} -->')
   into = [str(workdir), *(f'--into={file}' for file in files)]
-  assert results.main([*into, '--check']) == 1
-  assert results.main(into) == 0
+  assert page.main([*into, '--check']) == 1
+  assert page.main(into) == 0
   assert '| [made_up](results/made_up/README.md) |  | 1 | 0 | 0 | 1 | ' in (
       files[0].read_text())
   assert 'ERM has' in files[1].read_text()
-  assert results.main([*into, '--check']) == 0
+  assert page.main([*into, '--check']) == 0
 
 
 def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
@@ -146,19 +147,20 @@ def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
   monkeypatch.chdir(tmp_path)
   make_workdir(tmp_path / 'a')
   make_workdir(tmp_path / 'b', [row(7.0, s, config='big') for s in range(2)])
-  assert results.main(['a', 'b', '--publish', '--format=markdown']) == 0
+  assert page.main(['a', 'b', '--publish', '--format=markdown']) == 0
   out = capsys.readouterr().out
   assert '7 ± 0 (2)' in out and '2.0 ± 1.4 (2)' in out
   assert '**low**' in out and '**big**' in out
   assert len(results.read(['results/made_up'])) == 4
-  page = tmp_path / 'results/made_up/README.md'
-  assert page.read_text().startswith('# made_up\n\n## overview\n\n<!-- begin ')
-  assert results.main(['results/made_up', f'--into={page}']) == 0
+  readme = tmp_path / 'results/made_up/README.md'
+  assert readme.read_text().startswith(
+      '# made_up\n\n## overview\n\n<!-- begin ')
+  assert page.main(['results/made_up', f'--into={readme}']) == 0
   for part in ('| **small**', '2.0 ± 1.4 (2)', '**low**'):
-    assert part in page.read_text()
-  page.write_text('mine')  # what is there stays
-  assert results.main(['b', '--publish']) == 0
-  assert page.read_text() == 'mine'
+    assert part in readme.read_text()
+  readme.write_text('mine')  # what is there stays
+  assert page.main(['b', '--publish']) == 0
+  assert readme.read_text() == 'mine'
 
 
 def test_a_run_with_another_config_is_not_published(tmp_path, paper, capsys,
@@ -170,12 +172,12 @@ def test_a_run_with_another_config_is_not_published(tmp_path, paper, capsys,
   make_workdir(tmp_path / 'work', run=run)
   monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
       REPORTED=REPORTED, VARIANTS=('small',), get_config=lambda name: asked))
-  assert results.main(['work', '--publish']) == 2
+  assert page.main(['work', '--publish']) == 2
   assert 'config.bandwidth was 3.0, is 12.0; make a variant' in (
       capsys.readouterr().err)
   assert not (tmp_path / 'results').exists()
   asked.bandwidth = 3.
-  assert results.main(['work', '--publish']) == 0
+  assert page.main(['work', '--publish']) == 0
   assert (tmp_path / 'results').exists()
 
 
@@ -189,9 +191,9 @@ def test_main_reports_user_errors_in_one_line(tmp_path, paper, capsys):
       ([workdir, f'--into={tmp_path}/README.md'], 'made_up/small'),
       ([workdir, f'--into={tmp_path}/none.md'], 'none.md'),
       ([workdir, f'--into={tmp_path}'], 'cannot be read')]:
-    assert results.main(argv) == 2
+    assert page.main(argv) == 2
     out, err = capsys.readouterr()
     assert out == '' and err.count('\n') == 1 and message in err
   with pytest.raises(SystemExit) as exit_:
-    results.main([workdir, '--check'])
+    page.main([workdir, '--check'])
   assert exit_.value.code == 2

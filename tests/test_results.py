@@ -10,8 +10,9 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from assay import results, tables
+from assay import results
 from assay.errors import UserError
+from assay.report import tables
 
 LIB = pathlib.Path(results.__file__).parents[1]
 RUN = {'run': '0123abcd', 'paper': 'made_up', 'config_name': 'small',

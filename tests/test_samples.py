@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from test_claims import STANDARD, error_rows, rows_of, with_fields
 
-from assay import results, samples
+from assay import results
+from assay.claims import samples
 from assay.errors import UserError
 
 

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 import pytest
 from test_results import REPORTED, RUN, make_workdir, row
 
-from assay import claims, papers, report, results, rules, site, stale
-from assay.claims import Claim, within
+from assay import claims, papers, results
+from assay.claims import Claim, rules, within
 from assay.errors import UserError
+from assay.report import site, stale
 
 HOSTILE = '<script>alert("x")</script>&amp; \'"'
 VOID = {'meta', 'link', 'img', 'wbr'}
@@ -153,13 +154,13 @@ def test_verdict_counts_are_those_of_the_claims(built, judged):
     totals += want
     page = pages[f'{name}.html']
     text = ' '.join(' '.join(page.text).split())
-    for state in (*report.STATES, 'not tested'):
+    for state in (*page.STATES, 'not tested'):
       assert f' {want[state]} {state}' in text
     # Once in the head, and each verdict once in the forest plot.
     badges = collections.Counter(
         attrs['class'].split()[1] for tag, attrs in page.tags
         if tag == 'span' and attrs.get('class', '').startswith('verdict '))
-    assert all(badges[state] == want[state] for state in report.STATES)
+    assert all(badges[state] == want[state] for state in page.STATES)
   text = ' '.join(' '.join(pages['index.html'].text).split())
   for state, count in totals.items():
     assert f' {count} {state}' in text

@@ -13,9 +13,10 @@ import numpy as np
 import optax
 import pytest
 
-from assay import checkpoint, papers, train
+from assay import papers, train
 from assay.data import files, stream, tabular
 from assay.errors import UserError
+from assay.train import checkpoint
 
 NUM, BATCH = 96, 8
 

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from assay import cli, papers, results, sweeps
+from assay import cli, papers, results
 from assay.errors import UserError
+from assay.study import sweeps
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import pytest
 import rich.console
 from test_results import REPORTED, diverged, error_row, row
 
-from assay import tables
 from assay.errors import UserError
+from assay.report import tables
 
 
 def test_summarize_by_hand():

@@ -7,8 +7,9 @@ import optax
 import pytest
 import toy
 
-from assay import forms, items, lanes, sharding, train
+from assay import train
 from assay.errors import UserError
+from assay.train import forms, items, lanes, sharding
 
 
 def settings(**fields):

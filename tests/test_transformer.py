@@ -9,8 +9,8 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
-from assay import sharding
 from assay.models import transformer
+from assay.train import sharding
 
 B, T, D, Q = 3, 6, 5, 2
 SIZES = dict(width=8, num_layers=2, num_heads=2, num_outputs=Q, max_length=16)

@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from assay import tune
+from assay.study import tune
 
 GRID = {'learning_rate': (1e-3, 3e-3, 1e-2), 'alpha': (0.5, 1.0, 2.0),
         'bandwidth': (0.1, 1.0, 10.0, 100.0)}

@@ -9,8 +9,8 @@ from test_claims import (
   with_fields,
 )
 
-from assay import verdicts
 from assay.claims import Claim, all_of, greater, judge, less
+from assay.report import verdicts
 
 
 def resplit(rows):

@@ -8,9 +8,12 @@ import pathlib
 import signal
 import sys
 
-from assay import hosts, overrides, papers, profiling, sweeps
+from assay import config as config_lib
+from assay import papers
 from assay.errors import UserError
-from assay.progress import Progress
+from assay.study import profiling, sweeps
+from assay.study.progress import Progress
+from assay.train import hosts
 
 
 def main(paper, argv=None):
@@ -21,7 +24,7 @@ def main(paper, argv=None):
   known = [action.option_strings[-1] for action in parser._actions]
   try:
     sweep, others = sweeps.taken(others)
-    fields = overrides.pairs(others, known)
+    fields = config_lib.pairs(others, known)
     with hosts.together(flags.debug):
       if sweep:
         return sweeps.run(paper, flags, fields, sweep, _run)
@@ -77,7 +80,7 @@ def _parser(paper):
 
 
 def _run(paper, flags, fields):
-  module, variant = overrides.chosen(flags.config)
+  module, variant = config_lib.chosen(flags.config)
   if flags.list:
     width = max(map(len, module.VARIANTS))
     for name, text in module.VARIANTS.items():
@@ -86,14 +89,15 @@ def _run(paper, flags, fields):
     print(f'Of each: --config.FIELD=VALUE, {sweeps.USAGE}.', file=sys.stderr)
     return 0
   steps = profiling.parse(flags.profile) if flags.profile else None
-  config = overrides.apply(module.get_config(variant), fields)
+  config = config_lib.apply(module.get_config(variant), fields)
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
   mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic,
                         flags.dry_run)
 
   # JAX may start only now that its devices are set up.
-  from assay import checkpoint, dry_run, scalars, train
-  from assay.study import Study
+  from assay import train
+  from assay.study import Study, scalars
+  from assay.train import checkpoint, dry_run
 
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}')
   import jax
@@ -151,10 +155,11 @@ def _print_once(text):
 
 def show(paper, rows, workdir):
   """Prints tables and verdicts; writes table.md and the figures."""
-  from assay import plots, report, results
+  from assay import results
+  from assay.report import page, plots
 
-  report.show(rows, paper)
-  text = report.report(rows, paper, results.read_runs([workdir]))
+  page.show(rows, paper)
+  text = page.report(rows, paper, results.read_runs([workdir]))
   results.write_bytes(workdir / 'table.md', text.encode())
   written = [workdir / 'rows.jsonl', workdir / 'table.md']
   for name, figure in papers.load(paper).figures(rows).items():
@@ -180,7 +185,7 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
   """
   import jax
 
-  from assay import sharding
+  from assay.train import sharding
 
   sizes = sharding.parse_mesh(mesh)
   if deterministic:

@@ -1,6 +1,6 @@
 """A paper of one's own: three files that run at once, to be changed.
 
-    python -m assay.new my_paper
+    python -m assay new my_paper
 
 writes, in the clone it is called in, `configs/my_paper.py`,
 `experiments/my_paper.py` and `tests/test_my_paper.py`: a small question with
@@ -11,7 +11,6 @@ import argparse
 import keyword
 import pathlib
 import re
-import sys
 
 from assay.errors import UserError, told
 
@@ -65,7 +64,7 @@ def create(name, root='.'):
 def main(argv=None):
   """Writes the files and says what to do next; returns the exit status."""
   parser = argparse.ArgumentParser(
-      prog='python -m assay.new',
+      prog='python -m assay new',
       description='Writes a config, an experiment and a test that run at once '
       'and are to be changed into a paper of your own.')
   parser.add_argument('name', metavar='my_paper', help='name of the paper: '
@@ -77,7 +76,3 @@ def main(argv=None):
   print(f'Test it: python -m pytest {paths[-1]}')
   print('Then change what says TODO; docs/adding_a_paper.md goes through it.')
   return 0
-
-
-if __name__ == '__main__':
-  sys.exit(main())

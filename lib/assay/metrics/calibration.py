@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft, optimize
 
-from assay.intervals import TAIL
 from assay.metrics import selective
 
 TOLERANCE = 1e-3  # of a row's sum
@@ -362,8 +361,8 @@ def bootstrap(metric, probs, labels, num_resamples=1000, seed=0):
   for _ in range(num_resamples):
     rows = rng.integers(n, size=n)
     values.append(float(metric(probs[rows], labels[rows])))
-  low = np.quantile(values, TAIL, method='lower')
-  high = np.quantile(values, 1 - TAIL, method='higher')
+  low = np.quantile(values, 0.025, method='lower')
+  high = np.quantile(values, 0.975, method='higher')
   return estimate, float(low), float(high)
 
 

@@ -16,12 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from assay import cli, evaluate, losses, train
+from assay import cli, losses, train
 from assay.claims import Claim, less
 from assay.data import images, tabular
 from assay.metrics import classification
 from assay.models import mlp
 from assay.study import replaced
+from assay.train import evaluate
 from configs import my_paper as settings
 
 METRICS = {'error': classification.error, 'nll': classification.nll}
@@ -177,7 +178,7 @@ CLAIMS = (
 
 def figures(rows):
   """{file name: Figure} of one variant's rows."""
-  from assay import plots
+  from assay.report import plots
 
   return {metric: plots.comparison(rows, metric, settings.REPORTED,
                                    state='last') for metric in METRICS}

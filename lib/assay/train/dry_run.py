@@ -14,8 +14,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
-from assay import items as items_lib
-from assay import lanes as lanes_lib
+from assay.train import items as items_lib
+from assay.train import lanes as lanes_lib
 
 # The type of the result, and what is done; a start counts, its end does not.
 COLLECTIVE = re.compile(

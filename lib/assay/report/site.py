@@ -1,6 +1,6 @@
 """The report page: every paper, its verdicts, tables and figures as a website.
 
-    python -m assay.site results --out=site
+    python -m assay site results --out=site
 
 Static files that need no server and load nothing from elsewhere: a front page,
 a page for each paper that has rows, one style sheet, and figures as SVG files.
@@ -16,13 +16,13 @@ import io
 import math
 import pathlib
 import re
-import sys
 import textwrap
 
-from assay import claims, papers, report, results, stale, verdicts
+from assay import claims, papers, results
 from assay.errors import UserError, told
+from assay.report import page, stale, verdicts
 
-MARK = '<meta name="generator" content="assay.site">'
+MARK = '<meta name="generator" content="assay site">'
 STRIP = 240  # units of an SVG across, see `strip`
 SEEDS_VARY = {
     'fresh': 'new data and all else',
@@ -46,7 +46,7 @@ def build(folder, out, draw=True):
   if not found:
     raise UserError(
         f'{folder}: no rows in folders <paper>/ there; run an experiment, then '
-        'python -m assay.results out/<paper>/<variant> --publish.')
+        'python -m assay results out/<paper>/<variant> --publish.')
   _refuse_other(out)
   written, pages = {}, []
   for path in dict.fromkeys(found):
@@ -84,10 +84,10 @@ def _templates():
   import jinja2
 
   templates = jinja2.Environment(
-      loader=jinja2.PackageLoader('assay', 'templates'), autoescape=True,
+      loader=jinja2.PackageLoader('assay.report'), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
       keep_trailing_newline=True)
-  templates.globals |= dict(strip=strip, states=report.STATES, width=STRIP,
+  templates.globals |= dict(strip=strip, states=page.STATES, width=STRIP,
                             mark=MARK, numbers=verdicts.numbers,
                             word=verdicts.word_of, beside=verdicts.beside)
   templates.filters |= dict(code=code, duration=duration, seeds=_ranges)
@@ -128,7 +128,7 @@ def paper_page(path, draw=True):
     variants.append(variant)
     written |= figures
   states = collections.Counter(j.verdict.state for j in judged if j.verdict)
-  counts = {state: states[state] for state in report.STATES} | {
+  counts = {state: states[state] for state in page.STATES} | {
       'not tested': len(everything) - sum(states.values())}
   return about(paper) | dict(
       counts=counts, variants=variants, left=dict(left),
@@ -160,8 +160,8 @@ def _variant(paper, config, rows, runs, draw):
                       height=height, name=name.replace('_', ' ')))
   return dict(
       name=config, text=papers.configs(paper).VARIANTS.get(config, ''),
-      table=report.table_of(rows, paper), figures=shown, trouble=trouble,
-      seeds=report.reported_seeds(rows),
+      table=page.table_of(rows, paper), figures=shown, trouble=trouble,
+      seeds=page.reported_seeds(rows),
       seconds=sum(run.get('wall_seconds', 0) for run in used.values()),
       # One stale run is enough to doubt a comparison.
       state=next(s for s in (stale.STALE, stale.UNKNOWN, stale.CURRENT)
@@ -319,7 +319,7 @@ def _region_text(region):
 def main(argv=None):
   """Writes the site; returns the exit status (2: user error)."""
   parser = argparse.ArgumentParser(
-      prog='python -m assay.site',
+      prog='python -m assay site',
       description='The results of all papers as a website.')
   parser.add_argument('results', nargs='?', default='results', help='folder '
                       'with a folder of rows for each paper (%(default)s)')
@@ -331,7 +331,3 @@ def main(argv=None):
   written = build(flags.results, flags.out, not flags.no_figures)
   print(f'{len(written)} files; open {flags.out}/index.html in a browser.')
   return 0
-
-
-if __name__ == '__main__':
-  sys.exit(main())

@@ -1,9 +1,13 @@
 """Verdicts as text: lines for a terminal, a table for Markdown."""
 
 import re
+import sys
 import textwrap
 
 import numpy as np
+
+from assay import claims, papers, results
+from assay.errors import UserError
 
 STYLES = {'HOLDS': 'bold green', 'FAILS': 'bold red',
           'UNDECIDED': 'bold yellow', 'NOT': 'bold'}
@@ -130,3 +134,21 @@ def markdown(judged):
         '<br>'.join(where)])
   return '\n'.join('| ' + ' | '.join(c.replace('|', r'\|') for c in row) + ' |'
                    for row in rows)
+
+
+def main(argv=None):
+  """Prints the verdicts on the rows of workdirs; returns the exit status."""
+  argv = sys.argv[1:] if argv is None else argv
+  try:
+    if not argv:
+      raise UserError('no WORKDIR; use python -m assay claims WORKDIR...')
+    rows = results.read(argv)
+    if not rows:
+      raise UserError(f'no rows in {" ".join(argv)}; run an experiment there '
+                      'first.')
+    for paper, own in results.group_by(rows, 'paper').items():
+      show(claims.judge(papers.load(paper).CLAIMS, own))
+  except UserError as e:
+    print(e, file=sys.stderr)
+    return 2
+  return 0

@@ -16,7 +16,7 @@ import argparse
 import pathlib
 import re
 
-from assay import overrides
+from assay import config as config_lib
 from assay.errors import UserError
 
 FLAG = '--sweep.'
@@ -59,7 +59,7 @@ def values_of(module, config, field, texts):
     UserError: no such field, a text that is not of its type, a value that is
       there twice or can be in no row, or a field whose value would not count.
   """
-  configs = [overrides.apply(config, {field: text}) for text in texts]
+  configs = [config_lib.apply(config, {field: text}) for text in texts]
   values = [each[field] for each in configs]
   given = f'{FLAG}{field}={",".join(texts)}'
   if field in PLANS:
@@ -97,8 +97,8 @@ def run(paper, flags, fields, sweep, run_one):
   field, texts = sweep
   if field in fields:
     raise UserError(f'--config.{field} and {FLAG}{field}: use one of them.')
-  module, variant = overrides.chosen(flags.config)
-  config = overrides.apply(module.get_config(variant), fields)
+  module, variant = config_lib.chosen(flags.config)
+  config = config_lib.apply(module.get_config(variant), fields)
   values = values_of(module, config, field, texts)
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}-{field}')
   folders = {value: workdir / f'{field}={value}' for value in values}
@@ -142,17 +142,18 @@ def show(paper, workdir, field, folders):
   """Prints the table of a sweep; writes its rows, table and figures."""
   from rich.console import Console
 
-  from assay import plots, report, results, tables
+  from assay import results
+  from assay.report import page, plots, tables
 
   rows = joined(field, folders)
   runs = results.read_runs(folders.values())
-  table = report.table_of(rows, paper)
+  table = page.table_of(rows, paper)
   console = Console()
   console.print('', tables.to_terminal(table, console.width), sep='\n')
   results.write(workdir / 'rows.jsonl', rows)
   for name, run_info in runs.items():
     results.write_json(workdir / 'runs' / f'{name}.json', run_info)
-  text = '\n\n'.join([tables.to_markdown(table), report.tested_on(rows, runs)])
+  text = '\n\n'.join([tables.to_markdown(table), page.tested_on(rows, runs)])
   results.write_bytes(workdir / 'table.md', f'{text}\n'.encode())
   written = [workdir / 'rows.jsonl', workdir / 'table.md']
   test = [row for row in rows if row['split'] == 'test' and row['group'] == '']

@@ -176,7 +176,7 @@ class _Fit:
     """`['loss 0.52 ± 0.03', 'val 0.61 ± 0.02']`: mean and std over seeds."""
     import numpy as np
 
-    from assay import tables
+    from assay.report import tables
     texts = []
     for name, values in self._metrics.items():
       kept = [v for i, v in enumerate(values)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay import claims, tables
+from assay import claims
+from assay.report import tables
 
 # What was measured, apart from the seed and swept fields.
 CELL = ('config', 'dataset', 'method', 'split', 'group', 'metric', 'state')

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay import intervals
-from assay.intervals import TAIL
+from assay.claims import intervals
+from assay.claims.intervals import TAIL
 
 MIN_SEEDS = 5  # with fewer an interval is shown and nothing is decided
 OVER_EXAMPLES = 'undecided if test examples vary too'

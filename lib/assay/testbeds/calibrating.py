@@ -17,10 +17,12 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 
-from assay import classifiers, evaluate, train
+from assay import train
 from assay.data import augment, corruptions, images, tabular
 from assay.errors import UserError, check_names
 from assay.metrics import calibration
+from assay.testbeds import classifiers
+from assay.train import evaluate
 
 TEST, SHIFTED = 'test', 'shifted'  # splits; the second: the mean over shifts
 # What is measured on each shift alone; on the other two all of `calibration`'s.

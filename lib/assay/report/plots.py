@@ -9,9 +9,10 @@ import io
 
 import numpy as np
 
-from assay import drawing, results, tables
+from assay import results
+from assay.claims.intervals import t_interval
 from assay.errors import UserError
-from assay.intervals import t_interval
+from assay.report import drawing, tables
 
 
 def comparison(rows, metric, reported=None, split='test', state='best'):

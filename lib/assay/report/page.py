@@ -5,8 +5,9 @@ import collections
 import difflib
 import pathlib
 
-from assay import claims, papers, results, stale, tables, verdicts
+from assay import claims, papers, results
 from assay.errors import UserError, told
+from assay.report import stale, tables, verdicts
 
 STATES = ('holds', 'fails', 'undecided')
 
@@ -197,7 +198,7 @@ def _text(path):
 def main(argv=None):
   """Prints tables and verdicts; returns the exit status (2: user error)."""
   parser = argparse.ArgumentParser(
-      prog='python -m assay.results',
+      prog='python -m assay results',
       description='Results beside the published numbers, and the verdicts.')
   parser.add_argument('paths', nargs='+', metavar='PATH', help='a workdir, a '
                       'folder results/<paper> or a .jsonl file')

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from assay import sharding
+from assay.train import sharding
 
 
 def predictor(apply, draw, batch_size=4096):

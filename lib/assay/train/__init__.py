@@ -17,10 +17,10 @@ from jax.sharding import Mesh
 import numpy as np
 import optax
 
-from assay import checkpoint, forms, sharding
-from assay import items as items_lib
-from assay import lanes as lanes_lib
 from assay.errors import UserError
+from assay.train import checkpoint, forms, sharding
+from assay.train import items as items_lib
+from assay.train import lanes as lanes_lib
 
 
 @struct.dataclass

@@ -1,6 +1,6 @@
 """Rows: written once, read back, and shown beside the published numbers.
 
-    python -m assay.results PATH... [--format=markdown] [--into=README.md]
+    python -m assay results PATH... [--format=markdown] [--into=README.md]
 
 A row is one measured result, a flat dict: the fields in `FIELDS`, perhaps those
 in `ATTACHED` (`why` there is no value; which examples a classifier got `wrong`,
@@ -380,16 +380,3 @@ def group_by(rows, field):
 def text_of(value):
   """A row's value as text: floats without digits that say nothing."""
   return f'{value:g}' if isinstance(value, float) else str(value)
-
-
-def main(argv=None):
-  """Prints tables and verdicts; returns the exit status (2: user error)."""
-  from assay import report  # imports this module
-
-  return report.main(argv)
-
-
-if __name__ == '__main__':
-  # Not this second copy of the module: all others import the first one.
-  from assay import results
-  sys.exit(results.main())

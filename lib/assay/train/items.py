@@ -5,7 +5,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
-from assay import sharding
+from assay.train import sharding
 
 
 def first(source):

@@ -27,8 +27,9 @@ import jax
 import ml_collections
 import numpy as np
 
-from assay import checkpoint, papers, results, train
+from assay import papers, results, train
 from assay.errors import UserError
+from assay.train import checkpoint
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
             'scikit-learn')

@@ -19,20 +19,19 @@ Arms `a` and `b` are a method's name or a dict of row fields. Checks of a metric
 take the keywords `split='test'`, `state='best'`, `group=''`. In every verdict
 p < 0.05 says what the interval says: it is decided, one way or the other.
 
-    python -m assay.claims WORKDIR...
+    python -m assay claims WORKDIR...
 """
 
 from collections.abc import Callable
 import math
-import sys
 from typing import NamedTuple
 
 import numpy as np
 
-from assay import intervals, rules, samples
+from assay.claims import intervals, rules, samples
+from assay.claims.intervals import TAIL
+from assay.claims.rules import Verdict
 from assay.errors import UserError
-from assay.intervals import TAIL
-from assay.rules import Verdict
 
 
 class Claim(NamedTuple):
@@ -283,28 +282,3 @@ def judge(claims, rows):
   adjusted = iter(intervals.holm([v.p for v in verdicts if v]))
   return [Judged(claim, v, next(adjusted) if v else None, w)
           for claim, v, w in zip(claims, verdicts, where, strict=True)]
-
-
-def main(argv):
-  """Prints the verdicts on the rows of workdirs; returns the exit status."""
-  from assay import papers, results, verdicts  # only this command needs them
-
-  try:
-    if not argv:
-      raise UserError('no WORKDIR; use python -m assay.claims WORKDIR...')
-    rows = results.read(argv)
-    if not rows:
-      raise UserError(f'no rows in {" ".join(argv)}; run an experiment there '
-                      'first.')
-    for paper, own in results.group_by(rows, 'paper').items():
-      verdicts.show(judge(papers.load(paper).CLAIMS, own))
-  except UserError as e:
-    print(e, file=sys.stderr)
-    return 2
-  return 0
-
-
-if __name__ == '__main__':
-  # The module that experiments import, not this second copy of it.
-  from assay import claims
-  sys.exit(claims.main(sys.argv[1:]))

@@ -11,8 +11,8 @@ import pathlib
 
 import numpy as np
 
-from assay import progress
 from assay.errors import UserError
+from assay.study import progress
 
 
 class Scalars:

@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
-from assay import sharding
+from assay.train import sharding
 
 CHECKED = ('loss', 'grad_norm')  # a seed stops where one is not finite
 

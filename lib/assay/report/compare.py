@@ -1,30 +1,22 @@
 """Two runs of one paper side by side: what changed, and by how much.
 
-    python -m assay.compare A B [--metric=rmse] [--all] [--format=markdown]
+    python -m assay compare A B [--metric=rmse] [--all] [--format=markdown]
 
 A and B are what `assay.results` takes: workdirs, folders `results/<paper>` or
 `.jsonl` files. Where each side has one variant, its name may differ. A
-difference is B - A over the seeds that both have: see `assay.differences`.
+difference is B - A over the seeds that both have: see `differences`.
 """
 
 import argparse
 import collections
-import sys
 from typing import NamedTuple
 
 import numpy as np
 
-from assay import (
-  claims,
-  differences,
-  intervals,
-  papers,
-  results,
-  rules,
-  tables,
-  verdicts,
-)
+from assay import claims, papers, results
+from assay.claims import intervals, rules
 from assay.errors import UserError, told
+from assay.report import differences, tables, verdicts
 
 # What a seed shares, by what it varies.
 PAIRED = {'fresh': 'the same data', 'resplit': 'the same split',
@@ -349,7 +341,7 @@ def _to_terminal(table):
 def main(argv=None):
   """Prints a comparison; returns the exit status (2: user error)."""
   parser = argparse.ArgumentParser(
-      prog='python -m assay.compare',
+      prog='python -m assay compare',
       description='What changed between two runs of one paper: verdicts, '
       'values, configs.')
   parser.add_argument('a', metavar='A', help='a workdir, a folder '
@@ -365,7 +357,3 @@ def main(argv=None):
   metrics = tuple(filter(None, flags.metric.split(',')))
   show(sections(read(flags.a), read(flags.b), metrics, flags.all), flags.format)
   return 0
-
-
-if __name__ == '__main__':
-  sys.exit(main())

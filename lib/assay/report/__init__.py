@@ -1,0 +1,1 @@
+"""Rows and verdicts as tables, figures, pages and comparisons."""

@@ -1,0 +1,1 @@
+"""What the papers of a family share: data, networks, training, measuring."""
