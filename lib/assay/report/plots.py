@@ -9,7 +9,7 @@ import io
 
 import numpy as np
 
-from assay import results
+from assay import disk, results
 from assay.claims.intervals import t_interval
 from assay.errors import UserError
 from assay.report import drawing, tables
@@ -400,7 +400,7 @@ def save(figure, path):
   buffer = io.BytesIO()
   # Without the version of matplotlib equal figures are equal bytes.
   figure.savefig(buffer, format='png', dpi=150, metadata={'Software': None})
-  results.write_bytes(path, buffer.getvalue())
+  disk.write_bytes(path, buffer.getvalue())
 
 
 def _key_beside(axes):
