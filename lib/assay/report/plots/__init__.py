@@ -18,9 +18,9 @@ from assay.report.plots.arrays import (
 from assay.report.plots.sweeps import heat_map, sweep
 
 __all__ = [
-    'against', 'bars', 'comparison', 'curves', 'heat_map',
-    'paired_differences', 'reliability_diagram', 'risk_coverage_curves',
-    'save', 'sweep']
+    'against', 'arms', 'arrays', 'bars', 'chosen', 'comparison', 'curves',
+    'heat_map', 'paired_differences', 'reliability_diagram',
+    'risk_coverage_curves', 'save', 'sweep', 'sweeps']
 
 
 def save(figure, path):
