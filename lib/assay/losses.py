@@ -23,7 +23,7 @@ Example:
 import jax
 import jax.numpy as jnp
 
-from assay import arguments
+from assay.metrics import arguments
 
 # --- Regression -------------------------------------------------------------
 

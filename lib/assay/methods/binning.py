@@ -10,8 +10,8 @@ frequencies of 0 are common here, and the NLL of test data depends on it.
 import numpy as np
 from scipy import interpolate, special
 
-from assay.arguments import check_labels, check_scores
 from assay.methods import calibrators
+from assay.metrics.arguments import check_labels, check_scores
 
 FLOOR = 1e-8
 SLOPE = 1e-9  # of `multi_isotonic` where the fitted function is flat

@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from assay.arguments import check_scores
+from assay.metrics.arguments import check_scores
 
 LOWEST, HIGHEST = 0.01, 100.  # temperatures; what lies beyond is not found
 BLOCK = 2**14  # logits of a block of rows: a pass should stay in the cache

@@ -23,12 +23,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft, optimize
 
-from assay.arguments import (
-    check_labels,
-    check_scores,
-    checked_probabilities,
-)
 from assay.metrics import selective
+from assay.metrics.arguments import (
+  check_labels,
+  check_scores,
+  checked_probabilities,
+)
 from assay.metrics.bootstrap import bootstrap as bootstrap
 
 TOLERANCE = 1e-3  # of a row's sum

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import special
 
-from assay import arguments
+from assay.metrics import arguments
 
 
 def wrong(logits, labels):

@@ -2,15 +2,7 @@
 import functools
 import pathlib
 
-from assay.data.files.readers import (
-    read_binary_images,
-    read_binary_labels,
-    read_idx,
-    read_mat,
-    read_npz,
-    read_numbers,
-    read_sheet,
-)
+from assay.data.files import readers
 
 # The mirror that torchvision reads.
 MNIST_URL = 'https://ossci-datasets.s3.amazonaws.com/mnist/'
@@ -24,7 +16,7 @@ def _idx(file, base_url, size, sha256, array_sha256):
   """The one alternative of a gzipped idx file; see `SOURCES`."""
   return (
       dict(file=file, size=size, sha256=sha256, array_sha256=array_sha256,
-           read=read_idx,
+           read=readers.read_idx,
            url=base_url and base_url + pathlib.Path(file).name),)
 
 
@@ -42,16 +34,16 @@ def _cifar10(file, size, sha256, array_sha256, read, read_binary):
 
 def _cifar10_images(batch, size, sha256, array_sha256):
   return _cifar10(f'cifar10/{batch}.webp', size, sha256, array_sha256,
-                  read_sheet,
-                  functools.partial(read_binary_images, batch=batch))
+                  readers.read_sheet,
+                  functools.partial(readers.read_binary_images, batch=batch))
 
 
 def _cifar10_labels(key, batches, array_sha256):
   return _cifar10(
       'cifar10/labels.npz', 385_336,
       'eb313c5cb3b505067d4cb9247efb6f24aef03e8e66db5ab32ba520d5add53d2a',
-      array_sha256, functools.partial(read_npz, key=key),
-      functools.partial(read_binary_labels, batches=batches))
+      array_sha256, functools.partial(readers.read_npz, key=key),
+      functools.partial(readers.read_binary_labels, batches=batches))
 
 
 def _one(file, size, sha256, array_sha256, read, key, url=None):
@@ -76,7 +68,7 @@ SOURCES = {
                    '92897a97cd689c5090a07147a1b097b3',
             array_sha256='11fab2c660f61031935f9995d27929df'
                          '39a175d3551271b397c8aa254b19b6b6',
-            read=functools.partial(read_numbers, columns=6),
+            read=functools.partial(readers.read_numbers, columns=6),
             url='https://archive.ics.uci.edu/ml/machine-learning-databases/'
                 '00291/airfoil_self_noise.dat'),
     ),
@@ -91,7 +83,7 @@ SOURCES = {
                    'e4c56fefa6aebfe9fd95fac2830ad2ae',
             array_sha256='bd1b8af1ca812b6bfdc779fa35076dad'
                          '34a53a4c1bdacf7a2160616808deb855',
-            read=functools.partial(read_numbers, columns=8),
+            read=functools.partial(readers.read_numbers, columns=8),
             url=None),
         # The same numbers as the publisher writes them.
         dict(
@@ -100,7 +92,7 @@ SOURCES = {
             sha256=None,
             array_sha256='bd1b8af1ca812b6bfdc779fa35076dad'
                          '34a53a4c1bdacf7a2160616808deb855',
-            read=functools.partial(read_numbers, columns=8),
+            read=functools.partial(readers.read_numbers, columns=8),
             url='http://lib.stat.cmu.edu/datasets/NO2.dat'),
     ),
     # MNIST (LeCun, Cortes and Burges, 1998). CC BY-SA 3.0 as commonly stated.
@@ -144,12 +136,12 @@ SOURCES = {
         'kmnist/kmnist-test-imgs.npz', 3_079_479,
         '692d824896bec8f3c357ebf7a0fe904ed67ac632ce953d0b58f7fbef7bb27d87',
         'dc10e73c6e83fb3fb3586eafece217ab6602e7825fa7d49399359bde3fc66f07',
-        read_npz, 'arr_0', KMNIST_URL + 'kmnist-test-imgs.npz'),
+        readers.read_npz, 'arr_0', KMNIST_URL + 'kmnist-test-imgs.npz'),
     'kmnist/test_labels': _one(
         'kmnist/kmnist-test-labels.npz', 5_304,
         '660f13a4705431ea2a6391c41ecbe384cd0d932c595a101ec4f3b8989e785046',
         '77d83a49ca5434c5da77399edc7143065cb3a7b0834e2898ea3094e8c2b21a3c',
-        read_npz, 'arr_0', KMNIST_URL + 'kmnist-test-labels.npz'),
+        readers.read_npz, 'arr_0', KMNIST_URL + 'kmnist-test-labels.npz'),
     # notMNIST, a test set of letters A to J (Bulatov, 2011). No license stated.
     'notmnist/test_images': _idx(
         'notmnist/t10k-images-idx3-ubyte.gz', None, 3_172_375,
@@ -165,12 +157,12 @@ SOURCES = {
         'usps/USPS.mat', 1_576_274,
         '9f09eec7eba5872888b3e78373595cd7fd97d32e28b996be8c65eab068c874f2',
         '69d30a4af4a99d4ae647b8de9dc7273190948ede59e0cff702b23178b0253b66',
-        read_mat, 'fea'),
+        readers.read_mat, 'fea'),
     'usps/labels': _one(
         'usps/USPS.mat', 1_576_274,
         '9f09eec7eba5872888b3e78373595cd7fd97d32e28b996be8c65eab068c874f2',
         '1aa8db21ca959387415e220df6de74e91c48ca75b445a968607cb5099cc47dcf',
-        read_mat, 'gnd'),
+        readers.read_mat, 'gnd'),
     # CIFAR-10 (Krizhevsky, 2009). No license stated; the publisher asks for
     # citation.
     'cifar10/data_batch_1': _cifar10_images(

@@ -3,6 +3,13 @@
 Shapes and dtypes are checked also while a function is traced; values only on
 the host, by functions that say so. Each raises a ValueError that names the
 argument, what it is and what it must be.
+
+Example:
+  >>> import numpy as np
+  >>> from assay.metrics import arguments
+  >>> arguments.check_labels(np.array([0, 3]), num_classes=3)
+  Traceback (most recent call last):
+  ValueError: labels[1] is 3; it must be in [0, 3).
 """
 
 import jax.numpy as jnp
