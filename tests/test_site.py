@@ -154,13 +154,13 @@ def test_verdict_counts_are_those_of_the_claims(built, judged):
     totals += want
     page = pages[f'{name}.html']
     text = ' '.join(' '.join(page.text).split())
-    for state in (*page.STATES, 'not tested'):
+    for state in (*site.page.STATES, 'not tested'):
       assert f' {want[state]} {state}' in text
     # Once in the head, and each verdict once in the forest plot.
     badges = collections.Counter(
         attrs['class'].split()[1] for tag, attrs in page.tags
         if tag == 'span' and attrs.get('class', '').startswith('verdict '))
-    assert all(badges[state] == want[state] for state in page.STATES)
+    assert all(badges[state] == want[state] for state in site.page.STATES)
   text = ' '.join(' '.join(pages['index.html'].text).split())
   for state, count in totals.items():
     assert f' {count} {state}' in text

@@ -5,7 +5,7 @@ import collections
 import difflib
 import pathlib
 
-from assay import claims, papers, results
+from assay import claims, disk, papers, results
 from assay.errors import UserError, told
 from assay.report import stale, tables, verdicts
 
@@ -179,7 +179,7 @@ def insert(path, name, text, check=False):
     raise UserError(f'{path}: needs one {begin} and, after it, one {end}.')
   new = f'{before}{begin}\n{text.strip()}\n{end}{after}'
   if new != old and not check:
-    results.write_bytes(path, new.encode())
+    disk.write_bytes(path, new.encode())
   return list(difflib.unified_diff(old.splitlines(), new.splitlines(),
                                    str(path), 'results', lineterm='', n=0))
 
@@ -251,7 +251,7 @@ def _publish(workdir):
     for name in ('overview', *results.group_by(rows, 'config'), 'claims'):
       parts += [f'## {name}', f'<!-- begin {paper}/{name} -->\n'
                               f'<!-- end {paper}/{name} -->']
-    results.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')
+    disk.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')
   return folder
 
 

@@ -18,7 +18,7 @@ import pathlib
 import re
 import textwrap
 
-from assay import claims, papers, results
+from assay import claims, disk, papers, results
 from assay.errors import UserError, told
 from assay.report import page, stale, verdicts
 
@@ -63,7 +63,7 @@ def build(folder, out, draw=True):
       pages=pages, rest=rest, totals=_totals(pages))
   written['style.css'] = templates.get_template('style.css').render()
   for name, text in written.items():
-    results.write_bytes(out / name, text.encode())
+    disk.write_bytes(out / name, text.encode())
   for file in [*out.glob('*.html'), *out.glob('figures/*.svg')]:
     if file.relative_to(out).as_posix() not in written:
       file.unlink()

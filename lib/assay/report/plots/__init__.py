@@ -7,7 +7,7 @@ readers tell apart.
 
 import io
 
-from assay import results
+from assay import disk
 from assay.report.plots.arms import against, comparison, paired_differences
 from assay.report.plots.arrays import (
     bars,
@@ -18,9 +18,9 @@ from assay.report.plots.arrays import (
 from assay.report.plots.sweeps import heat_map, sweep
 
 __all__ = [
-    'against', 'bars', 'comparison', 'curves', 'heat_map',
-    'paired_differences', 'reliability_diagram', 'risk_coverage_curves',
-    'save', 'sweep']
+    'against', 'arms', 'arrays', 'bars', 'chosen', 'comparison', 'curves',
+    'heat_map', 'paired_differences', 'reliability_diagram',
+    'risk_coverage_curves', 'save', 'sweep', 'sweeps']
 
 
 def save(figure, path):
@@ -28,4 +28,4 @@ def save(figure, path):
   buffer = io.BytesIO()
   # Without the version of matplotlib equal figures are equal bytes.
   figure.savefig(buffer, format='png', dpi=150, metadata={'Software': None})
-  results.write_bytes(path, buffer.getvalue())
+  disk.write_bytes(path, buffer.getvalue())
