@@ -162,7 +162,7 @@ def show(paper, rows, workdir):
   text = page.report(rows, paper, results.read_runs([workdir]))
   disk.write_bytes(workdir / 'table.md', text.encode())
   written = [workdir / 'rows.jsonl', workdir / 'table.md']
-  for name, figure in papers.load(paper).figures(rows).items():
+  for name, figure in papers.figures(paper, rows).items():
     written.append(workdir / f'{name}.png')
     plots.save(figure, written[-1])
   print('\nWritten: ' + ', '.join(map(str, written))
