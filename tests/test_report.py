@@ -130,7 +130,8 @@ def test_main_rewrites_and_checks_marked_sections(tmp_path, paper, capsys):
 def test_main_rewrites_several_files_and_the_table_of_families(
     tmp_path, paper, capsys, monkeypatch):
   monkeypatch.setattr(coverage, 'read', lambda: [coverage.Entry(
-      'made_up', 'Made up', '', '', '', 'ood', 'own', 'tested', 'Is it?', '')])
+      'made_up', 'Made up', '', '', '', 'ood_and_shift', 'own', 'tested',
+      'Is it?', '')])
   workdir, files = make_workdir(tmp_path / 'work'), []
   for name in ('families', 'made_up/claims'):
     files.append(tmp_path / f'{name[-6:]}.md')
