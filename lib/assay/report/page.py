@@ -7,7 +7,7 @@ import pathlib
 
 from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import coverage, stale, tables, verdicts
+from assay.report import coverage, folds, outcome, stale, tables, verdicts
 
 STATES = verdicts.STATES
 
@@ -15,9 +15,9 @@ STATES = verdicts.STATES
 def sections(by_paper, runs):
   """{name: Markdown} of papers: what a Markdown file may have between markers.
 
-  `families` and `index` are those of `coverage.sections`, `<paper>/overview` is
-  a line for each config, `<paper>/<config>` the table of a config,
-  `<paper>/claims` the verdicts on all claims.
+  `families` and `index` are those of `coverage.sections`, `<paper>/outcome` is
+  what came out, `<paper>/overview` a line for each config, `<paper>/<config>`
+  the table of a config, `<paper>/claims` the verdicts on all claims.
 
   Args:
     by_paper: name of a paper -> its rows.
@@ -37,6 +37,7 @@ def sections(by_paper, runs):
 
 def _sections(rows, paper, runs, judged, left):
   return _tables(rows, paper, runs) | {
+      f'{paper}/outcome': outcome.markdown(judged),
       f'{paper}/overview': overview(rows, paper, runs, judged),
       f'{paper}/claims': '\n\n'.join(filter(None, [
           verdicts.markdown(judged), _not_tested(left, paper)]))}
@@ -113,9 +114,25 @@ def table_of(rows, paper):
 
 
 def _tables(rows, paper, runs):
-  return {f'{paper}/{config}': '\n\n'.join([
-      tables.to_markdown(table_of(own, paper)), tested_on(own, runs)])
+  return {f'{paper}/{config}': _table_text(own, paper, runs)
           for config, own in results.group_by(rows, 'config').items()}
+
+
+def _table_text(rows, paper, runs):
+  """Markdown: what a table has to say, where it was tested, and all of it."""
+  full, short = table_of(rows, paper), short_table_of(rows, paper)
+  parts = [tables.to_markdown(short), tested_on(rows, runs)]
+  if short != full:
+    parts += ['<details><summary>All columns and arms</summary>',
+              tables.to_markdown(full | {'note': ''}), '</details>']
+  return '\n\n'.join(parts)
+
+
+def short_table_of(rows, paper):
+  """What of `table_of` says something; see `folds.short`."""
+  read = folds.cells(claims.about(papers.claims(paper), rows))
+  return folds.short(table_of(rows, paper), read,
+                     getattr(papers.configs(paper), 'CHANCE', None))
 
 
 def _judged(rows, paper):
