@@ -103,7 +103,7 @@ def test_comparison_draws_seeds_means_published_values_and_differences():
   hollow = [line.get_markerfacecolor() for line in right.lines
             if line.get_marker() == 'o']
   assert hollow == [plots.arms.drawing.OURS, 'white']
-  assert texts(right) == [' baseline', '4.0 ± 1.0 (3)', '2.0 ± 1.0 (3)',
+  assert texts(right) == [' baseline ', '4.0 ± 1.0 (3)', '2.0 ± 1.0 (3)',
                           '7.0 ± 1.4 (2, 1 diverged)']
   assert legend(left) == ['one seed', 'mean', 'published']
   assert 'mixup' in right.get_xlabel()
@@ -131,7 +131,7 @@ def test_comparison_without_published_values_or_any_finite_one():
   left, right = plots.comparison(rows, 'rmse').axes
   assert legend(left) == ['one seed', 'mean']
   assert lines(left, 'o', 7) == [([2.0], [0])]
-  assert texts(right) == [' baseline', '2 (1)', '– (0, 1 diverged)']
+  assert texts(right) == [' baseline ', '2 (1)', '– (0, 1 diverged)']
   assert not lines(right, 'o')
   axes, = plots.comparison(rows[:1], 'rmse').axes  # nothing to compare with
   assert texts(axes) == ['2 (1)']

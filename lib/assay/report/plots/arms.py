@@ -3,6 +3,7 @@
 import numpy as np
 
 from assay import claims
+from assay.claims import samples
 from assay.errors import UserError
 from assay.report import drawing, tables
 from assay.report.plots.chosen import (
@@ -27,7 +28,8 @@ def comparison(rows, metric, reported=None, split='test', state='best',
     metric: a metric's name.
     reported: published numbers, see `papers.reported`, or None.
     split, state: which rows to show, of all groups together.
-    baseline: the method that differences are from; default the first.
+    baseline: the arm that differences are from, a method or a dict of row
+      fields; default the first.
 
   Returns:
     A matplotlib Figure with one line per arm and sweep value.
@@ -66,7 +68,7 @@ def paired_differences(rows, metric, baseline, split='test', state='best'):
   Args:
     rows: of one config and one data set, with all that a verdict reads.
     metric: a metric's name.
-    baseline: a method without sweep fields.
+    baseline: as for `comparison`; a method alone has no sweep fields.
     split, state: which rows to show, of all groups together.
   """
   shown = select(rows, metric, split, state)
@@ -103,7 +105,9 @@ def _base(arms, baseline, by):
   """The arm that others are compared with."""
   if baseline is None:
     return arms[0]
-  found = [arm for arm in arms if arm[1] == baseline]
+  want = samples.fields_of(baseline)
+  found = [arm for arm in arms
+           if samples.matches(dict(zip(by, arm, strict=True)), want)]
   found = [arm for arm in found if set(arm[2:]) <= {None}] or found
   if len(found) != 1:
     raise UserError(f'no arm {baseline!r} without sweep fields; there are '
@@ -113,10 +117,9 @@ def _base(arms, baseline, by):
 
 def _differences(axes, rows, metric, arms, base, by, split, state):
   """Draws each arm minus `base`; returns what the intervals are, in words."""
-  methods = []
+  methods, ends = [], []
   for i, arm in enumerate(arms):
     if arm == base:
-      axes.text(0, i, ' baseline', va='center', fontsize=9, color=drawing.GREY)
       continue
     verdict = claims.less(
         metric, *(dict(zip(by, a, strict=True)) for a in (arm, base)),
@@ -124,11 +127,19 @@ def _differences(axes, rows, metric, arms, base, by, split, state):
     if not np.isfinite(verdict.estimate):
       continue
     methods.append(verdict.method)
+    ends += [verdict.low, verdict.high]
     clear = not verdict.low <= 0 <= verdict.high
     drawing.interval(axes, i, verdict.low, verdict.estimate, verdict.high,
                      hollow=not clear)
   axes.axvline(0, color='black', lw=0.8, zorder=0)
-  axes.set_xlabel(f'minus that of {base[1]}, same seed')
+  if base in arms:
+    # On the side with more room.
+    left = abs(min(ends, default=0)) > abs(max(ends, default=0))
+    axes.text(0, arms.index(base), ' baseline ', va='center', fontsize=9,
+              color=drawing.GREY, ha='right' if left else 'left')
+  name = name_of(base, by) if sum(
+      arm[1] == base[1] for arm in arms) > 1 else base[1]
+  axes.set_xlabel(f'minus that of {name}, same seed'.replace('\n', ', '))
   test = ' or '.join(dict.fromkeys(methods))
   return f'; interval: 95 %, {test}; hollow: it holds 0' if methods else ''
 
