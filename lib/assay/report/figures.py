@@ -188,7 +188,9 @@ def small_svg(figure, said):
   # All have nearly the widths that the figure was laid out for.
   text = re.sub(r"font: ([\d.]+px) [^;\"]*",
                 r"font: \1 'DejaVu Sans', Verdana, sans-serif", text)
-  text = re.sub(r'\d+\.\d{3,}', lambda found: f'{float(found[0]):.2f}', text)
+  short = lambda number: f'{float(number[0]):.2f}'
+  text = re.sub('<[^>]*>', lambda tag: re.sub(  # not what the letters say
+      r'\d+\.\d{3,}', short, tag[0]), text)
   text = re.sub(r'\s+', ' ', text).replace('> <', '>\n<').strip() + '\n'
   return ''.join(f'<!-- {k}: {v.replace("--", "- -")} -->\n'
                  for k, v in said.items()) + text
