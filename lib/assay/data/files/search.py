@@ -64,8 +64,10 @@ def _known():
   """The names of all sources by folder, for an error."""
   folders = {}
   for name in sources.SOURCES:
-    folders.setdefault(name.split('/')[0], []).append(name)
-  return ', '.join(f'{k} {sorted(v)}' for k, v in folders.items())
+    folder, _, file = name.partition('/')
+    folders.setdefault(folder, []).append(file)
+  return ', '.join(f'{folder}/{{{",".join(sorted(found))}}}' if found[0] else
+                   folder for folder, found in folders.items())
 
 
 def _find(name, data_dir):
