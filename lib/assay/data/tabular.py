@@ -1,11 +1,12 @@
 """Small regression tables: loading, splitting, normalizing, drawing."""
 import functools
+import os
 import zlib
 
 import jax.numpy as jnp
 import numpy as np
 
-from assay.data import files
+from assay.data import files, tables
 from assay.errors import UserError
 
 SPLITS = ('train', 'val', 'test')
@@ -41,22 +42,36 @@ TABLES = {
 }
 
 
-def load(name, data_dir=None):
-  """A table as published, in its own units.
+def load(name, data_dir=None, target=None, delimiter=','):
+  """A table as published, or a user's own; in its own units.
 
   Args:
-    name: a key of `TABLES`.
+    name: a key of `TABLES`, or the path of a CSV file: with a folder or a
+      suffix such as '.csv' in it. See `tables.read`.
     data_dir: folder with the data files; see `files.find`.
+    target: of a CSV file, the column to predict, or several.
+    delimiter: of a CSV file, what separates the cells of a line.
 
   Returns:
-    dict of x [N, D] float32 and y [N, 1] float32.
+    dict of x [N, D] float32 and y [N, Q] float32; Q is 1 as published.
 
   Raises:
     UserError: the name is unknown, the file is missing or another one, or
-      scikit-learn holds another table than the one known here.
+      scikit-learn holds another table than the one known here; a user's table
+      cannot be used, with the line, the column and what to do.
   """
+  if is_own(name):
+    if not target:
+      raise UserError(f'{name} needs a target: name the column that is to be '
+                      'predicted.')
+    own = tables.read(os.path.expanduser(name), target, delimiter)
+    return {'x': own.x, 'y': own.y}
   if name not in TABLES:
-    raise UserError(f'No table named {name!r}; known: {sorted(TABLES)}.')
+    raise UserError(f'No table named {name!r}; known: {sorted(TABLES)}, or '
+                    'the path of a CSV file.')
+  if target:
+    raise UserError(f'target={target!r} is for a CSV file; {name!r} has its '
+                    'own.')
   spec = TABLES[name]
   table = spec['read'](data_dir)
   y = table[:, [spec['target']]]
@@ -74,6 +89,31 @@ def load(name, data_dir=None):
           f'{found.tolist()}, not {list(spec[bound])}; install the versions '
           'in setup.cfg.')
   return {'x': x.astype(np.float32), 'y': y.astype(np.float32)}
+
+
+def is_own(name):
+  """Whether a data set's name is the path of a user's own file."""
+  return bool(os.path.dirname(name) or os.path.splitext(name)[1])
+
+
+def sizes_of(num_rows, shares=(0.6, 0.2, 0.2)):
+  """Three counts for `split`: these shares of the rows, the rest to train.
+
+  Raises:
+    UserError: the shares are not three that add up to 1, the first above 0; or
+      a part that is wanted would have no row.
+  """
+  if len(shares) != 3 or min(shares) < 0 or not shares[0] > 0 or abs(
+      sum(shares) - 1) > 1e-6:
+    raise UserError(f'shares={tuple(shares)} must be three (train, val, test) '
+                    'that add up to 1, the first above 0.')
+  val, test = (int(num_rows * share + 1e-9) for share in shares[1:])
+  sizes = num_rows - val - test, val, test
+  if any(share and not size for share, size in zip(shares, sizes,
+                                                   strict=True)):
+    raise UserError(f'{num_rows} rows are too few: shares={tuple(shares)} give '
+                    f'{sizes} to train, val and test.')
+  return sizes
 
 
 def split(num_rows, sizes, seed, name):

@@ -20,6 +20,8 @@ from assay.data.images.sets import (
     IMAGES,
     PARTS,
     TEST_ONLY,
+    class_names,
+    is_own,
     load,
     load_test,
     pairs_sha256,
