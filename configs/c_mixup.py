@@ -265,7 +265,9 @@ def _errors(rows, split='test'):
     return None
   if get_config(variant).sweep == 'bandwidth':
     return plots.sweep(rows, 'rmse', 'bandwidth', ('erm', 'manifold_mixup'))
-  return plots.comparison(rows, 'rmse', papers.reported('c_mixup', variant))
+  state = 'best' if any(r['state'] == 'best' for r in rows) else 'last'
+  return plots.comparison(rows, 'rmse', papers.reported('c_mixup', variant),
+                          state=state)
 
 
 FIGURES = {'rmse': _errors,

@@ -216,16 +216,17 @@ def _over_descent(rows):
   from assay.report import plots
 
   found = [r for r in rows if 'rho' in r and r['value']]
-  initial = [r['value'] for r in found if r['metric'] == 'initial_alignment']
+  size = np.mean([r['value'] for r in found
+                  if r['metric'] == 'initial_alignment'] or np.nan)
   base = {(r['metric'], r['seed']): r['value'] for r in found if not r['rho']}
   over = [{k: v for k, v in r.items() if k != 'rho'} | {
-      'rho / initial alignment': float(round(r['rho'] / np.mean(initial), 2)),
+      'rho / initial alignment': float(round(r['rho'] / size, 2)),
       'method': r['metric'], 'metric': 'value over that of GD',
       'value': r['value'] / base[r['metric'], r['seed']]} for r in found
           if r['metric'] != 'initial_alignment'
           and (r['metric'], r['seed']) in base]
-  return over and plots.sweep(over, 'value over that of GD',
-                              'rho / initial alignment', state='last') or None
+  return plots.sweep(over, 'value over that of GD', 'rho / initial alignment',
+                     state='last') if over else None
 
 
 def _figure(rows, metric, over, split):

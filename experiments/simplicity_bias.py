@@ -88,16 +88,6 @@ def make_loss(config):
   return loss_fn
 
 
-def alignments(weights, directions):
-  """max_j <w_j, v> for the slow and the fast v, [..., 2].
-
-  Args:
-    weights: [..., J, d] float.
-    directions: [..., 2, d] float.
-  """
-  return (weights @ directions.swapaxes(-1, -2)).max(axis=-2)
-
-
 def events(config):
   """(what, level) of which the first step above the level is noted."""
   return [('start', 0.), ('slow', config.slow_level),
@@ -115,7 +105,7 @@ def make_grad(arm, config):
                       direction=sam.random if along == 'random' else None)
 
   def reached(params, loss, batch):
-    slow, fast = alignments(params['weights'], batch['directions'][0])
+    slow, fast = cubic.alignments(params['weights'], batch['directions'][0])
     now = {'start': jnp.inf, 'slow': slow, 'fast': fast,
            'loss': 1 - loss / np.log(2)}
     return jnp.stack([now[what] > level for what, level in events(config)])
@@ -126,12 +116,13 @@ def make_grad(arm, config):
 def make_watch(config):
   """What the curves show."""
   apply = make_apply(config)
-  align = lambda params, own: alignments(params['weights'], own['directions'])
+
+  def aligned(params, extra, shared, own):
+    return cubic.alignments(params['weights'], own['directions'])
+
   watch = {
-      'slow_alignment': lambda params, extra, shared, own: align(
-          params, own)[0],
-      'alignment_gap': lambda params, extra, shared, own: jnp.diff(
-          align(params, own))[0],
+      'slow_alignment': lambda *args: aligned(*args)[0],
+      'alignment_gap': lambda *args: jnp.diff(aligned(*args))[0],
       'masked_accuracy': lambda params, extra, shared, own: jnp.mean(
           own['test_y'] * apply(params, extra, own['test_x']) > 0,
           where=~own['test_has_fast'])}
@@ -203,7 +194,7 @@ def results_of(config, times, own, curves, proxy_steps):
   """{metric: [S]} of all that may be in `config.metrics`."""
   aligned = lambda event: np.where(
       np.isnan(times[event][0]), np.nan,
-      alignments(times[event][1], own['directions']).T)
+      cubic.alignments(times[event][1], own['directions']).T)
   first_slow, first_fast = aligned(('start', 0.))
   learned = 'fast', config.fast_level
   time_slow, time_fast = times['slow', config.slow_level][0], times[learned][0]
@@ -246,7 +237,7 @@ def measure(config, block, arm, fields):
                                      proxy_steps).items():
       add(metric, values)
     for (what, level), (step, weights) in times.items():
-      slow, fast = alignments(weights, own['directions']).T + 0 * step
+      slow, fast = cubic.alignments(weights, own['directions']).T + 0 * step
       if what == 'fast' and config.more_fast_levels:
         add('slow_alignment', slow, 'train', step, fast_reached=level)
       if what == 'loss':

@@ -142,3 +142,9 @@ def test_the_cubic_network_is_odd_and_cubic():
   assert out.shape == (5,)
   np.testing.assert_allclose(model.apply(variables, -2 * x), -8 * out,
                              rtol=1e-5)
+
+
+def test_alignments_are_those_of_the_nearest_neuron():
+  weights = np.array([[[1., 2.], [3., -4.]]])
+  np.testing.assert_array_equal(
+      cubic.alignments(weights, np.array([[1., 0.], [0., -1.]])), [[3., 4.]])
