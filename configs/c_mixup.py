@@ -155,6 +155,8 @@ PUBLISHED = (
         'local_mixup': ((.517, .004), (13.202, .176))}),
 )
 
+COLUMNS = (('effective_partners', 'train', '%'),)
+
 # A quarter of the published gaps: C-Mixup to ERM .184, to manifold mixup .346.
 _TO_ERM, _TO_MIXUP = .046, .086
 _OURS = HIDDEN[0]

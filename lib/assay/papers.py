@@ -16,11 +16,22 @@ from assay.errors import UserError
 # lib/assay/papers.py -> the clone's root, where experiments/ and configs/ are.
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-FAMILIES = (
-    'calibration_theory', 'clip_contrastive', 'control_agents',
-    'dense_generative', 'distill_data', 'editing', 'icl_prompt',
-    'lm_confidence', 'ood_and_shift', 'preference', 'rlvr_grpo',
-    'tiny_lm_tasks', 'verify_decode', 'weak_supervision')
+# What papers of a family are about, by its name.
+FAMILIES = {
+    'calibration_theory': 'Training, calibration and theory',
+    'ood_and_shift': 'Known from unknown, and shift',
+    'icl_prompt': 'Learning in context, and prompts',
+    'tiny_lm_tasks': 'Composition and length, on small language models',
+    'lm_confidence': 'Confidence of language models',
+    'rlvr_grpo': 'Reinforcement with verifiable rewards',
+    'verify_decode': 'Verification and decoding',
+    'preference': 'Learning from preferences',
+    'weak_supervision': 'Weak supervision and noisy labels',
+    'distill_data': 'Distillation and choice of data',
+    'editing': 'Editing, forgetting and continual learning',
+    'clip_contrastive': 'Images with text',
+    'control_agents': 'Control and agents',
+    'dense_generative': 'Dense prediction and generation'}
 
 # How sure published numbers are.
 TAGS = {'read': 'read in the paper',
@@ -65,8 +76,10 @@ def configs(name):
 
   It may have FIGURES, name -> function of one variant's rows that gives a
   figure, or None where these rows have nothing to show; METRICS, those that its
-  tables show of the test set (default: what is published, else all); and
-  COLUMNS, (metric, split) of further columns.
+  tables show of the test set (default: what is published, else all);
+  COLUMNS, (metric, split) of further columns, or (metric, split, '%'); and
+  CHANCE, metric -> (low, high) of chance on the test set: arms there that no
+  claim reads stand behind a fold.
 
   Raises:
     UserError: there is no such paper.
