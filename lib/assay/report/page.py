@@ -211,7 +211,14 @@ def main(argv=None):
                       'nothing; may be given again')
   parser.add_argument('--check', action='store_true', help='with --into: '
                       'change nothing, exit 1 if FILE is not up to date')
+  parser.add_argument('--migrate', action='store_true', help='write the rows '
+                      'anew, a line a cell, and print the files that changed')
   flags = parser.parse_args(argv)
+  if flags.migrate:
+    for path in flags.paths:
+      for file in results.migrate(path):
+        print(file)
+    return 0
   if flags.check and not flags.into:
     parser.error('--check needs --into')
   paths = flags.paths
