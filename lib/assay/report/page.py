@@ -7,46 +7,32 @@ import pathlib
 
 from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import stale, tables, verdicts
+from assay.report import coverage, stale, tables, verdicts
 
-STATES = ('holds', 'fails', 'undecided')
+STATES = verdicts.STATES
 
 
 def sections(by_paper, runs):
   """{name: Markdown} of papers: what a Markdown file may have between markers.
 
-  `papers` is a line for each paper, `<paper>/overview` one for each config,
-  `<paper>/<config>` the table of a config, `<paper>/claims` the verdicts on all
-  claims.
+  `families` and `index` are those of `coverage.sections`, `<paper>/overview` is
+  a line for each config, `<paper>/<config>` the table of a config,
+  `<paper>/claims` the verdicts on all claims.
 
   Args:
     by_paper: name of a paper -> its rows.
     runs: see `results.read_runs`.
   """
-  texts, lines = {}, [
-      '| paper | asked | variants | claims that hold | fail | undecided | its '
-      'first command |', '| :-- | :-- | --: | --: | --: | --: | :-- |']
+  texts, counts = {}, {}
   for paper, rows in by_paper.items():
     everything = papers.load(paper).CLAIMS
     tested = claims.about(everything, rows)
     judged = claims.judge(tested, rows)
     left = [claim for claim in everything if claim not in tested]
     texts |= _sections(rows, paper, runs, judged, left)
-    lines.append(_line(rows, paper, judged))
-  return texts | {'papers': '\n'.join(lines)}
-
-
-def _line(rows, paper, judged):
-  """Of the table of papers."""
-  about = papers.about(paper)
-  source = ', '.join(filter(None, [about['authors'], about['published']]))
-  states = [j.verdict.state for j in judged if j.verdict]
-  return ' | '.join([
-      f'| [{about["title"]}](results/{paper}/README.md)'
-      + f'<br>{source}' * bool(source), about['idea'],
-      str(len(results.group_by(rows, 'config'))),
-      *(str(states.count(state)) for state in STATES),
-      f'`make reproduce PAPER={paper}` |'])
+    counts[paper] = collections.Counter(
+        j.verdict.state for j in judged if j.verdict)
+  return texts | coverage.sections(counts)
 
 
 def _sections(rows, paper, runs, judged, left):

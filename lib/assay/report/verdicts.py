@@ -9,6 +9,7 @@ import numpy as np
 from assay import claims, papers, results
 from assay.errors import UserError
 
+STATES = ('holds', 'fails', 'undecided')
 STYLES = {'HOLDS': 'bold green', 'FAILS': 'bold red',
           'UNDECIDED': 'bold yellow', 'NOT': 'bold'}
 INDENT = 11  # verdicts stand alone to the left of all else
