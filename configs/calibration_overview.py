@@ -7,24 +7,35 @@ No paper's table: each loss with the setting that its paper recommends, each
 calibrator with the defaults of its module, one network and data set.
 """
 
+import functools
+
 from assay import papers
+from assay.claims import all_of, claims_of, equal, greater, less
 
-ABOUT = {
-    'title': 'Training losses times calibrators',
-    'authors': '',
-    'published': '',
-    'arxiv': '',
-    'idea': 'Each training loss meets each calibrator, in distribution and '
-            "under shift, on one network and data set. This is no paper's "
-            'table: it asks which folklore on calibration holds here.',
-}
+PAPER = papers.Paper(
+    'Training losses times calibrators', authors='', year='',
+    family='calibration_theory',
+    idea='Each training loss meets each calibrator, in distribution and under '
+         "shift, on one network and data set. This is no paper's table: it "
+         'asks which folklore on calibration holds here.')
 
-VARIANTS = {
-    'digits': 'default: scikit-learn digits, no download',
-    'fashion_mnist': 'Fashion-MNIST, 10,000 images, a small convolutional net',
-    'cifar10_resnet18': 'CIFAR-10, 45,000 images, ResNet-18 (GPU)',
-    'smoke': 'seconds: digits, three losses, three calibrators',
-}
+DIGITS = dict(dataset='digits', split_sizes=(300, 700, 700), batch_size=20,
+              eval_batch_size=700)
+
+VARIANTS = papers.variants({
+    'digits': ('default: scikit-learn digits, no download', DIGITS),
+    'fashion_mnist': (
+        'Fashion-MNIST, 10,000 images, a small convolutional net', {}),
+    'cifar10_resnet18': ('CIFAR-10, 45,000 images, ResNet-18 (GPU)', dict(
+        dataset='cifar10', split_sizes=(45_000, 5000, 10_000),
+        model='resnet18', width=64, augment='crop_flip', dtype='bfloat16',
+        num_epochs=30, batch_size=128, learning_rate=0.1, weight_decay=5e-4)),
+    'smoke': ('seconds: digits, three losses, three calibrators', DIGITS | dict(
+        arms=('cross_entropy', 'focal', 'correctness_ranking'),
+        calibrators=('uncalibrated', 'temperature', 'isotonic'),
+        split_sizes=(60, 40, 30), shifts=('noise',), num_epochs=3, num_seeds=2,
+        width=4, eval_batch_size=40)),
+})
 
 
 def get_config(variant='digits'):
@@ -69,37 +80,83 @@ def get_config(variant='digits'):
   c.ranking_weight = 1.0
   # What is measured.
   c.num_bins = 15
-
-  if variant in ('digits', 'smoke'):
-    c.dataset = 'digits'
-    c.split_sizes = (300, 700, 700)
-    c.batch_size = 20
-    c.eval_batch_size = 700
-  if variant == 'cifar10_resnet18':
-    c.dataset = 'cifar10'
-    c.split_sizes = (45_000, 5000, 10_000)
-    c.model = 'resnet18'
-    c.width = 64
-    c.augment = 'crop_flip'
-    c.dtype = 'bfloat16'
-    c.num_epochs = 30
-    c.batch_size = 128
-    c.learning_rate = 0.1
-    c.weight_decay = 5e-4
-  if variant == 'smoke':
-    c.arms = ('cross_entropy', 'focal', 'correctness_ranking')
-    c.calibrators = ('uncalibrated', 'temperature', 'isotonic')
-    c.split_sizes = (60, 40, 30)
-    c.shifts = ('noise',)
-    c.num_epochs = 3
-    c.num_seeds = 2
-    c.width = 4
-    c.eval_batch_size = 40
-  return c.lock()
+  return papers.config_of(c, VARIANTS, variant)
 
 
-REPORTED = {}  # see the docstring
+PUBLISHED = ()  # see the docstring
 
 METRICS = ('error', 'nll', 'ece', 'classwise_ece', 'auroc', 'mean_confidence')
 # (metric, split) that the table shows beside those of the test set.
 COLUMNS = (('ece', 'shifted'), ('nll', 'shifted'), ('auroc', 'shifted'))
+
+
+def _of(method, calibrator='uncalibrated', **fields):
+  return {'method': method, 'calibrator': calibrator} | fields
+
+
+_PLAIN, _SCALED = _of('cross_entropy'), _of('cross_entropy', 'temperature')
+_SMOOTHED = _of('label_smoothing', 'temperature')
+_TESTED = ('digits', 'fashion_mnist', 'cifar10_resnet18')
+
+CLAIMS = (
+    *claims_of('folklore', _TESTED, {
+        'focal needs no temperature': (
+            'After focal training a temperature changes the calibration error '
+            'by less than 0.01.',
+            equal('ece', _of('focal'), _of('focal', 'temperature'), 0.01)),
+        'a temperature leaves AUROC': (
+            'One temperature changes the AUROC of confidence for being correct '
+            'by less than 0.005.', equal('auroc', _SCALED, _PLAIN, 0.005)),
+        'smoothing hurts calibrating': (
+            'With a temperature, a network trained with smoothed labels has a '
+            'higher calibration error and negative log-likelihood than one '
+            'trained with hard labels.',
+            all_of(greater('ece', _SMOOTHED, _SCALED),
+                   greater('nll', _SMOOTHED, _SCALED))),
+        'smoothing hurts selection': (
+            'Smoothed labels lower the AUROC of confidence for being correct.',
+            less('auroc', _of('label_smoothing'), _PLAIN)),
+        **{f'{arm} against a temperature': (
+            f'Training with {arm} has a lower calibration error than cross '
+            'entropy with a temperature fitted afterwards.',
+            less('ece', _of(arm), _SCALED))
+           for arm in ('brier', 'mmce', 'mdca', 'margin')},
+        'a temperature does not travel': (
+            'Fitted in distribution, a temperature has a calibration error '
+            'higher by 0.02 or more under shift.',
+            greater('ece', _SCALED | {'split': 'shifted'},
+                    _SCALED | {'split': 'test'}, by=0.02)),
+        'losses help under shift': (
+            'Under shift, focal training alone has a lower calibration error '
+            'than cross entropy with a temperature.',
+            less('ece', _of('focal'), _SCALED, split='shifted')),
+        'more parameters calibrate no better': (
+            'Matrix scaling has no lower negative log-likelihood than one '
+            'temperature: the difference is within 0.01.',
+            equal('nll', _of('cross_entropy', 'matrix'), _SCALED, 0.01)),
+    }, gated=False),
+    *claims_of('Mukhoti et al., 2020', _TESTED, {
+        'focal calibrates': (
+            'Focal training has a lower calibration error than cross entropy.',
+            less('ece', _of('focal'), _PLAIN)),
+    }, gated=False),
+    *claims_of('Moon et al., 2020', _TESTED, {
+        'ranking helps selection': (
+            'The correctness ranking loss raises the AUROC of confidence for '
+            'being correct.',
+            greater('auroc', _of('correctness_ranking'), _PLAIN)),
+    }, gated=False),
+)
+
+
+def _losses_times_calibrators(rows, metric):
+  from assay.report import plots
+
+  panels = {'in distribution': {'split': 'test'}}
+  if any(row['split'] == 'shifted' for row in rows):
+    panels['shifted: mean over corruptions'] = {'split': 'shifted'}
+  return plots.heat_map(rows, metric, 'method', 'calibrator', panels)
+
+
+FIGURES = {metric: functools.partial(_losses_times_calibrators, metric=metric)
+           for metric in ('ece', 'nll', 'auroc')}

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from assay import cli, losses
-from assay.claims import Claim, all_of, equal, greater, less
 from assay.errors import UserError
 from assay.methods import binning, calibrators, correctness_ranking, linear_maps
 from assay.methods import temperature_networks as networks
@@ -124,90 +123,6 @@ def run(config, study):
     for block in study.blocks(arm):
       measure(config, data, block, arm)
   return study.rows()
-
-
-# --- Claims ------------------------------------------------------------------
-
-_FOLKLORE = 'folklore'
-
-
-def _of(method, calibrator='uncalibrated', **fields):
-  return {'method': method, 'calibrator': calibrator} | fields
-
-
-def _claims(config):
-  on = lambda split: dict(split=split, state='last')
-  plain, scaled = _of('cross_entropy'), _of('cross_entropy', 'temperature')
-
-  def claim(name, sentence, source, check):
-    return Claim(f'{config}: {name}', sentence, source, check,
-                 {'config': config}, False)
-
-  yield claim(
-      'focal needs no temperature', 'After focal training a temperature '
-      'changes the calibration error by less than 0.01.', _FOLKLORE,
-      equal('ece', _of('focal'), _of('focal', 'temperature'), 0.01,
-            **on('test')))
-  yield claim(
-      'focal calibrates', 'Focal training has a lower calibration error than '
-      'cross entropy.', 'Mukhoti et al., 2020',
-      less('ece', _of('focal'), plain, **on('test')))
-  yield claim(
-      'a temperature leaves AUROC', 'One temperature changes the AUROC of '
-      'confidence for being correct by less than 0.005.', _FOLKLORE,
-      equal('auroc', scaled, plain, 0.005, **on('test')))
-  yield claim(
-      'smoothing hurts calibrating', 'With a temperature, a network trained '
-      'with smoothed labels has a higher calibration error and negative '
-      'log-likelihood than one trained with hard labels.', _FOLKLORE, all_of(
-          greater('ece', _of('label_smoothing', 'temperature'), scaled,
-                  **on('test')),
-          greater('nll', _of('label_smoothing', 'temperature'), scaled,
-                  **on('test'))))
-  yield claim(
-      'smoothing hurts selection', 'Smoothed labels lower the AUROC of '
-      'confidence for being correct.', _FOLKLORE,
-      less('auroc', _of('label_smoothing'), plain, **on('test')))
-  yield claim(
-      'ranking helps selection', 'The correctness ranking loss raises the '
-      'AUROC of confidence for being correct.', 'Moon et al., 2020',
-      greater('auroc', _of('correctness_ranking'), plain, **on('test')))
-  for arm in ('brier', 'mmce', 'mdca', 'margin'):
-    yield claim(
-        f'{arm} against a temperature', f'Training with {arm} has a lower '
-        'calibration error than cross entropy with a temperature fitted '
-        'afterwards.', _FOLKLORE,
-        less('ece', _of(arm), scaled, **on('test')))
-  yield claim(
-      'a temperature does not travel', 'Fitted in distribution, a temperature '
-      'has a calibration error higher by 0.02 or more under shift.', _FOLKLORE,
-      greater('ece', scaled | {'split': 'shifted'}, scaled | {'split': 'test'},
-              by=0.02, state='last'))
-  yield claim(
-      'losses help under shift', 'Under shift, focal training alone has a '
-      'lower calibration error than cross entropy with a temperature.',
-      _FOLKLORE, less('ece', _of('focal'), scaled, **on('shifted')))
-  yield claim(
-      'more parameters calibrate no better', 'Matrix scaling has no lower '
-      'negative log-likelihood than one temperature: the difference is within '
-      '0.01.', _FOLKLORE,
-      equal('nll', _of('cross_entropy', 'matrix'), scaled, 0.01, **on('test')))
-
-
-CLAIMS = tuple(claim for config in ('digits', 'fashion_mnist',
-                                    'cifar10_resnet18')
-               for claim in _claims(config))
-
-
-def figures(rows):
-  """{file name: Figure} of one variant's rows."""
-  from assay.report import plots
-
-  panels = {'in distribution': {'split': calibrating.TEST}}
-  if any(row['split'] == calibrating.SHIFTED for row in rows):
-    panels['shifted: mean over corruptions'] = {'split': calibrating.SHIFTED}
-  return {metric: plots.heat_map(rows, metric, 'method', 'calibrator', panels)
-          for metric in ('ece', 'nll', 'auroc')}
 
 
 if __name__ == '__main__':

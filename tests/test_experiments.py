@@ -102,14 +102,14 @@ def test_committed_rows_are_those_that_were_frozen(request):
 def test_claims_and_figures_take_the_rows(whole):
   paper, rows, _ = whole
   from assay import claims
-  module = papers.load(paper)
-  names = [claim.name for claim in module.CLAIMS]
+  everything = papers.claims(paper)
+  names = [claim.name for claim in everything]
   assert len(set(names)) == len(names)
   variants = papers.configs(paper).VARIANTS
-  for claim in module.CLAIMS:
+  for claim in everything:
     assert claim.where['config'] in variants
-  claims.judge(claims.about(module.CLAIMS, rows), rows)
-  assert module.figures(rows)
+  claims.judge(claims.about(everything, rows), rows)
+  assert papers.figures(paper, rows)
 
 
 def test_every_variant_is_a_locked_config(whole):

@@ -100,7 +100,7 @@ def test_every_paper_with_rows_has_a_page_that_the_front_page_links(built):
 
 @pytest.mark.parametrize('paper', papers.names('configs'))
 def test_configs_say_what_their_paper_is_about(paper):
-  about = papers.configs(paper).ABOUT
+  about = papers.about(paper)
   assert set(about) == {'title', 'authors', 'published', 'arxiv', 'idea'}
   assert re.fullmatch(r'|\d{4}\.\d{4,5}', about['arxiv'])
   assert about['title'] and re.findall(r'\.(?: |$)', about['idea']) == [
@@ -144,7 +144,7 @@ def test_nothing_is_loaded_from_elsewhere(built):
 def test_verdict_counts_are_those_of_the_claims(built, judged):
   pages, totals = read(built), collections.Counter()
   for name in names():
-    everything = papers.load(name).CLAIMS
+    everything = papers.claims(name)
     configs = {f.stem for f in (papers.ROOT / 'results' / name).glob('*.jsonl')}
     assert [j.claim for j in judged[name]] == [
         c for c in everything if c.where['config'] in configs]

@@ -124,7 +124,7 @@ def _run(paper, flags, fields):
             strict=flags.strict, stopping=stopping,
             starting=lambda *plan: [w.starting(*plan) for w in watchers],
             dry_run=dry_run.stop if flags.dry_run else None))
-    hosts.agree({'config.' + k: v for k, v in config.items()}
+    hosts.agree(config_lib.paths(config, 'config.')
                 | {'--' + k: v for k, v in vars(flags).items() if k not in (
                     'data_dir', 'debug', 'profile', 'quiet', 'tensorboard')}
                 | {'commit': study.commit, 'jax': jax.__version__})
@@ -162,7 +162,7 @@ def show(paper, rows, workdir):
   text = page.report(rows, paper, results.read_runs([workdir]))
   disk.write_bytes(workdir / 'table.md', text.encode())
   written = [workdir / 'rows.jsonl', workdir / 'table.md']
-  for name, figure in papers.load(paper).figures(rows).items():
+  for name, figure in papers.figures(paper, rows).items():
     written.append(workdir / f'{name}.png')
     plots.save(figure, written[-1])
   print('\nWritten: ' + ', '.join(map(str, written))

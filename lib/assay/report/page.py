@@ -25,7 +25,7 @@ def sections(by_paper, runs):
   """
   texts, counts = {}, {}
   for paper, rows in by_paper.items():
-    everything = papers.load(paper).CLAIMS
+    everything = papers.claims(paper)
     tested = claims.about(everything, rows)
     judged = claims.judge(tested, rows)
     left = [claim for claim in everything if claim not in tested]
@@ -107,9 +107,7 @@ def show(rows, paper, form='terminal'):
 def table_of(rows, paper):
   """`tables.table` of one variant, as its config module wants it shown."""
   module = papers.configs(paper)
-  beside = getattr(module, 'REPORTED_FOR', module.VARIANTS)
-  reported = module.REPORTED if rows[0]['config'] in beside else {}
-  return tables.table(rows, reported,
+  return tables.table(rows, papers.reported(paper, rows[0]['config']),
                       metrics=getattr(module, 'METRICS', None),
                       more=getattr(module, 'COLUMNS', ()))
 
@@ -121,7 +119,7 @@ def _tables(rows, paper, runs):
 
 
 def _judged(rows, paper):
-  return claims.judge(claims.about(papers.load(paper).CLAIMS, rows), rows)
+  return claims.judge(claims.about(papers.claims(paper), rows), rows)
 
 
 def tested_on(rows, runs):

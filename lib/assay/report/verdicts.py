@@ -148,7 +148,7 @@ def main(argv=None):
       raise UserError(f'no rows in {" ".join(argv)}; run an experiment there '
                       'first.')
     for paper, own in results.group_by(rows, 'paper').items():
-      show(claims.judge(papers.load(paper).CLAIMS, own))
+      show(claims.judge(papers.claims(paper), own))
   except UserError as e:
     print(e, file=sys.stderr)
     return 2
