@@ -9,6 +9,8 @@ config name). A PATH is a workdir, a folder `results/<paper>` or a `.jsonl`
 file; the folder `runs/` beside its rows tells how they were made.
 """
 
+import hashlib
+import json
 import pathlib
 
 from assay import disk
@@ -27,7 +29,7 @@ from assay.results.schema import (
 )
 
 __all__ = [
-    'ATTACHED', 'FIELDS', 'JOINED', 'TOLD', 'files', 'group_by', 'migrate',
+    'ATTACHED', 'FIELDS', 'JOINED', 'TOLD', 'digest', 'files', 'group_by', 'migrate',
     'pack', 'publish', 'read', 'read_both', 'read_rows', 'read_runs', 'schema',
     'text_of', 'unpack', 'validate', 'write']
 
@@ -157,6 +159,15 @@ def publish(workdir, results_dir='results'):
     if file.stem not in needed:
       file.unlink()
   return folder
+
+
+def digest(rows):
+  """16 hex digits over the values of rows, in whatever order and of any run."""
+  told = sorted(_ENCODER.encode(row | {'run': ''}) for row in rows)
+  return hashlib.sha256('\n'.join(told).encode()).hexdigest()[:16]
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 def group_by(rows, field):
