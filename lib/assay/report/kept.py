@@ -139,7 +139,8 @@ def _verdict(entry):
   method, note, tested, elsewhere = texts
   return Verdict(
       state, *(float(entry[k]) for k in ('estimate', 'low', 'high')),
-      int(entry['n']), method, note, float(entry['p']) if 'p' in entry else None,
+      int(entry['n']), method, note,
+      float(entry['p']) if 'p' in entry else None,
       pair('naive'), tested, elsewhere,
       tuple((str(name), _verdict(part)) for name, part in entry.get(
           'parts', ())), pair('bootstrap'), pair('region'))

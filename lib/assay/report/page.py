@@ -5,14 +5,14 @@ import collections
 import difflib
 import pathlib
 
-from assay import claims, disk, papers, results
+from assay import disk, papers, results
 from assay.errors import UserError, told
-from assay.report import coverage, stale, tables, verdicts
+from assay.report import coverage, kept, stale, tables, verdicts
 
 STATES = verdicts.STATES
 
 
-def sections(by_paper, runs):
+def sections(by_paper, runs, judged=None):
   """{name: Markdown} of papers: what a Markdown file may have between markers.
 
   `families` and `index` are those of `coverage.sections`, `<paper>/overview` is
@@ -22,16 +22,16 @@ def sections(by_paper, runs):
   Args:
     by_paper: name of a paper -> its rows.
     runs: see `results.read_runs`.
+    judged: name of a paper -> its `claims.Judged`; default: judged here.
   """
   texts, counts = {}, {}
   for paper, rows in by_paper.items():
-    everything = papers.claims(paper)
-    tested = claims.about(everything, rows)
-    judged = claims.judge(tested, rows)
-    left = [claim for claim in everything if claim not in tested]
-    texts |= _sections(rows, paper, runs, judged, left)
+    own = judged[paper] if judged else _judged(rows, paper)
+    tested = [j.claim for j in own]
+    left = [claim for claim in papers.claims(paper) if claim not in tested]
+    texts |= _sections(rows, paper, runs, own, left)
     counts[paper] = collections.Counter(
-        j.verdict.state for j in judged if j.verdict)
+        j.verdict.state for j in own if j.verdict)
   return texts | coverage.sections(counts)
 
 
@@ -79,29 +79,30 @@ def reported_seeds(rows):
   return sorted(results.group_by(test or rows, 'seed'))
 
 
-def report(rows, paper, runs):
+def report(rows, paper, runs, judged=None):
   """Markdown: the tables of these rows, and the verdicts that speak of them."""
   texts = _tables(rows, paper, runs)
-  texts[f'{paper}/claims'] = verdicts.markdown(_judged(rows, paper))
+  texts[f'{paper}/claims'] = verdicts.markdown(judged or _judged(rows, paper))
   return '\n\n'.join(f'### {name}\n\n{text}' for name, text in texts.items()
                      ) + '\n'
 
 
-def show(rows, paper, form='terminal'):
+def show(rows, paper, form='terminal', judged=None):
   """Prints what `report` holds, for a terminal or as LaTeX."""
   from rich.console import Console
 
+  judged = judged or _judged(rows, paper)
   shown = [table_of(own, paper)
            for own in results.group_by(rows, 'config').values()]
   if form == 'latex':
-    texts = verdicts.lines(_judged(rows, paper))
+    texts = verdicts.lines(judged)
     print('\n'.join([*map(tables.to_latex, shown), *(
         f'% {line}' for text in texts for line in text.splitlines())]))
     return
   console = Console()
   for table in shown:
     console.print(tables.to_terminal(table, console.width), '')
-  verdicts.show(_judged(rows, paper))
+  verdicts.show(judged)
 
 
 def table_of(rows, paper):
@@ -119,7 +120,7 @@ def _tables(rows, paper, runs):
 
 
 def _judged(rows, paper):
-  return claims.judge(claims.about(papers.claims(paper), rows), rows)
+  return kept.judge(papers.claims(paper), rows).judged
 
 
 def tested_on(rows, runs):
@@ -212,14 +213,32 @@ def main(argv=None):
   if not rows:
     raise UserError(f'no rows in {", ".join(map(str, paths))}; run an '
                     'experiment first.')
+  by_paper = results.group_by(rows, 'paper')
+  folders = _folders(paths, by_paper)
+  found = {paper: kept.judge(papers.claims(paper), own, folders.get(paper))
+           for paper, own in by_paper.items()}
+  if flags.publish or flags.into and not flags.check:
+    for paper, folder in folders.items():
+      kept.write(folder, found[paper])
+  judged = {paper: one.judged for paper, one in found.items()}
   if flags.into:
-    return _into(flags, results.group_by(rows, 'paper'), runs)
-  for paper, own in results.group_by(rows, 'paper').items():
+    changes = [f'{folder}/{kept.FILE}: {change}' for paper, folder in
+               folders.items() for change in found[paper].changes]
+    return _into(flags, sections(by_paper, runs, judged), changes)
+  for paper, own in by_paper.items():
     if flags.format == 'markdown':
-      print(report(own, paper, runs), end='')
+      print(report(own, paper, runs, judged[paper]), end='')
     else:
-      show(own, paper, flags.format)
+      show(own, paper, flags.format, judged[paper])
   return 0
+
+
+def _folders(paths, by_paper):
+  """{paper: its folder of committed rows}, {} if other rows are among them."""
+  folders = {path.name: path for path in map(pathlib.Path, paths)
+             if path.is_dir() and not (path / 'rows').exists()}
+  return folders if folders.keys() == by_paper.keys() and (
+      len(folders) == len(paths)) else {}
 
 
 def _publish(workdir):
@@ -248,8 +267,7 @@ def _publish(workdir):
   return folder
 
 
-def _into(flags, by_paper, runs):
-  texts, diff = sections(by_paper, runs), []
+def _into(flags, texts, diff):
   for file in flags.into:
     old = _text(file)
     marked = [name for name in texts if f'<!-- begin {name} -->' in old]
