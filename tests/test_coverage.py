@@ -8,14 +8,14 @@ from assay.report import coverage
 
 
 def entry(id, standing='planned', **more):
-  return coverage.Entry(id, id.title(), '', '', '', 'ood', 'own', standing,
-                        'Does it?', '')._replace(**more)
+  return coverage.Entry(id, id.title(), '', '', '', 'ood_and_shift', 'own',
+                        standing, 'Does it?', '')._replace(**more)
 
 
 COUNTS = {'a': {'holds': 1, 'fails': 2, 'undecided': 0},
           'b': {'holds': 3, 'fails': 1, 'undecided': 4}}
 ENTRIES = [entry('a', 'tested', arxiv='2401.12129', authors='Lee', year='2024'),
-           entry('b', 'tested', family='weak'), entry('c'),
+           entry('b', 'tested', family='weak_supervision'), entry('c'),
            entry('d', 'recast', why='Toys | only.', arxiv='2401.00001')]
 
 

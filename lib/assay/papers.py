@@ -65,8 +65,10 @@ def configs(name):
 
   It may have FIGURES, name -> function of one variant's rows that gives a
   figure, or None where these rows have nothing to show; METRICS, those that its
-  tables show of the test set (default: what is published, else all); and
-  COLUMNS, (metric, split) of further columns.
+  tables show of the test set (default: what is published, else all);
+  COLUMNS, (metric, split) of further columns, or (metric, split, '%'); and
+  CHANCE, metric -> (low, high) of chance on the test set: arms there that no
+  claim reads stand behind a fold.
 
   Raises:
     UserError: there is no such paper.

@@ -25,20 +25,20 @@ from assay.report.verdicts import STATES
 
 STANDINGS = ('tested', 'planned', 'recast', 'out')
 FAMILIES = {
-    'calibration': 'Training, calibration and theory',
-    'ood': 'Known from unknown, and shift',
-    'in_context': 'Learning in context, and prompts',
-    'tiny_lm': 'Composition and length, on small language models',
-    'confidence': 'Confidence of language models',
-    'rlvr': 'Reinforcement with verifiable rewards',
-    'decoding': 'Verification and decoding',
+    'calibration_theory': 'Training, calibration and theory',
+    'ood_and_shift': 'Known from unknown, and shift',
+    'icl_prompt': 'Learning in context, and prompts',
+    'tiny_lm_tasks': 'Composition and length, on small language models',
+    'lm_confidence': 'Confidence of language models',
+    'rlvr_grpo': 'Reinforcement with verifiable rewards',
+    'verify_decode': 'Verification and decoding',
     'preference': 'Learning from preferences',
-    'weak': 'Weak supervision and noisy labels',
-    'distill': 'Distillation and choice of data',
+    'weak_supervision': 'Weak supervision and noisy labels',
+    'distill_data': 'Distillation and choice of data',
     'editing': 'Editing, forgetting and continual learning',
-    'clip': 'Images with text',
-    'control': 'Control and agents',
-    'generative': 'Dense prediction and generation'}
+    'clip_contrastive': 'Images with text',
+    'control_agents': 'Control and agents',
+    'dense_generative': 'Dense prediction and generation'}
 TESTBEDS = ('own', 'tabular', 'vision', 'ood', 'in_context', 'tiny_lm',
             'confidence', 'rlvr', 'decoding', 'preference', 'weak', 'distill',
             'editing', 'clip', 'control')

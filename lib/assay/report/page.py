@@ -5,41 +5,55 @@ import collections
 import difflib
 import pathlib
 
-from assay import disk, papers, results
+from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import coverage, kept, stale, tables, verdicts
+from assay.report import (
+    coverage,
+    figures,
+    folds,
+    kept,
+    outcome,
+    stale,
+    tables,
+    verdicts,
+)
 
 STATES = verdicts.STATES
+TITLES = {'outcome': 'What came out', 'overview': 'Variants',
+          'claims': 'Verdicts'}
 
 
-def sections(by_paper, runs, judged=None):
+def sections(by_paper, runs, judged):
   """{name: Markdown} of papers: what a Markdown file may have between markers.
 
-  `families` and `index` are those of `coverage.sections`, `<paper>/overview` is
-  a line for each config, `<paper>/<config>` the table of a config,
-  `<paper>/claims` the verdicts on all claims.
+  `families` and `index` are those of `coverage.sections`, `<paper>/outcome` is
+  what came out, `<paper>/overview` a line for each config, `<paper>/<config>`
+  the table of a config, `<paper>/claims` the verdicts on all claims. `_into`
+  adds `<paper>/figure`, see `figures.update`.
 
   Args:
     by_paper: name of a paper -> its rows.
     runs: see `results.read_runs`.
-    judged: name of a paper -> its `claims.Judged`; default: judged here.
+    judged: name of a paper -> its `claims.Judged`.
   """
   texts, counts = {}, {}
   for paper, rows in by_paper.items():
-    own = judged[paper] if judged else _judged(rows, paper)
-    tested = [j.claim for j in own]
-    left = [claim for claim in papers.claims(paper) if claim not in tested]
-    texts |= _sections(rows, paper, runs, own, left)
+    tested = {item.claim.name for item in judged[paper]}
+    left = [c for c in papers.claims(paper) if c.name not in tested]
+    texts |= _sections(rows, paper, runs, judged[paper], left)
     counts[paper] = collections.Counter(
-        j.verdict.state for j in own if j.verdict)
+        j.verdict.state for j in judged[paper] if j.verdict)
   return texts | coverage.sections(counts)
 
 
 def _sections(rows, paper, runs, judged, left):
   return _tables(rows, paper, runs) | {
+      f'{paper}/outcome': outcome.markdown(judged),
       f'{paper}/overview': overview(rows, paper, runs, judged),
       f'{paper}/claims': '\n\n'.join(filter(None, [
-          verdicts.markdown(judged), _not_tested(left, paper)]))}
+          '<details><summary>Every verdict: test, interval, source, notes'
+          '</summary>', verdicts.markdown(judged), '</details>',
+          _not_tested(left, paper)]))}
 
 
 def _not_tested(left, paper):
@@ -114,9 +128,25 @@ def table_of(rows, paper):
 
 
 def _tables(rows, paper, runs):
-  return {f'{paper}/{config}': '\n\n'.join([
-      tables.to_markdown(table_of(own, paper)), tested_on(own, runs)])
+  return {f'{paper}/{config}': _table_text(own, paper, runs)
           for config, own in results.group_by(rows, 'config').items()}
+
+
+def _table_text(rows, paper, runs):
+  """Markdown: what a table has to say, where it was tested, and all of it."""
+  full, short = table_of(rows, paper), short_table_of(rows, paper)
+  parts = [tables.to_markdown(short), tested_on(rows, runs)]
+  if short != full:
+    parts += ['<details><summary>All columns and arms</summary>',
+              tables.to_markdown(full | {'note': ''}), '</details>']
+  return '\n\n'.join(parts)
+
+
+def short_table_of(rows, paper):
+  """What of `table_of` says something; see `folds.short`."""
+  read = folds.cells(claims.about(papers.claims(paper), rows))
+  return folds.short(table_of(rows, paper), read,
+                     getattr(papers.configs(paper), 'CHANCE', None))
 
 
 def _judged(rows, paper):
@@ -224,7 +254,7 @@ def main(argv=None):
   if flags.into:
     changes = [f'{folder}/{kept.FILE}: {change}' for paper, folder in
                folders.items() for change in found[paper].changes]
-    return _into(flags, sections(by_paper, runs, judged), changes)
+    return _into(flags, by_paper, runs, judged, changes)
   for paper, own in by_paper.items():
     if flags.format == 'markdown':
       print(report(own, paper, runs, judged[paper]), end='')
@@ -260,16 +290,25 @@ def _publish(workdir):
     rows, paper = results.read([folder]), folder.name
     about = papers.about(paper)
     parts = [f'# {about["title"]}', about['idea']]
-    for name in ('overview', *results.group_by(rows, 'config'), 'claims'):
-      parts += [f'## {name}', f'<!-- begin {paper}/{name} -->\n'
-                              f'<!-- end {paper}/{name} -->']
+    for name in ('outcome', 'figure', 'overview',
+                 *results.group_by(rows, 'config'), 'claims'):
+      parts += [f'## {TITLES.get(name, name)}' * (name != 'figure'),
+                f'<!-- begin {paper}/{name} -->\n<!-- end {paper}/{name} -->']
     disk.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')
   return folder
 
 
-def _into(flags, texts, diff):
+def _into(flags, by_paper, runs, judged, diff):
+  """Rewrites files, or compares them; `diff` is what is known to differ."""
+  texts = sections(by_paper, runs, judged)
   for file in flags.into:
     old = _text(file)
+    for paper, rows in by_paper.items():
+      if f'<!-- begin {paper}/figure -->' in old:
+        text, lines = figures.update(pathlib.Path(file).parent, paper, rows,
+                                     judged[paper], flags.check)
+        texts |= {} if lines else {f'{paper}/figure': text}
+        diff += lines
     marked = [name for name in texts if f'<!-- begin {name} -->' in old]
     if not marked:
       raise UserError(f'{file}: no marker <!-- begin NAME --> with NAME one of '
