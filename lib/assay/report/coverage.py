@@ -124,7 +124,7 @@ def by_family():
   """{name of a family: its entries}."""
   entries = read()
   return {name: [e for e in entries if e.family == family]
-          for family, name in FAMILIES.items()}
+          for family, name in papers.FAMILIES.items()}
 
 
 def sections(counts):
