@@ -33,7 +33,7 @@ def error_of(capsys, *argv):
 
 
 @pytest.mark.parametrize('argv,words', [
-  (['--config.bandwith=1.0'], ['config.bandwith', 'did you mean bandwidth']),
+  (['--config.bandwith=1.0'], ['config.bandwith', 'mean --config.bandwidth?']),
   (['--config.bandwidth=wide'], ['config.bandwidth=wide', 'float', '19.5']),
   (['--config.batch_size=1.5'], ['config.batch_size=1.5', 'int']),
   (['--config=configs/c_mixup.py:airfoyl'], ['airfoyl', 'airfoil', 'no2']),

@@ -1,10 +1,14 @@
 """assay.evaluate: whole splits, each example once."""
+import functools
+
+import chex
 import jax
 import numpy as np
 import pytest
 
 from assay import losses
 from assay.data import tabular
+from assay.models import mlp
 from assay.train import evaluate
 
 NUM_SEEDS, NUM_VAL = 3, 10
@@ -97,3 +101,32 @@ def test_mean_loss_of_one_seed_is_a_scalar():
     assert got.shape == ()
     want = np.square(predictions[0, :num_rows] - y[0, :num_rows]).mean()
     np.testing.assert_allclose(got, want, rtol=1e-4)
+
+
+def test_functions_made_anew_with_the_same_values_are_the_same():
+  model, other = mlp.MLP(8), mlp.MLP(9)
+  array = np.zeros(3)
+
+  def made(model, scale, more=array):
+    again = lambda x: again(x) * scale  # closes over itself
+    return lambda params, extra, x: (model.apply(params, x), again, more)
+
+  same = evaluate.Same
+  assert same(made(model, 2)) == same(made(mlp.MLP(8), 2))
+  assert hash(same(made(model, 2))) == hash(same(made(mlp.MLP(8), 2)))
+  for changed in (made(other, 2), made(model, 3), made(model, 2.),
+                  made(model, 2, array.copy()), lambda params, extra, x: x):
+    assert same(made(model, 2)) != same(changed)
+  part = lambda **more: same(functools.partial(apply, **more))
+  assert part(extra=1) == part(extra=1) != part(extra=2)
+  assert same(model.apply) == same(mlp.MLP(8).apply) != same(other.apply)
+
+
+def test_a_predictor_that_is_asked_for_again_is_not_compiled_again():
+  args, _ = case()
+  shift = 1.5
+  traced = chex.assert_max_traces(
+      lambda params, extra, x: apply(params, extra, x) + shift, n=1)
+  for _ in range(3):
+    evaluate.predictor(lambda *args: traced(*args), tabular.draw_from('val'),
+                       4)(*args, NUM_VAL)

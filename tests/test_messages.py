@@ -86,7 +86,7 @@ SMOKE = '--config=configs/c_mixup.py:smoke'
 PRINTED = {
     '--config.bandwith=1':
         '--config.bandwith: the config has no such field; did you mean '
-        'bandwidth?',
+        '--config.bandwidth?',
     '--config.batch_size=1.5':
         '--config.batch_size=1.5: must be of type int, like 16.',
     '--config.split_sizes=(400,40,"3")':

@@ -143,12 +143,53 @@ def test_what_python_prints_is_read_back(values):
 
 
 def test_an_unknown_field_is_named_with_the_nearest_or_with_all():
-  with pytest.raises(UserError, match='config.widht: .*; did you mean width?'):
+  with pytest.raises(UserError, match='widht: .* mean --config.width?'):
     config_lib.apply(CONFIG, {'widht': '1'})
   with pytest.raises(UserError, match='config.q: .*; it has arms, classes, .*'):
     config_lib.apply(CONFIG, {'q': '1'})
   with pytest.raises(UserError, match='no such field'):
     config_lib.apply(CONFIG, {'q' * DEEP: '1'})
+
+
+NESTED = ml_collections.ConfigDict(
+    dict(rate=1., net=dict(width=2, deep=dict(sizes=(1,))))).lock()
+
+
+def test_fields_of_groups_have_paths():
+  got = config_lib.apply(NESTED, {'net.width': '3', 'net.deep.sizes': '4'})
+  assert got.to_dict() == dict(rate=1., net=dict(width=3, deep=dict(
+      sizes=(4,)))) and got.is_locked and NESTED.net.width == 2
+  assert config_lib.paths(got) == {'rate': 1., 'net.width': 3,
+                                   'net.deep.sizes': (4,)}
+  assert config_lib.leaves(got) == dict(rate=1., width=3, sizes=(4,))
+  with pytest.raises(UserError, match='net.width=x: must be of type int'):
+    config_lib.apply(NESTED, {'net.width': 'x'})
+
+
+@pytest.mark.parametrize('given, meant', [
+    ('width', 'net.width'), ('sizes', 'net.deep.sizes'), ('net', 'net.width'),
+    ('net.widht', 'net.width'), ('widht', 'net.width'),
+    ('net.rate', 'rate'), ('deep.sizes', 'net.deep.sizes')])
+def test_a_field_elsewhere_is_pointed_to(given, meant):
+  with pytest.raises(UserError) as error:
+    config_lib.apply(NESTED, {given: '1'})
+  assert str(error.value) == (
+      f'--config.{given}: the config has no such field; did you mean '
+      f'--config.{meant}?')
+
+
+def test_two_fields_of_one_name_are_refused():
+  with pytest.raises(UserError, match='net.rate: .*another group'):
+    config_lib.leaves({'rate': 1, 'net': {'rate': 2}})
+  with pytest.raises(UserError, match='rate: the config has 2 such fields'):
+    config_lib.place(ml_collections.ConfigDict(
+        {'a': {'rate': 1}, 'net': {'rate': 2}}), 'rate')
+
+
+def test_fields_of_every_variant_have_names_of_their_own():
+  for paper in papers.names():
+    for variant in papers.configs(paper).VARIANTS:
+      config_lib.leaves(papers.configs(paper).get_config(variant))
 
 
 def test_every_field_of_every_variant_takes_its_own_value():
@@ -157,7 +198,7 @@ def test_every_field_of_every_variant_takes_its_own_value():
     for variant in module.VARIANTS:
       config = module.get_config(variant)
       texts = {k: v if isinstance(v, str) else repr(v)
-               for k, v in config.items()}
+               for k, v in config_lib.paths(config).items()}
       assert config_lib.apply(config, texts).to_dict() == config.to_dict()
 
 

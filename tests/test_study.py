@@ -2,11 +2,16 @@
 
 import math
 
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
+import optax
 import pytest
 
+from assay import config as config_lib
+from assay import results, train
 from assay.errors import UserError
-from assay.study import Study
+from assay.study import Study, replaced
 
 CONFIG = dict(arms=('erm',), num_seeds=6, seed_varies='fresh',
               scale='reduced', width=8)
@@ -88,3 +93,129 @@ def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='folder that can be written'):
     study(tmp_path / 'file' / 'below')
+
+
+NESTED = dict(net=dict(depth=2, rate=0.5), classes=((0, 1), (2,)),
+              bandwidth=math.inf)
+
+
+def test_a_nested_config_is_the_flat_one_of_before(tmp_path):
+  flat = NESTED['net'] | {k: v for k, v in NESTED.items() if k != 'net'}
+  study(tmp_path, flat)
+  study(tmp_path, NESTED)
+  with pytest.raises(UserError, match='depth: 2 there, 3 here'):
+    study(tmp_path, NESTED | dict(net=dict(depth=3, rate=0.5)))
+
+
+def test_what_was_written_of_a_nested_config_is_restored(tmp_path):
+  made = study(tmp_path, NESTED)
+  written = results.read_json(tmp_path / 'config.json', {'config': dict})
+  got = config_lib.restored(written['config'])
+  assert got.to_dict() == made.config.to_dict() and got.is_locked
+  assert got.net.depth == 2
+
+
+def test_fields_are_replaced_by_path_or_name():
+  config = ml_collections.ConfigDict(CONFIG | NESTED).lock()
+  for name in ('net.depth', 'depth'):
+    got = replaced(config, {name: 5})
+    assert got.net.depth == 5 and got.is_locked and config.net.depth == 2
+  assert replaced(config, {'width': 1}).width == 1
+  with pytest.raises(UserError, match='nets.depth: .* did you mean net.depth'):
+    replaced(config, {'nets.depth': 1})
+
+
+def test_a_swept_field_of_a_group_keeps_its_own_name():
+  sweep = dict(swept_arms=('erm',), sweep_values=(1, 2))
+  for name in ('depth', 'net.depth'):
+    made = study(config=NESTED | sweep | dict(sweep=name))
+    assert list(made.planned()) == [
+        (f'erm,depth={v}', 'erm', {'depth': v}) for v in (1, 2)]
+
+
+# --- Recorder ----------------------------------------------------------------
+
+
+def fitted(num_seeds=6, broken=(), best=True):
+  """Two parameters a seed; seed i made 10 i updates, its best after 5 i."""
+  of = lambda step: dict(step=step * jnp.arange(num_seeds),
+                         params={'w': jnp.ones((num_seeds, 2))}, extra={})
+  return train.Fitted(
+      train.State(**of(10), opt_state=optax.EmptyState(), key=None),
+      train.lanes.Best(**of(5), value=jnp.zeros(num_seeds)) if best else None,
+      {'loss': np.ones((3, num_seeds))}, dict.fromkeys(broken, (4, 'loss')))
+
+
+COMMON = dict(dataset='made', method='erm')
+
+
+def test_rows_of_a_recorder_by_hand(tmp_path):
+  made = study(tmp_path)
+  x = np.arange(18.).reshape(6, 3)
+  with next(made.blocks('erm')).recorder(fitted(), **COMMON, depth=3) as add:
+    add('sum', lambda a, b: np.sum(a + b), x, x, split='test', state='best')
+    add('given', x[:, 0], split='val', n=np.arange(1, 7), group='all')
+    add('one', 7, split='train', n=2, step=0, wrong=['AA=='] * 6)
+    add.one(2, 'single', 0.5, split='train', n=1, more='x')
+    add.save(last=jnp.ones((6, 4)))
+  rows = [(r['seed'], r['metric'], r['value'], r['n'], r['step'], r['state'],
+           r['split'], r['group']) for r in made.rows()]
+  assert rows[:6] == [(i, 'sum', 2 * x[i].sum(), 3, 5 * i, 'best', 'test', '')
+                      for i in range(6)]
+  assert rows[6:12] == [(i, 'given', x[i, 0], i + 1, 10 * i, 'last', 'val',
+                         'all') for i in range(6)]
+  assert rows[12:18] == [(i, 'one', 7, 2, 0, 'last', 'train', '')
+                         for i in range(6)]
+  assert rows[18:] == [(2, 'single', .5, 1, 20, 'last', 'train', '')]
+  assert all(r['depth'] == 3 and r['dataset'] == 'made' for r in made.rows())
+  assert made.rows()[-1]['more'] == 'x'
+  kept = made.predictions_of('erm', (1, 4))
+  np.testing.assert_array_equal(kept['seeds'], [1, 4])
+  assert kept['last'].shape == (2, 4)
+  assert results.read_runs([tmp_path])[made.run]['num_params'] == 2
+  assert seeds_of(made) == []
+
+
+def test_seeds_that_diverged_are_not_asked_and_say_why():
+  made, asked = study(), []
+  with next(made.blocks('erm')).recorder(fitted(broken=(1,)), **COMMON) as add:
+    add('a', lambda x: asked.append(x) or math.nan, np.arange(6), split='test',
+        n=1, why='not reached')
+    add('b', np.arange(6), split='test', n=1)
+  assert asked == [0, 2, 3, 4, 5]
+  whys = [(r['value'], r['why']) for r in made.rows() if r['seed'] in (0, 1)
+          and r['metric'] == 'a']
+  assert whys == [(None, 'not reached'),
+                  (None, 'loss not finite after step 4')]
+  assert [r['value'] for r in made.rows()][6:] == [0, None, 2, 3, 4, 5]
+
+
+def test_a_recorder_of_nothing_trained():
+  made = study()
+  with next(made.blocks('erm')).recorder(step=8, **COMMON) as add:
+    add('a', 1, split='test', n=1)
+    add.curves['mine'] = np.ones(2)
+  assert {r['step'] for r in made.rows()} == {8}
+
+
+def test_a_block_that_fails_is_not_finished():
+  made = study()
+  with pytest.raises(ZeroDivisionError):
+    with next(made.blocks('erm')).recorder(**COMMON) as add:
+      add('a', lambda x: 1 // int(x), np.arange(6), split='test', n=1)
+  assert seeds_of(made) == [tuple(range(6))]
+
+
+@pytest.mark.parametrize('what, words', [
+    (lambda add: add('a', len, np.ones((5, 2)), split='test'), 'the 6 seeds'),
+    (lambda add: add('a', np.ones(5), split='test', n=1), 'broadcast'),
+    (lambda add: add('a', 1, split='test', n=[1, 2]), 'n of a .* the 6 seeds'),
+    (lambda add: add('a', 1, split='test'), 'give n'),
+    (lambda add: add('a', 1, split='test', n=1, state='best'), 'left last'),
+    (lambda add: add.save(x=np.ones(3)), 'x has shape .3,.*the 6 seeds'),
+])
+def test_what_a_recorder_refuses(what, words):
+  with pytest.raises(ValueError, match=words):
+    with next(study().blocks('erm')).recorder(fitted(best=False),
+                                              **COMMON) as add:
+      what(add)

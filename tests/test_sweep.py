@@ -88,7 +88,7 @@ def test_an_experiment_that_plans_no_sweeps_is_swept(tmp_path):
   (['--sweep.alpha'], ['--sweep.alpha: must be of the form',
                        '--sweep.FIELD=VALUE,VALUE']),
   (['--sweep=alpha:1,2'], ['must be of the form']),
-  (['--sweep.alfa=1'], ['alfa', 'did you mean alpha']),
+  (['--sweep.alfa=1'], ['alfa', 'did you mean --sweep.alpha']),
   (['--sweep.alpha=1,wide'], ['wide', 'float']),
   (['--sweep.alpha='], ['alpha', 'float']),
   (['--sweep.alpha=1,1.0'], ['there twice']),

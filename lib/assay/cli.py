@@ -124,7 +124,7 @@ def _run(paper, flags, fields):
             strict=flags.strict, stopping=stopping,
             starting=lambda *plan: [w.starting(*plan) for w in watchers],
             dry_run=dry_run.stop if flags.dry_run else None))
-    hosts.agree({'config.' + k: v for k, v in config.items()}
+    hosts.agree(config_lib.paths(config, 'config.')
                 | {'--' + k: v for k, v in vars(flags).items() if k not in (
                     'data_dir', 'debug', 'profile', 'quiet', 'tensorboard')}
                 | {'commit': study.commit, 'jax': jax.__version__})

@@ -1,4 +1,8 @@
-"""Configs from the command line: FILE:VARIANT and --config.FIELD=VALUE."""
+"""Configs and their fields: FILE:VARIANT, --config.FIELD=VALUE.
+
+A field of a group has a path, `net.width`. No two fields of a config have one
+name, so that rows can call it `width`.
+"""
 
 import ast
 import difflib
@@ -62,34 +66,125 @@ def pairs(arguments, known):
   return found
 
 
-def apply(config, overrides):
+def paths(config, prefix=''):
+  """{'net.width': value} of all fields, those of groups by their path.
+
+  Args:
+    config: ConfigDict or dict, with groups of fields that are such again.
+    prefix: put before each.
+  """
+  found = {}
+  for name, value in config.items():
+    found |= paths(value, f'{prefix}{name}.') if _is_group(value) else {
+        f'{prefix}{name}': value}
+  return found
+
+
+def leaves(config):
+  """{'width': value} of all fields; which group each is in does not matter.
+
+  Args:
+    config: ConfigDict or dict; runs of before there were groups have none.
+
+  Raises:
+    UserError: two fields have one name.
+  """
+  found = {}
+  for path, value in paths(config).items():
+    name = path.rpartition('.')[2]
+    if name in found:
+      raise UserError(f'{path}: another group of the config has a field {name} '
+                      'too; give one of them another name.')
+    found[name] = value
+  return found
+
+
+def place(config, name):
+  """(group, field) of the field of a path, or of a name wherever it is.
+
+  Args:
+    config: ConfigDict.
+    name: `net.width`, or `width`.
+
+  Raises:
+    UserError: there is none, or several.
+  """
+  known = list(paths(config))
+  found = [name] if name in known else [
+      path for path in known if path.endswith(f'.{name}')]
+  if len(found) > 1:
+    raise UserError(f'{name:.60}: the config has {len(found)} such fields; use '
+                    f'one of {", ".join(found)}.')
+  if not found:
+    near = _near(name, known)
+    raise UserError(f'{name:.60}: the config has no such field; '
+                    + (f'did you mean {near}?' if near
+                       else f'it has {", ".join(sorted(known))}.'))
+  *groups, field = found[0].split('.')
+  for group in groups:
+    config = config[group]
+  return config, field
+
+
+def restored(fields):
+  """The locked ConfigDict of what a JSON file has of one."""
+  import ml_collections  # not where flags are only listed
+
+  def value(x):
+    if isinstance(x, dict):
+      return {k: value(v) for k, v in x.items()}
+    if isinstance(x, list):
+      return tuple(map(value, x))
+    return float(x) if x in ('inf', '-inf') else x  # see `results.dumps`
+
+  return ml_collections.ConfigDict(value(fields)).lock()
+
+
+def apply(config, overrides, flag='--config.'):
   """A locked copy of the config with fields replaced by parsed texts.
 
   Args:
-    config: ConfigDict of numbers, booleans, texts and tuples.
-    overrides: field -> text, read as a value of the field's type.
+    config: ConfigDict of numbers, booleans, texts and tuples, and of groups of
+      them.
+    overrides: path of a field -> text, read as a value of the field's type.
+    flag: what errors put before a path.
 
   Raises:
     UserError: unknown field, or a text that is not of its type.
   """
   config = config.copy_and_resolve_references().unlock()
-  for field, text in overrides.items():
-    if field not in config:
-      near = difflib.get_close_matches(field, config.keys(), 1)
-      raise UserError(
-          f'--config.{field:.60}: the config has no such field; '
-          + (f'did you mean {near[0]}?' if near
-             else f'it has {", ".join(sorted(config))}.'))
+  known = paths(config)
+  for path, text in overrides.items():
+    if path not in known:
+      near = _near(path, known)
+      raise UserError(f'{flag}{path:.60}: the config has no such field; '
+                      + (f'did you mean {flag}{near}?' if near
+                         else f'it has {", ".join(sorted(known))}.'))
     try:
-      value = _parsed(text, config[field])
+      value = _parsed(text, known[path])
     # A text that is long or deep breaks Python's parser in other ways.
     except (ValueError, SyntaxError, OverflowError, MemoryError,
             RecursionError) as error:
       raise UserError(
-          f'--config.{field}={text:.60}: must be of type '
-          f'{type(config[field]).__name__}, like {config[field]!r}.') from error
-    config[field] = value
+          f'{flag}{path}={text:.60}: must be of type '
+          f'{type(known[path]).__name__}, like {known[path]!r}.') from error
+    group, field = place(config, path)
+    group[field] = value
   return config.lock()
+
+
+def _is_group(value):
+  return hasattr(value, 'items')
+
+
+def _near(path, known):
+  """The known path that was most likely meant; None where none is like it."""
+  inside = sorted((k for k in known if k.endswith(f'.{path}')
+                   or k.startswith(f'{path}.')), key=lambda k: k.count('.'))
+  name = lambda k: k.rpartition('.')[2]
+  return next(iter(inside or difflib.get_close_matches(path, known, 1) or [
+      k for k in known
+      if difflib.get_close_matches(name(path), [name(k)], 1)]), None)
 
 
 def _parsed(text, like):

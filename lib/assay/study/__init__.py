@@ -24,11 +24,12 @@ import sys
 import time
 
 import jax
-import ml_collections
 import numpy as np
 
+from assay import config as config_lib
 from assay import papers, results, train
 from assay.errors import UserError
+from assay.study.blocks import Block
 from assay.train import checkpoint
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
@@ -119,10 +120,10 @@ class Study:
     theirs = results.read_json(
         path, {'paper': str, 'variant': str, 'config': dict})
     mine = json.loads(results.dumps(mine))
-    if theirs != mine:
-      a, b = (flat['config'] | {'variant': flat['variant'],
-                                'paper': flat['paper']}
-              for flat in (theirs, mine))
+    a, b = (config_lib.leaves(each['config'])
+            | {k: each[k] for k in ('variant', 'paper')}
+            for each in (theirs, mine))
+    if a != b:
       differ = ', '.join(f'{k}: {a.get(k)!r} there, {b.get(k)!r} here'
                          for k in sorted(a.keys() | b.keys())
                          if a.get(k) != b.get(k))
@@ -145,13 +146,15 @@ class Study:
     """(name, arm, swept fields) of each unit of work that is asked for.
 
     An arm in `config.swept_arms` is run once for each of `config.sweep_values`
-    of the field `config.sweep`, all others once.
+    of the field `config.sweep`, all others once. A field keeps its own name,
+    `width` where it is `net.width`.
     """
     config = self.config
+    field = config.sweep.rpartition('.')[2]
     for arm in self.chosen(config.arms):
       if arm in config.swept_arms:
         for value in config.sweep_values:
-          yield f'{arm},{config.sweep}={value}', arm, {config.sweep: value}
+          yield f'{arm},{field}={value}', arm, {field: value}
       else:
         yield arm, arm, {}
 
@@ -305,72 +308,20 @@ class Study:
                   functools.partial(checkpoint.stop_here, 'renaming', 0))
 
 
-@dataclasses.dataclass(frozen=True)
-class Block:
-  """Seeds of one arm that are trained together; see `Settings.tolerant`."""
-  study: Study
-  arm: str
-  seeds: tuple
-  tolerant: bool = False
-
-  @property
-  def name(self):
-    return f'{self.arm}.{self.seeds[0]}'
-
-  @property
-  def settings(self):
-    """The study's settings, with reports under the arm's name."""
-    settings = self.study.settings
-    report = functools.partial(self.study.progress, self.arm, self.seeds)
-    return dataclasses.replace(
-        settings, progress=report, tolerant=self.tolerant,
-        dry_run=settings.dry_run and functools.partial(
-            settings.dry_run, self.arm, self.seeds))
-
-  def directory(self, stage, config):
-    """Where this block's checkpoints of a stage go; None without a workdir."""
-    if self.study.workdir is None:
-      return None
-    folder = self.study.workdir / self.arm / stage
-    mine = folder / f'seeds_{self.seeds[0]}-{self.seeds[-1]}'
-    if not mine.exists() and folder.exists():
-      done = {row['seed'] for row in self.study.rows_of(self.arm)}
-      for other in folder.glob('seeds_*'):
-        first, last = map(int, other.name[6:].split('-'))
-        if not done.issuperset(range(first, last + 1)):
-          self.study.announce(
-              f'{self.arm}: seeds {self.seeds[0]} to {self.seeds[-1]} start '
-              f'afresh; the unfinished block {first} to {last} was grouped '
-              'otherwise.')
-    if jax.process_index() == 0:
-      results.write_json(mine / 'config.json', {
-          'paper': self.study.paper, 'variant': self.study.variant,
-          'seeds': list(self.seeds), 'config': config.to_dict()})
-    return mine
-
-  def row(self, seed, metric, value, *, dataset, method, split, n, step, state,
-          group='', why='not finite', **sweep):
-    """One row; a value that is not finite becomes null with a reason."""
-    row = {'paper': self.study.paper, 'config': self.study.variant,
-           'run': self.study.run, 'dataset': dataset, 'method': method,
-           'seed': int(seed), 'split': split, 'group': group, 'metric': metric,
-           'value': float(value), 'n': int(n), 'step': int(step),
-           'state': state} | sweep
-    if not np.isfinite(row['value']):
-      row.pop('wrong', None)
-      row |= {'value': None, 'why': why}
-    return row
-
-  def finish(self, rows, predictions, curves, num_params):
-    """Writes the block; it is done then, and not run again."""
-    self.study.finish(self, rows, {'predictions': predictions,
-                                   'curves': curves}, num_params=num_params)
-
-
 def replaced(config, fields):
-  """The config with some fields replaced, locked."""
+  """The config with some fields replaced, locked.
+
+  Args:
+    config: ConfigDict.
+    fields: name -> value; `net.width`, or `width` wherever it is.
+
+  Raises:
+    UserError: the config has no such field.
+  """
   config = config.copy_and_resolve_references()
-  config.update(fields)
+  for name, value in fields.items():
+    group, field = config_lib.place(config, name)
+    group[field] = value
   return config.lock()
 
 
@@ -399,11 +350,9 @@ def load(workdir, method, seed, state=None):
     mine = jax.tree.map(lambda x: x[info['seeds'].index(seed)],
                         {k: found[k] for k in ('params', 'extra')})
     module = papers.load(info['paper'])
-    config = ml_collections.ConfigDict(
-        {k: tuple(v) if isinstance(v, list) else v
-         for k, v in info['config'].items()})
     # The arm's name comes before its swept fields.
-    apply = module.make_apply(config.lock(), method.split(',')[0])
+    apply = module.make_apply(config_lib.restored(info['config']),
+                              method.split(',')[0])
     return (lambda params, x: apply(params, mine['extra'], x)), mine['params']
   raise UserError(f'{workdir} has no seed {seed} of {method}; run it with more '
                   '--seeds.')

@@ -38,7 +38,7 @@ def taken(arguments):
   if len(mine) > 1:
     raise UserError(f'{" ".join(mine)}: sweep one field at a time; for others '
                     'repeat the command with --config.FIELD=VALUE.')
-  found = re.fullmatch(re.escape(FLAG) + r'(\w+)=(.*)', mine[0])
+  found = re.fullmatch(re.escape(FLAG) + r'([\w.]+)=(.*)', mine[0])
   if not found:
     raise UserError(f'{mine[0]}: must be of the form {USAGE}.')
   texts = [text.strip() for text in found[2].split(',')]
@@ -52,20 +52,21 @@ def values_of(module, config, field, texts):
     module: configuration module; the fields in its GRID are tuned by a variant
       with `trials`.
     config: the variant's, as it is without the sweep.
-    field: name of the field.
+    field: path of the field.
     texts: the values as texts.
 
   Raises:
     UserError: no such field, a text that is not of its type, a value that is
       there twice or can be in no row, or a field whose value would not count.
   """
-  configs = [config_lib.apply(config, {field: text}) for text in texts]
-  values = [each[field] for each in configs]
+  configs = [config_lib.apply(config, {field: text}, FLAG) for text in texts]
+  values = [config_lib.paths(each)[field] for each in configs]
   given = f'{FLAG}{field}={",".join(texts)}'
+  field = field.rpartition('.')[2]
   if field in PLANS:
     raise UserError(f'{given}: no number depends on {field}; sweep '
                     'another field.')
-  if isinstance(config[field], tuple):
+  if isinstance(values[0], tuple):
     raise UserError(f'{given}: {field} is a tuple, and rows hold numbers and '
                     'words; make variants in the config instead.')
   for text in texts:
@@ -73,7 +74,7 @@ def values_of(module, config, field, texts):
       raise UserError(f'{given}: {text!r} cannot be part of a file name.')
   if len(set(values)) < len(values):
     raise UserError(f'{given}: a value is there twice; give each once.')
-  if field == config.sweep:
+  if field == config.sweep.rpartition('.')[2]:
     raise UserError(f'{given}: the variant sweeps {field} itself; use '
                     '--config.sweep_values.')
   if config.get('trials') and field in getattr(module, 'GRID', {}):
@@ -89,24 +90,25 @@ def run(paper, flags, fields, sweep, run_one):
     paper: its name.
     flags: as parsed; `workdir` is that of the whole sweep.
     fields: field -> text, overrides of the config.
-    sweep: (field, texts) from `taken`.
+    sweep: (path of the field, texts) from `taken`.
     run_one: `(paper, flags, fields) -> status` of one run.
   """
   if flags.list:
     return run_one(paper, flags, fields)
-  field, texts = sweep
-  if field in fields:
-    raise UserError(f'--config.{field} and {FLAG}{field}: use one of them.')
+  path, texts = sweep
+  if path in fields:
+    raise UserError(f'--config.{path} and {FLAG}{path}: use one of them.')
   module, variant = config_lib.chosen(flags.config)
   config = config_lib.apply(module.get_config(variant), fields)
-  values = values_of(module, config, field, texts)
+  values = values_of(module, config, path, texts)
+  field = path.rpartition('.')[2]
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}-{field}')
   folders = {value: workdir / f'{field}={value}' for value in values}
   for text, folder in zip(texts, folders.values(), strict=True):
     print(f'{paper}:{variant} with {field}={text}', flush=True)
     status = run_one(
         paper, argparse.Namespace(**vars(flags) | {'workdir': folder}),
-        fields | {field: text})
+        fields | {path: text})
     if status:
       return status
   import jax  # not before `run_one` has set up its devices

@@ -1,10 +1,69 @@
 """Predictions over a whole split, each example once; means for selection."""
 
+import functools
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from assay.train import sharding
+
+
+class Same:
+  """A function that equals those that are made anew with the same values.
+
+  Functions are the same where their code is, and all that they close over: so
+  `lambda x: model.apply(params, x)` made twice of one model is one. Arrays and
+  other things that cannot be hashed are the same only where they are one
+  object. What a function closes over must not be changed afterwards.
+  """
+
+  def __init__(self, function):
+    self.function = function
+    self._parts = _parts(function)
+
+  def __hash__(self):
+    return hash(self._parts)
+
+  def __eq__(self, other):
+    return isinstance(other, Same) and self._parts == other._parts
+
+
+def _parts(x, within=()):
+  """What tells a function, or what it holds, from others; can be hashed."""
+  if id(x) in within:  # a function that calls itself
+    return 'again', within.index(id(x))
+  parts = lambda *more: tuple(_parts(each, (*within, id(x))) for each in more)
+  if isinstance(x, functools.partial):
+    return 'partial', *parts(x.func, x.args, x.keywords)
+  if isinstance(x, types.MethodType):
+    return 'method', *parts(x.__self__, x.__func__)
+  if isinstance(x, types.FunctionType):
+    cells = (cell.cell_contents for cell in x.__closure__ or ())
+    return (x.__code__, id(x.__globals__),
+            *parts(*cells, x.__defaults__, x.__kwdefaults__))
+  if isinstance(x, (tuple, list)):
+    return type(x), *parts(*x)
+  if isinstance(x, dict):
+    return dict, *parts(*x, *x.values())
+  try:
+    hash(x)
+  except TypeError:
+    return 'object', id(x)  # the function that is kept keeps it alive
+  return type(x), x  # 1, 1.0 and True differ
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(apply, draw):
+  def batched(params, extra, shared, own, items):
+    def one(item):
+      batch = draw.function(shared, own, item, jax.random.key(0))
+      return apply.function(params, extra, batch['x']), batch['y']
+
+    return jax.lax.map(one, items)
+
+  return jax.jit(batched)
 
 
 def predictor(apply, draw, batch_size=4096):
@@ -20,17 +79,10 @@ def predictor(apply, draw, batch_size=4096):
   Returns:
     A function of trees with a leading seed axis [S, ...] (`shared` without)
     that returns host arrays [S, num_rows, Q]. Seeds go one after another
-    through one compiled program: a mapped convolution would be slower.
+    through one compiled program: a mapped convolution would be slower. What
+    is compiled is kept for all that ask with the same functions, see `Same`.
   """
-
-  def batched(params, extra, shared, own, items):
-    def one(item):
-      batch = draw(shared, own, item, jax.random.key(0))
-      return apply(params, extra, batch['x']), batch['y']
-
-    return jax.lax.map(one, items)
-
-  compiled = jax.jit(batched)
+  compiled = _compiled(Same(apply), Same(draw))
 
   def predict(params, extra, shared, own, num_rows):
     size = min(batch_size, num_rows)

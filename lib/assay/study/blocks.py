@@ -1,0 +1,215 @@
+"""A block: seeds of one arm that are trained together, and what they leave.
+
+    fitted = block.fit('fit', config, init, step, draw, source, num_steps=100,
+                       eval_every=10)
+    with block.recorder(fitted, dataset='airfoil', method='erm') as add:
+      add('rmse', regression.rmse, predictions, y, split='test')
+      add.save(last=predictions, y=y)
+"""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+
+from assay import results, train
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+  """Seeds of one arm that are trained together; see `Settings.tolerant`."""
+  study: object  # the `Study`
+  arm: str
+  seeds: tuple
+  tolerant: bool = False
+
+  @property
+  def name(self):
+    return f'{self.arm}.{self.seeds[0]}'
+
+  @property
+  def settings(self):
+    """The study's settings, with reports under the arm's name."""
+    settings = self.study.settings
+    report = functools.partial(self.study.progress, self.arm, self.seeds)
+    return dataclasses.replace(
+        settings, progress=report, tolerant=self.tolerant,
+        dry_run=settings.dry_run and functools.partial(
+            settings.dry_run, self.arm, self.seeds))
+
+  def directory(self, stage, config):
+    """Where this block's checkpoints of a stage go; None without a workdir."""
+    if self.study.workdir is None:
+      return None
+    folder = self.study.workdir / self.arm / stage
+    mine = folder / f'seeds_{self.seeds[0]}-{self.seeds[-1]}'
+    if not mine.exists() and folder.exists():
+      done = {row['seed'] for row in self.study.rows_of(self.arm)}
+      for other in folder.glob('seeds_*'):
+        first, last = map(int, other.name[6:].split('-'))
+        if not done.issuperset(range(first, last + 1)):
+          self.study.announce(
+              f'{self.arm}: seeds {self.seeds[0]} to {self.seeds[-1]} start '
+              f'afresh; the unfinished block {first} to {last} was grouped '
+              'otherwise.')
+    if jax.process_index() == 0:
+      results.write_json(mine / 'config.json', {
+          'paper': self.study.paper, 'variant': self.study.variant,
+          'seeds': list(self.seeds), 'config': config.to_dict()})
+    return mine
+
+  def fit(self, stage, config, init, step, draw, source, *, num_steps,
+          eval_every, select=None, watch=None, rules=()):
+    """Trains the block's seeds, or continues; see `train.fit`.
+
+    Args:
+      stage: names the folder of its checkpoints; an arm may train in several.
+      config: ConfigDict that is written beside them.
+      init, step, draw, source, num_steps, eval_every, select, watch, rules: as
+        `train.fit` takes them.
+
+    Returns:
+      A `train.Fitted`.
+
+    Raises:
+      What `train.fit` raises.
+    """
+    return train.fit(
+        init, step, draw, source, seeds=self.seeds, num_steps=num_steps,
+        eval_every=eval_every, select=select, watch=watch, rules=rules,
+        directory=self.directory(stage, config), settings=self.settings)
+
+  def recorder(self, fitted=None, *, step=0, num_params=None, **fields):
+    """A `Recorder`: a context whose end finishes the block.
+
+    Args:
+      fitted: what `fit` gave, or None where nothing was trained.
+      step: of rows where nothing was trained; an integer, or [S] of them.
+      num_params: of one seed; default the size of `fitted.state.params`.
+      **fields: of all rows: `dataset`, `method` and the swept ones.
+    """
+    if num_params is None:
+      num_params = 0 if fitted is None else sum(
+          x[0].size for x in jax.tree.leaves(fitted.state.params))
+    steps = {'last': step} if fitted is None else {
+        'last': fitted.state.step} | (
+            {'best': fitted.best.step} if fitted.best is not None else {})
+    return Recorder(
+        self, {k: np.broadcast_to(v, len(self.seeds)) for k, v in
+               jax.device_get(steps).items()}, fields,
+        {} if fitted is None else fitted.why,
+        {} if fitted is None else dict(fitted.curves), num_params)
+
+  def row(self, seed, metric, value, *, dataset, method, split, n, step, state,
+          group='', why='not finite', **sweep):
+    """One row; a value that is not finite becomes null with a reason."""
+    row = {'paper': self.study.paper, 'config': self.study.variant,
+           'run': self.study.run, 'dataset': dataset, 'method': method,
+           'seed': int(seed), 'split': split, 'group': group, 'metric': metric,
+           'value': float(value), 'n': int(n), 'step': int(step),
+           'state': state} | sweep
+    if not np.isfinite(row['value']):
+      row.pop('wrong', None)
+      row |= {'value': None, 'why': why}
+    return row
+
+  def finish(self, rows, predictions, curves, num_params):
+    """Writes the block; it is done then, and not run again."""
+    self.study.finish(self, rows, {'predictions': predictions,
+                                   'curves': curves}, num_params=num_params)
+
+
+class Recorder:
+  """Collects a block's rows and predictions; see `Block.recorder`.
+
+  Attributes:
+    why: position of a seed that diverged -> the reason; its values are null.
+    curves: name -> array, written at the end; those of the training at first.
+  """
+
+  def __init__(self, block, steps, fields, why, curves, num_params):
+    self.why, self.curves = why, curves
+    self._block, self._steps, self._fields = block, steps, fields
+    self._num_params = num_params
+    self._rows, self._saved = [], {'seeds': np.array(block.seeds)}
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, kind, error, trace):
+    if kind is None:
+      self._block.finish(self._rows, self._saved, self.curves,
+                         self._num_params)
+
+  def __call__(self, metric, values, *arrays, n=None, **more):
+    """Adds one row for each of the S seeds.
+
+    Args:
+      metric: its name.
+      values: a number for all seeds; [S] numbers; or a function, called for
+        each seed that did not diverge, with its part of each of the arrays.
+      *arrays: [S, ...] each.
+      n: examples behind a value; default how many the last array has of a
+        seed.
+      **more: as `one` takes them, or an array or list with the [S] of them.
+
+    Raises:
+      ValueError: an array has another number of seeds.
+    """
+    num_seeds = len(self._block.seeds)
+    if not callable(values):
+      values = np.broadcast_to(values, num_seeds)
+    if n is None and arrays:
+      n = np.shape(arrays[-1])[1]
+    for name, array in enumerate(arrays):
+      self._check(f'array {name} of {metric}', array)
+    more = {'n': n} | more
+    of_each = {k: v for k, v in more.items()
+               if isinstance(v, (np.ndarray, list, tuple, jax.Array))}
+    for name, array in of_each.items():
+      self._check(f'{name} of {metric}', array)
+    for i in range(num_seeds):
+      value = None
+      if i not in self.why:
+        value = values(*(array[i] for array in arrays)) if callable(
+            values) else values[i]
+      self.one(i, metric, value, **more | {k: v[i] for k, v in of_each.items()})
+
+  def one(self, position, metric, value, *, split, n, state='last', group='',
+          step=None, why='not finite', **more):
+    """Adds a row of one seed.
+
+    Args:
+      position: of the seed in the block, 0 .. S - 1.
+      metric, split, n, group: fields of the row.
+      value: number; null is written where it is not finite, or None, or where
+        the seed diverged.
+      state: `last`, or `best` where training selected one.
+      step: updates done; default those of this state of the seed.
+      why: the reason for null, unless the seed diverged.
+      **more: fields of this row.
+    """
+    if state not in self._steps:
+      raise ValueError(f'state={state!r} of {metric}: training left '
+                       f'{" and ".join(self._steps)}; use one of these.')
+    if n is None:
+      raise ValueError(f'{metric}: give n, the number of examples behind it.')
+    broken = position in self.why or value is None
+    self._rows.append(self._block.row(
+        self._block.seeds[position], metric, np.nan if broken else value,
+        split=split, n=n, state=state, group=group,
+        step=self._steps[state][position] if step is None else step,
+        why=self.why.get(position, why), **self._fields | more))
+
+  def save(self, **arrays):
+    """Keeps arrays [S, ...] with the block's predictions."""
+    for name, array in arrays.items():
+      self._check(name, array)
+    self._saved |= jax.device_get(arrays)
+
+  def _check(self, name, array):
+    if np.shape(array)[:1] != (len(self._block.seeds),):
+      raise ValueError(
+          f'{name} has shape {np.shape(array)}; its first axis must be that of '
+          f'the {len(self._block.seeds)} seeds of {self._block.name}.')
