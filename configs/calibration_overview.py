@@ -8,6 +8,7 @@ calibrator with the defaults of its module, one network and data set.
 """
 
 from assay import papers
+from assay.testbeds import vision_config
 
 ABOUT = {
     'title': 'Training losses times calibrators',
@@ -39,62 +40,20 @@ def get_config(variant='digits'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'not in the paper'
-  # Data.
-  c.dataset = 'fashion_mnist'
-  c.split_sizes = (10_000, 5000, 5000)  # train, calibration, test
-  c.data_seed = 0
-  c.augment = ''  # or 'crop_flip'
+  c.net = vision_config.get_config(
+      variant,
+      # The losses: weights are beside cross entropy.
+      smoothing=0.05, focal_gamma=3.0, mmce_weight=2.0, mdca_weight=1.0,
+      margin=10.0, margin_weight=0.1, ranking_weight=1.0)
+  # What is measured.
   c.shifts = ('blur', 'noise', 'contrast', 'flip', 'rotation')
   c.level = 3  # of 5
-  # The classifier.
-  c.model = 'cnn'
-  c.width = 16  # of the first convolution
-  c.normalize = False  # batch normalization, for 'cnn'
-  c.dtype = 'float32'  # of the computation
-  c.num_epochs = 20
-  c.batch_size = 64
-  c.learning_rate = 0.05
-  c.schedule = 'cosine'  # or 'piecewise': a tenth after 50 % and 75 %
-  c.momentum = 0.9
-  c.nesterov = False
-  c.weight_decay = 0.0
-  c.eval_batch_size = 1000
-  # The losses: weights are beside cross entropy.
-  c.smoothing = 0.05
-  c.focal_gamma = 3.0
-  c.mmce_weight = 2.0
-  c.mdca_weight = 1.0
-  c.margin = 10.0
-  c.margin_weight = 0.1
-  c.ranking_weight = 1.0
-  # What is measured.
   c.num_bins = 15
-
-  if variant in ('digits', 'smoke'):
-    c.dataset = 'digits'
-    c.split_sizes = (300, 700, 700)
-    c.batch_size = 20
-    c.eval_batch_size = 700
-  if variant == 'cifar10_resnet18':
-    c.dataset = 'cifar10'
-    c.split_sizes = (45_000, 5000, 10_000)
-    c.model = 'resnet18'
-    c.width = 64
-    c.augment = 'crop_flip'
-    c.dtype = 'bfloat16'
-    c.num_epochs = 30
-    c.batch_size = 128
-    c.learning_rate = 0.1
-    c.weight_decay = 5e-4
   if variant == 'smoke':
     c.arms = ('cross_entropy', 'focal', 'correctness_ranking')
     c.calibrators = ('uncalibrated', 'temperature', 'isotonic')
-    c.split_sizes = (60, 40, 30)
     c.shifts = ('noise',)
-    c.num_epochs = 3
     c.num_seeds = 2
-    c.width = 4
-    c.eval_batch_size = 40
   return c.lock()
 
 

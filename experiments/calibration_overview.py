@@ -52,10 +52,10 @@ CALIBRATORS = {
 def ranked(net, logits, batch, extra):
   """Cross entropy, and confidences ranked by how often each image was right."""
   history, y = extra['history'], batch['y']
-  ranking = jnp.mean(losses.correctness_ranking(
+  loss = jnp.mean(losses.cross_entropy(logits, y))
+  loss += net.ranking_weight * jnp.mean(losses.correctness_ranking(
       jnp.max(jax.nn.softmax(logits), axis=1),
       correctness_ranking.shares(history, batch['index'])))
-  loss = jnp.mean(losses.cross_entropy(logits, y)) + net.ranking_weight * ranking
   right = jnp.argmax(logits, axis=1) == y
   return loss, {'history': correctness_ranking.updated(
       history, batch['index'], right)}, {}
@@ -77,7 +77,7 @@ def run(config, study):
   """Trains every arm on every seed; returns the rows."""
   check_names('calibrators', config.calibrators, CALIBRATORS, 'calibrator')
   return vision.run(config, study, arms, card.METRICS,
-                    (vision.TEST, vision.SHIFTED))
+                    ('test', 'shifted'))
 
 
 if __name__ == '__main__':

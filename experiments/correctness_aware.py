@@ -20,7 +20,7 @@ from assay.data import corruptions
 from assay.errors import check_names
 from assay.methods import binning, calibrators, linear_maps
 from assay.methods import temperature_networks as networks
-from assay.testbeds import vision
+from assay.testbeds import vision, vision_nets, vision_rows
 from assay.testbeds.vision import make_apply  # noqa: F401, for `assay.load`
 
 TRAINED = 'uncalibrated'  # the arm whose block trains the classifier
@@ -28,6 +28,8 @@ TRAINED = 'uncalibrated'  # the arm whose block trains the classifier
 CALIBRATORS = {
     'uncalibrated': calibrators.uncalibrated,
     'temperature': calibrators.temperature,
+    'temperature_balanced': calibrators.temperature,  # controls: see `fit_arm`
+    'temperature_matched': calibrators.temperature,
     'ensemble_temperature': calibrators.ensemble_temperature,
     'vector': linear_maps.vector,
     'matrix': linear_maps.matrix,
@@ -51,13 +53,10 @@ OBJECTIVES = {
 }
 
 # arm: (features, objective) of the network g
-NETWORKS = {f'{features}_{objective}': (features, objective)
-            for features in ('own', 'copies') for objective in OBJECTIVES}
 RELEASED = 'copies_ca_released'  # clamp, learning rate and epochs of their code
-CONTROLS = ('temperature_balanced', 'temperature_matched')
-
-
-# --- Calibrators -------------------------------------------------------------
+NETWORKS = {f'{features}_{objective}': (features, objective)
+            for features in ('own', 'copies') for objective in OBJECTIVES} | {
+                RELEASED: ('copies', 'ca_balanced')}
 
 
 def fit_arm(config, arm, logits, labels, seed):
@@ -71,34 +70,28 @@ def fit_arm(config, arm, logits, labels, seed):
     seed: of the network's initialization and order, the same for all arms.
   """
   own = logits[0]
-  if arm in CALIBRATORS:
-    calibrator = CALIBRATORS[arm]
-    params = calibrator.fit(own, labels)
-  elif arm in CONTROLS:
-    calibrator = calibrators.temperature
-    if arm == 'temperature_balanced':
-      params = calibrator.fit(
-          own, labels, calibrators.class_balanced_weights(own, labels))
-    else:  # says nothing that balanced correctness-awareness does not, by level
-      other = fit_arm(config, 'copies_ca_balanced', logits, labels, seed)
-      target = np.exp(other(logits)).max(axis=1).mean()
-      params = calibrators.temperature_with_mean_confidence(own, target)
-  else:
-    released = arm == RELEASED
-    features, objective = ('copies', 'ca_balanced') if released else NETWORKS[
-        arm]
-    calibrator = (networks.correctness_aware_clamped if released
-                  else networks.correctness_aware)
+  if arm in NETWORKS:
+    features, objective = NETWORKS[arm]
+    calibrator, rate, steps = (
+        networks.correctness_aware, config.calibrator_learning_rate,
+        config.calibrator_steps) if arm != RELEASED else (
+            networks.correctness_aware_clamped, config.released_learning_rate,
+            config.released_steps)
     params = calibrator.fit(
         own, labels, features_of(features, logits),
-        objective=OBJECTIVES[objective], seed=seed,
-        learning_rate=(config.released_learning_rate if released
-                       else config.calibrator_learning_rate),
-        num_steps=(config.released_steps if released
-                   else config.calibrator_steps),
-        batch_size=config.calibrator_batch_size)
+        objective=OBJECTIVES[objective], seed=seed, learning_rate=rate,
+        num_steps=steps, batch_size=config.calibrator_batch_size)
     return lambda logits: np.asarray(calibrator.apply(
         params, logits[0], features_of(features, logits)))
+  calibrator, more = CALIBRATORS[arm], ()
+  if arm == 'temperature_balanced':  # the weights of the balanced network
+    more = calibrators.class_balanced_weights(own, labels),
+  if arm == 'temperature_matched':  # its mean confidence, and nothing else
+    other = fit_arm(config, 'copies_ca_balanced', logits, labels, seed)
+    params = calibrators.temperature_with_mean_confidence(
+        own, np.exp(other(logits)).max(axis=1).mean())
+  else:
+    params = calibrator.fit(own, labels, *more)
   return lambda logits: np.asarray(calibrator.apply(params, logits[0]))
 
 
@@ -121,7 +114,7 @@ def narrowly_wrong(probs, labels, margin):
 
 
 def changes(config, log_p, logits, labels):
-  """(metric, value, group, n): how confidence moved, by how wrong it was.
+  """{group: (mean change of confidence, n)}, by how wrong a prediction was.
 
   Args:
     config: its `narrow_margin` is read.
@@ -131,16 +124,14 @@ def changes(config, log_p, logits, labels):
   """
   probs = np.asarray(jax.nn.softmax(logits))
   wrong, narrow = narrowly_wrong(probs, labels, config.narrow_margin)
-  means = {}
-  for group, members in (('narrowly_wrong', narrow),
-                         ('far_wrong', wrong & ~narrow), ('right', ~wrong)):
-    means[group] = np.nan
-    if log_p is not None and members.any():
-      after = np.exp(log_p).max(axis=1)
-      means[group] = (after - probs.max(axis=1))[members].mean()
-    yield 'confidence_change', means[group], group, int(members.sum())
-  yield ('narrow_excess', means['narrowly_wrong'] - means['far_wrong'], '',
-         len(labels))
+  change = np.nan if log_p is None else (
+      np.exp(log_p).max(axis=1) - probs.max(axis=1))
+  change = np.broadcast_to(change, len(labels))
+  return {group: (change[members].mean() if members.any() else np.nan,
+                  members.sum())
+          for group, members in (('narrowly_wrong', narrow),
+                                 ('far_wrong', wrong & ~narrow),
+                                 ('right', ~wrong))}
 
 
 # --- The study ---------------------------------------------------------------
@@ -150,9 +141,8 @@ def run(config, study):
   """Trains a classifier a seed, fits every arm to it; returns the rows."""
   vision.check(config)
   vision.check_shifts(config)
-  check_names('arms', config.arms, sorted(
-      [*CALIBRATORS, *NETWORKS, *CONTROLS, RELEASED]), 'arm')
-  data = vision.load(config.net, study.data_dir)
+  check_names('arms', config.arms, sorted([*CALIBRATORS, *NETWORKS]), 'arm')
+  data = vision_nets.load(config.net, study.data_dir)
   for arm in study.chosen(config.arms):
     for block in study.blocks(arm):
       known = classified(config, data, study, block.seeds)
@@ -168,45 +158,45 @@ def classified(config, data, study, seeds):
   """What is saved of the classifiers of some seeds, trained where they lack.
 
   By 'val', 'test' and each shift, [S, 1 + copies, n, K] logits of the images
-  and of their transformed copies; why one diverged, and its steps.
+  and of their transformed copies; `step` and, of one that diverged, `why`.
   """
   sets = {'val': ('val', ''), 'test': ('test', '')} | {
       shift: ('test', shift) for shift in config.shifts}
   for block in study.blocks(TRAINED):
     fitted = vision.fit(config, data, block)
-    known = {name: np.stack([vision.logits(
-        config.net, data, fitted.state, split, config.level, shift, copy)
-                             for copy in ('', *corruptions.COPIES)], 1)
-             for name, (split, shift) in sets.items()}
+    known = {name: np.stack([
+        vision_nets.logits(config.net, data, fitted.state, split, config.level,
+                           shift, copy) for copy in ('', *corruptions.COPIES)],
+                            axis=1) for name, (split, shift) in sets.items()}
     with block.recorder(fitted, dataset=config.net.dataset,
                         method=TRAINED) as add:
-      add.save(why=np.array([fitted.why.get(i, '') for i in range(
-          len(block.seeds))]), step=fitted.state.step, **known)
       measure(add, config, data, TRAINED, known, block.seeds)
+      why = [fitted.why.get(i, '') for i in range(len(block.seeds))]
+      add.save(why=np.array(why), step=fitted.state.step, **known)
   return study.predictions_of(TRAINED, seeds)
 
 
 def measure(add, config, data, arm, known, seeds):
-  """Fits an arm to each seed's logits; log-probabilities [S, n, K] of `test`.
+  """Fits an arm to what `classified` saves of the seeds, and adds its rows.
 
-  Args:
-    add: what takes the rows, from `block.recorder`.
-    config, data, arm: which.
-    known: what `classified` saves of the seeds.
-    seeds: S integers.
+  Returns:
+    [S, n, K] log-probabilities of the test images.
   """
   held, y, found = data.labels('val'), data.labels('test'), []
   for i, seed in enumerate(seeds):
-    found.append(None)
+    log_p = {'test': None}
     if i not in add.why:
       apply = fit_arm(config, arm, known['val'][i], held, seed)
-      found[i] = {name: apply(known[name][i])
-                  for name in ('test', *config.shifts)}
-    for metric, value, group, n in changes(
-        config, found[i] and found[i]['test'], known['test'][i, 0], y):
-      add.one(i, metric, value, split='test', group=group, n=n,
-              why='not defined')
-  vision.record(add, config, found, y)
+      log_p = {name: apply(known[name][i])
+               for name in ('test', *config.shifts)}
+    found.append(log_p if i not in add.why else None)
+    change = changes(config, log_p['test'], known['test'][i, 0], y)
+    one = functools.partial(add.one, i, split='test', why='not defined')
+    for group, (value, n) in change.items():
+      one('confidence_change', value, group=group, n=n)
+    one('narrow_excess', change['narrowly_wrong'][0] - change['far_wrong'][0],
+        n=len(y))
+  vision_rows.record(add, config, found, y)
   return np.stack([np.full(known['test'][i, 0].shape, np.nan) if each is None
                    else each['test'] for i, each in enumerate(found)])
 

@@ -6,7 +6,6 @@ Nguyen et al. (NeurIPS 2024): examples that are learned late get one more copy.
 An arm is an optimizer and what is done to the training set: see `ARMS`.
 """
 
-from concurrent import futures
 import functools
 import sys
 
@@ -14,13 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from assay import cli, losses, results
+from assay import cli, losses
 from assay.data import images
 from assay.errors import UserError
 from assay.methods import forgetting, sam, useful
 from assay.metrics import classification, sharpness
 from assay.study import replaced, tune
-from assay.testbeds import vision, vision_nets
+from assay.testbeds import vision, vision_rows
+from assay.testbeds import vision_nets as nets
 from configs import useful as card
 
 # arm: (optimizer, what is changed for which examples)
@@ -55,7 +55,7 @@ def load(net, data_dir=None):
     if not num_val:
       del shared['val_rows']
   else:
-    shared = vision.load(net, data_dir).shared
+    shared = nets.load(net, data_dir).shared
   rows = shared['train_rows']
   if net.imbalance > 1:
     rows = shared['train_rows'] = images.long_tail(
@@ -64,19 +64,19 @@ def load(net, data_dir=None):
     shared['y'], noisy = images.noisy_labels(
         shared['y'], rows, net.label_noise, num_classes(net), net.data_seed)
     shared['group'] = 1 - noisy.astype(np.int32)
-  return vision_nets.Data(shared, num_classes(net))
+  return nets.Data(shared, num_classes(net))
 
 
 def num_classes(net):
   if net.dataset == 'dominoes':
     return len(net.slow_classes)
-  return vision.num_classes(net)
+  return nets.num_classes(net)
 
 
 def make_apply(config, arm=None):
   """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`."""
   del arm  # all have the same model
-  return vision.apply_of(vision.make_model(config.net, num_classes(config.net)))
+  return nets.apply_of(nets.make_model(config.net, num_classes(config.net)))
 
 
 def groups_of(net, data, split='train'):
@@ -195,7 +195,7 @@ def find_slow(config, data, block, optimizer, fields):
   if fitted.broken:
     raise UserError(f'{block.name}: {"; ".join(fitted.why.values())}; nothing '
                     'to separate by. Lower the learning rate.')
-  logits, y = vision.logits(net, data, fitted.state, 'train'), data.labels(
+  logits, y = nets.logits(net, data, fitted.state, 'train'), data.labels(
       'train')
   outputs = jax.nn.softmax(logits) if net.cluster_on == 'probabilities' else (
       logits)
@@ -231,38 +231,26 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
     splits: those to evaluate; by default all, and how examples were learned.
   """
   fitted = train(config, data, block, arm_of(config.net, arm, found))
-  splits_of = [k.removesuffix('_rows') for k in data.shared if '_rows' in k]
-  with block.recorder(fitted, dataset=config.net.dataset, method=arm,
-                      **fields) as add:
-    for split in splits or splits_of:
-      errors(add, config.net, data, fitted.state, split)
+  net, state = config.net, fitted.state
+  with block.recorder(fitted, dataset=net.dataset, method=arm, **fields) as add:
+    for split in splits or [k[:-5] for k in data.shared if k.endswith('_rows')]:
+      logits = nets.logits(net, data, state, split)
+      tested = split == 'test'
+      if tested:
+        add.save(last=logits, y=np.tile(data.labels(split), (len(logits), 1)))
+      vision_rows.record_errors(
+          add, logits, data.labels(split), split,
+          groups_of(net, data, split) if tested else {},
+          pack=tested or split == 'masked')
     if not splits:
-      learning(add, config.net, data, fitted.state, slow)
-      sharpness_of(add, config, data, fitted.state)
-
-
-def errors(add, net, data, state, split):
-  """Adds the errors of a split, and of its groups where it is the test set."""
-  logits = vision.logits(net, data, state, split)
-  y = np.tile(data.labels(split), (len(logits), 1))
-  more, groups = {}, {}
-  if split in ('test', 'masked'):
-    more['wrong'] = [results.pack(classification.wrong(*each))
-                     for each in zip(logits, y, strict=True)]
-  if split == 'test':
-    add.save(last=logits, y=y)
-    groups = groups_of(net, data, split)
-  add('error', classification.error, logits, y, split=split, **more)
-  add('nll', classification.nll, logits, y, split=split)
-  if all(members.any() for members in groups.values()):
-    for name, members in groups.items():
-      add('error', classification.error, logits[:, members], y[:, members],
-          split=split, group=name)
+      learning(add, net, data, state, slow)
+      sharpness_of(add, config, data, state)
 
 
 def learning(add, net, data, state, slow):
   """Adds how examples were learned, and the norms of the weights."""
-  counts, at = jax.device_get(state.extra['learning']), data.shared['train_rows']
+  at, counts = data.shared['train_rows'], jax.device_get(
+      state.extra['learning'])
   params = jax.tree.leaves(jax.device_get(state.params))
   for i, step in enumerate(counts['step']):
     one = functools.partial(add.one, i, split='train')
@@ -289,7 +277,7 @@ def learning(add, net, data, state, slow):
 
 @functools.lru_cache  # the same object again: one compilation for all
 def _mean_loss(model):
-  apply = vision_nets.apply_of(model)
+  apply = nets.apply_of(model)
   return lambda params, batch, extra: jnp.mean(losses.cross_entropy(
       apply(params, extra, batch['x']), batch['y']))
 
@@ -304,30 +292,19 @@ def sharpness_of(add, config, data, state):
   if not count:
     return
   # In float32, whatever the computation of training is.
-  loss = _mean_loss(vision_nets.make_model(
-      replaced(config.net, {'dtype': 'float32'}), data.num_classes))
+  model = nets.make_model(replaced(config.net, {'dtype': 'float32'}),
+                          data.num_classes)
   draw = images.draw_from('train', *data.statistics)
-  devices = jax.local_devices()
-
-  def of_seed(i):
-    if i in add.why:
-      return dict.fromkeys(('lambda_max', 'lambda_ratio'), np.nan)
-    params, extra = jax.device_put(jax.tree.map(
-        lambda x: np.asarray(x[i]), (state.params, state.extra)),
-                                   devices[i % len(devices)])
-    extra.pop('learning')
-    with jax.default_device(devices[i % len(devices)]):
-      batches = [draw(data.shared, {}, np.arange(start, start + size), None)
-                 for start in range(0, count, size)]
-      return sharpness.sharpness(
-          jax.tree_util.Partial(loss, extra=extra), params,
-          [{k: batch[k] for k in 'xy'} for batch in batches],
-          tolerance=config.sharpness_tolerance)
-
-  with futures.ThreadPoolExecutor(len(devices)) as pool:
-    for i, values in enumerate(pool.map(of_seed, range(len(state.step)))):
-      for metric, value in values.items():
-        add.one(i, metric, value, split='train', n=count)
+  batches = [draw(data.shared, {}, np.arange(start, start + size), None)
+             for start in range(0, count, size)]
+  found = sharpness.by_seed(
+      _mean_loss(model), state.params, {
+          k: v for k, v in state.extra.items() if k != 'learning'},
+      [{k: batch[k] for k in 'xy'} for batch in batches], skip=add.why,
+      tolerance=config.sharpness_tolerance)
+  for metric in ('lambda_max', 'lambda_ratio'):
+    add(metric, [values.get(metric, np.nan) for values in found],
+        split='train', n=count)
 
 
 # --- The study ---------------------------------------------------------------
@@ -341,7 +318,8 @@ def check(config):
       ('separating_epoch', 0, config.net.num_epochs),
       ('elbow_epochs', 2, np.inf), ('copies', 0, np.inf)):
     if not low <= config.net[name] <= high:
-      raise UserError(f'{name}={config.net[name]} must be from {low} to {high}.')
+      raise UserError(f'{name}={config.net[name]} must be from {low} to '
+                      f'{high}.')
   if config.sharpness_examples % config.sharpness_batch_size:
     raise UserError(
         f'sharpness_examples={config.sharpness_examples} must be a multiple of '

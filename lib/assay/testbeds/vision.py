@@ -23,25 +23,9 @@ from assay import losses, train
 from assay.data import augment, corruptions, images, tabular
 from assay.errors import UserError, check_names
 from assay.methods import calibrators
-from assay.metrics import calibration
 from assay.study import replaced
-from assay.testbeds.vision_nets import (
-    MODELS,
-    SCHEDULES,
-    apply_of,
-    in_training,
-    load,
-    logits,
-    make_model,
-    num_classes,
-    sgd,
-)
-
-TEST, SHIFTED = 'test', 'shifted'  # the second: the mean over shifts
-SPLITS = ('train', 'val', TEST, *corruptions.CORRUPTIONS, SHIFTED)
-METRICS = calibration.SUMMARY
-# What is measured on each shift alone; on the test set and the mean all.
-OF_A_SHIFT = ('error', 'ece', 'auroc', 'mean_confidence')
+from assay.testbeds import vision_nets as nets
+from assay.testbeds import vision_rows as rows
 
 # By `augment`: what is cut out of a training image that is cropped and flipped.
 CUTOUT_SIZES = {'': None, 'crop_flip': 0, 'crop_flip_cutout': 16}
@@ -73,23 +57,24 @@ class Arm(NamedTuple):
   draw: Callable = lambda draw: draw
   own: Callable = lambda own, data, seeds: own
   memory: Callable = lambda num_images: {}
-  calibrators: dict = {'': calibrators.uncalibrated}  # noqa: RUF012
+  calibrators: dict = {'': calibrators.uncalibrated}
 
 
-# --- Training ---------------------------------------------------------------
+# --- Training ----------------------------------------------------------------
 
 
 def make_apply(config, arm=None):
-  """See `apply_of`; all arms have the same model."""
+  """See `vision_nets.apply_of`; all arms have the same model."""
   del arm
-  return apply_of(make_model(config.net, num_classes(config.net)))
+  return nets.apply_of(nets.make_model(
+      config.net, nets.num_classes(config.net)))
 
 
 def make_grad(model, arm):
   """The gradient of an arm, as `train.make_step` takes it."""
 
   def loss_fn(params, extra, batch, key):
-    logits, new = in_training(model, params, extra, batch, key)
+    logits, new = nets.in_training(model, params, extra, batch, key)
     loss, memory, metrics = arm.loss(logits, batch, extra)
     return loss, (new | memory, metrics)
 
@@ -124,7 +109,7 @@ def make_source(net, data, arm, seeds):
 def fit(config, data, block, arm=Arm(), stage='fit'):  # noqa: B008
   """Trains an arm on a block of seeds; a `Fitted`."""
   net = config.net
-  model, tx = make_model(net, data.num_classes), sgd(net)
+  model, tx = nets.make_model(net, data.num_classes), nets.sgd(net)
   source = make_source(net, data, arm, block.seeds)
   x = jnp.zeros((1, *data.shared['x'].shape[1:]))
   variables = lambda key: {
@@ -134,50 +119,6 @@ def fit(config, data, block, arm=Arm(), stage='fit'):  # noqa: B008
       train.make_step(make_grad(model, arm), tx), make_draw(net, data, arm),
       source, num_steps=int(source.own['num_steps'].max()),
       eval_every=data.num_train // net.batch_size)  # an epoch
-
-
-# --- What it says ------------------------------------------------------------
-
-
-def measured(config, log_p, labels):
-  """{(split, metric): value} of one seed.
-
-  Args:
-    config: its `shifts` and `num_bins` are read.
-    log_p: {'test' or a shift: [n, K] log-probabilities}, or None of a
-      classifier that diverged: all values are then NaN.
-    labels: [n] int.
-  """
-  found = {split: dict.fromkeys(METRICS, np.nan) if log_p is None else
-           # In float64, where few probabilities round to 0.
-           calibration.summary(np.exp(log_p[split].astype(np.float64)), labels,
-                               config.num_bins)
-           for split in (TEST, *config.shifts)}
-  if config.shifts:
-    found[SHIFTED] = {metric: np.mean([found[shift][metric]
-                                       for shift in config.shifts])
-                      for metric in METRICS}
-  return {(split, metric): value for split, values in found.items()
-          for metric, value in values.items()
-          if split in (TEST, SHIFTED) or metric in OF_A_SHIFT}
-
-
-def record(add, config, log_p, labels, metrics=METRICS, splits=SPLITS,
-           **fields):
-  """Adds the rows of `measured` to a recorder.
-
-  Args:
-    add: from `block.recorder`.
-    config, labels: as in `measured`.
-    log_p: S of what `measured` takes.
-    metrics, splits: which rows.
-    **fields: of the rows.
-  """
-  found = [measured(config, each, labels) for each in log_p]
-  for split, metric in found[0]:
-    if metric in metrics and split in splits:
-      add(metric, [values[split, metric] for values in found], split=split,
-          n=len(labels), why='not defined', **fields)
 
 
 # --- The study ---------------------------------------------------------------
@@ -191,7 +132,7 @@ def check(config, **more):
     **more: field of `config.net` -> the values it may have.
   """
   net = config.net
-  for name, values in (('model', MODELS), ('schedule', SCHEDULES),
+  for name, values in (('model', nets.MODELS), ('schedule', nets.SCHEDULES),
                        ('augment', CUTOUT_SIZES), *more.items()):
     if net[name] not in values:
       raise UserError(f'{name}={net[name]!r}; use one of '
@@ -216,7 +157,7 @@ def check_shifts(config):
                     'each: images to train on, calibrate on and test on.')
 
 
-def run(config, study, arms, metrics=METRICS, splits=SPLITS):
+def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
   """Trains every arm on every seed, in all its ways to calibrate; the rows.
 
   Args:
@@ -227,9 +168,11 @@ def run(config, study, arms, metrics=METRICS, splits=SPLITS):
   check(config)
   check_shifts(config)
   check_names('arms', config.arms, arms(config), 'arm')
-  data = load(config.net, study.data_dir)
+  data = nets.load(config.net, study.data_dir)
   for name, arm, fields in study.planned():
     mine = replaced(config, fields)
+    if fields:  # they may be of the data
+      data = nets.load(mine.net, study.data_dir)
     for block in study.blocks(name):
       fitted = fit(mine, data, block, arms(mine)[arm])
       with block.recorder(fitted, dataset=mine.net.dataset, method=arm,
@@ -240,11 +183,11 @@ def run(config, study, arms, metrics=METRICS, splits=SPLITS):
 
 def _calibrated(add, config, data, fitted, arm, metrics, splits):
   """Fits an arm's calibrators to each seed, and records what they say."""
-  say = functools.partial(logits, config.net, data, fitted.state,
+  say = functools.partial(nets.logits, config.net, data, fitted.state,
                           level=config.level)
   held, y = say('val'), data.labels('val')
-  found = {TEST: say(TEST)} | {shift: say(TEST, shift=shift)
-                               for shift in config.shifts}
+  found = {shift or 'test': say('test', shift=shift)
+           for shift in ('', *config.shifts)}
   add.save(val=held, **found)
   for name, calibrator in arm.calibrators.items():
     log_p = [None] * len(held)
@@ -252,5 +195,5 @@ def _calibrated(add, config, data, fitted, arm, metrics, splits):
       params = calibrator.fit(held[i], y)
       log_p[i] = {split: np.asarray(calibrator.apply(params, each[i]))
                   for split, each in found.items()}
-    record(add, config, log_p, data.labels(TEST), metrics, splits,
-           **{'calibrator': name} if name else {})
+    rows.record(add, config, log_p, data.labels('test'), metrics, splits,
+                **{'calibrator': name} if name else {})

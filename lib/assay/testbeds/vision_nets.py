@@ -13,6 +13,7 @@ from assay.errors import UserError
 from assay.models import cnn, densenet, resnet, vgg
 from assay.train import evaluate
 
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Data:
   """What all arms and seeds share.
@@ -59,7 +60,7 @@ def load(net, data_dir=None):
   return Data(shared, num_classes(net))
 
 
-# --- Networks -------------------------------------------------------------------
+# --- Networks ----------------------------------------------------------------
 
 MODELS = {
     'cnn': lambda c, k, dtype: cnn.CNN(
