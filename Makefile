@@ -29,10 +29,11 @@ benchmarks: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 
-# The tables of README.md and results/*/README.md from the committed rows.
+# The tables of README.md and of results/ from the committed rows.
 tables: $(READY)
-	$(BIN)/python -m assay results results/* --into=README.md \
-	  $(patsubst %,--into=%,$(wildcard results/*/README.md)) $(FLAGS)
+	$(BIN)/python -m assay results $(wildcard results/*/) --into=README.md \
+	  $(patsubst %,--into=%,$(wildcard results/README.md results/*/README.md)) \
+	  $(FLAGS)
 
 # A website of all papers from the committed rows, in site/.
 report: $(READY)

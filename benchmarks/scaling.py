@@ -150,7 +150,7 @@ def measure_rows(report, quick):
 
 def measure_results(report, quick):
   """Writing and reading result rows."""
-  from assay import results
+  from assay import disk, results
 
   row = {'paper': 'made_up', 'config': 'small', 'run': '0123abcd',
          'dataset': 'airfoil', 'method': 'erm', 'split': 'test', 'group': '',
@@ -159,7 +159,7 @@ def measure_results(report, quick):
   for count in (10**3,) if quick else (10**3, 10**4, 10**5):
     with tempfile.TemporaryDirectory() as folder:
       folder = pathlib.Path(folder)
-      results.write_json(folder / 'runs' / '0123abcd.json', run)
+      disk.write_json(folder / 'runs' / '0123abcd.json', run)
       start = time.perf_counter()
       results.write(folder / 'rows' / 'erm.0.jsonl', (
           row | {'seed': i, 'value': i / 7} for i in range(count)))

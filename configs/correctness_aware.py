@@ -105,7 +105,8 @@ _OF_THE_PAPER = {
     'unweighted below a temperature, shifted': _shifted(
         'copies_ca', 'temperature'),
     'unweighted below cross entropy, shifted': all_of(
-        _shifted('copies_ca', 'copies_ce'), _shifted('copies_ca', 'copies_mse')),
+        _shifted('copies_ca', 'copies_ce'),
+        _shifted('copies_ca', 'copies_mse')),
     'narrowly wrong': less('confidence_change', *_NARROW),
     'narrowly wrong more than far': (
         'The difference is larger for narrowly wrong predictions than for '

@@ -122,7 +122,7 @@ def states(turn=lambda value: value, more=()):
           for seed in range(5)]
   return {judged.claim.name.partition(': ')[2]: judged.verdict.state
           for judged in claims.judge(
-              claims.about(experiment.CLAIMS, rows), rows)}
+              claims.about(settings.CLAIMS, rows), rows)}
 
 
 def test_claims_hold_and_fail_on_made_up_rows():

@@ -8,7 +8,7 @@ import frozen
 import numpy as np
 import pytest
 
-from assay import papers, results, train
+from assay import disk, papers, results, train
 from assay.study import Study
 from assay.train import checkpoint
 
@@ -73,7 +73,7 @@ def test_rows_are_those_that_were_frozen(whole, request):
   paper, rows, _ = whole
   file, got = frozen.FOLDER / f'{paper}.json', frozen.cells(rows)
   if request.config.getoption('freeze'):
-    results.write_bytes(file, (json.dumps(
+    disk.write_bytes(file, (json.dumps(
         {'machine': frozen.machine(), 'cells': got}, indent=0) + '\n').encode())
   want = json.loads(file.read_text())
   assert got.keys() == want['cells'].keys()
@@ -94,7 +94,7 @@ def test_committed_rows_are_those_that_were_frozen(request):
          if path.is_dir()}
   file = frozen.FOLDER / 'committed.json'
   if request.config.getoption('freeze'):
-    results.write_json(file, got)
+    disk.write_json(file, got)
   want = json.loads(file.read_text())
   assert {paper: got.get(paper) for paper in want} == want
 
@@ -102,14 +102,14 @@ def test_committed_rows_are_those_that_were_frozen(request):
 def test_claims_and_figures_take_the_rows(whole):
   paper, rows, _ = whole
   from assay import claims
-  module = papers.load(paper)
-  names = [claim.name for claim in module.CLAIMS]
+  everything = papers.claims(paper)
+  names = [claim.name for claim in everything]
   assert len(set(names)) == len(names)
   variants = papers.configs(paper).VARIANTS
-  for claim in module.CLAIMS:
+  for claim in everything:
     assert claim.where['config'] in variants
-  claims.judge(claims.about(module.CLAIMS, rows), rows)
-  assert module.figures(rows)
+  claims.judge(claims.about(everything, rows), rows)
+  assert papers.figures(paper, rows)
 
 
 def test_every_variant_is_a_locked_config(whole):

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import toy
 
-from assay import cli, papers, results, train
+from assay import cli, disk, papers, train
 from assay.errors import UserError
 from assay.study import Study
 from assay.train import checkpoint
@@ -298,7 +298,7 @@ def test_rows_that_cannot_be_written_are_told(tmp_path, monkeypatch):
   (tmp_path / 'a').write_text('before')
   monkeypatch.setattr(os, 'replace', full)
   with pytest.raises(UserError, match='a cannot be written: No space left'):
-    results.write_bytes(tmp_path / 'a', b'after')
+    disk.write_bytes(tmp_path / 'a', b'after')
   assert [path.name for path in tmp_path.iterdir()] == ['a']
   assert (tmp_path / 'a').read_text() == 'before'
 

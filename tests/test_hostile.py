@@ -21,7 +21,7 @@ import pytest
 from scipy import io as scipy_io
 
 import assay
-from assay import papers, results, study
+from assay import disk, papers, results, study
 from assay.data import files
 from assay.errors import UserError
 from assay.report import page
@@ -71,7 +71,7 @@ CHANGES = st.dictionaries(
 def workdir(tmp_path_factory):
   """A workdir with one row and its run."""
   folder = tmp_path_factory.mktemp('work')
-  results.write_json(folder / 'runs' / '0123abcd.json', RUN)
+  disk.write_json(folder / 'runs' / '0123abcd.json', RUN)
   results.write(folder / 'rows' / 'erm.0.jsonl', [ROW])
   return folder
 
@@ -514,7 +514,7 @@ def test_damaged_predictions_are_refused_and_never_unpickled(made, tmp_path):
 def test_load_refuses_a_damaged_description(tmp_path):
   path = tmp_path / 'erm' / 'fit' / 'seeds_0-1' / 'config.json'
   good = {'paper': 'c_mixup', 'variant': 'smoke', 'seeds': [0, 1], 'config': {}}
-  results.write_json(path, good)
+  disk.write_json(path, good)
 
   @hypothesis.settings(STEADY, max_examples=60)
   @hypothesis.given(damaged(path.read_bytes()) | st.binary(max_size=40)

@@ -7,7 +7,7 @@ from test_results import REPORTED, RUN, make_workdir, row
 from assay import papers, results
 from assay.claims import Claim, within
 from assay.errors import UserError
-from assay.report import page
+from assay.report import coverage, page
 
 
 def test_insert_replaces_between_the_markers_only(tmp_path):
@@ -127,16 +127,18 @@ def test_main_rewrites_and_checks_marked_sections(tmp_path, paper, capsys):
   assert capsys.readouterr().out == ''
 
 
-def test_main_rewrites_several_files_and_the_table_of_papers(tmp_path, paper,
-                                                             capsys):
+def test_main_rewrites_several_files_and_the_table_of_families(
+    tmp_path, paper, capsys, monkeypatch):
+  monkeypatch.setattr(coverage, 'read', lambda: [coverage.Entry(
+      'made_up', 'Made up', '', '', '', 'ood', 'own', 'tested', 'Is it?', '')])
   workdir, files = make_workdir(tmp_path / 'work'), []
-  for name in ('papers', 'made_up/claims'):
+  for name in ('families', 'made_up/claims'):
     files.append(tmp_path / f'{name[-6:]}.md')
     files[-1].write_text(f'<!-- begin {name} -->\n<!-- end {name} -->')
   into = [str(workdir), *(f'--into={file}' for file in files)]
   assert page.main([*into, '--check']) == 1
   assert page.main(into) == 0
-  assert '| [made_up](results/made_up/README.md) |  | 1 | 0 | 0 | 1 | ' in (
+  assert '| 1 | 0 | 0 | 0 | 0 / 0 / 1 | `make reproduce PAPER=made_up` |' in (
       files[0].read_text())
   assert 'ERM has' in files[1].read_text()
   assert page.main([*into, '--check']) == 0

@@ -10,11 +10,11 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from assay import results
+from assay import disk, results
 from assay.errors import UserError
 from assay.report import tables
 
-LIB = pathlib.Path(results.__file__).parents[1]
+LIB = pathlib.Path(disk.__file__).parents[1]
 RUN = {'run': '0123abcd', 'paper': 'made_up', 'config_name': 'small',
        'config': {'width': 2}, 'command': 'python -m experiments.made_up',
        'commit': '0123456789abcdef0123+', 'versions': {}, 'device_kind': 'cpu',
@@ -42,7 +42,7 @@ def diverged(**more):
 def make_workdir(folder, rows=None, run=None):
   rows = rows or [row(1.0), row(3.0, seed=1)]
   for r in rows:
-    results.write_json(folder / 'runs' / f'{r["run"]}.json',
+    disk.write_json(folder / 'runs' / f'{r["run"]}.json',
                        (run or RUN) | {'run': r['run']})
   results.write(folder / 'rows' / 'erm.0.jsonl', rows)
   return folder
@@ -187,7 +187,7 @@ def test_contents_and_folder_are_on_disk_in_this_order(tmp_path, monkeypatch):
       fsync(fd)))
   monkeypatch.setattr(os, 'replace', lambda *a: (calls.append('replace'),
                                                  replace(*a)))
-  results.write_bytes(tmp_path / 'a', b'x')
+  disk.write_bytes(tmp_path / 'a', b'x')
   assert calls == ['file', 'replace', 'folder']
   assert (tmp_path / 'a').read_bytes() == b'x'
 
@@ -199,16 +199,16 @@ def test_nothing_is_written_if_one_row_is_wrong(tmp_path):
 
 
 def test_write_json_refuses_nan_and_spells_out_infinity(tmp_path):
-  results.write_json(tmp_path / 'a.json', {'b': (math.inf, 0.1), 'a': 1})
+  disk.write_json(tmp_path / 'a.json', {'b': (math.inf, 0.1), 'a': 1})
   assert json.loads((tmp_path / 'a.json').read_text()) == {
       'a': 1, 'b': ['inf', 0.1]}
   with pytest.raises(UserError, match='nan'):
-    results.write_json(tmp_path / 'b.json', {'a': math.nan})
+    disk.write_json(tmp_path / 'b.json', {'a': math.nan})
 
 
 def test_read_joins_the_run_of_each_row(tmp_path):
   make_workdir(tmp_path, [row(1.0), row(2.0, seed=1, run='ffffffff')])
-  results.write_json(tmp_path / 'runs' / 'ffffffff.json',
+  disk.write_json(tmp_path / 'runs' / 'ffffffff.json',
                      RUN | {'planned_seeds': 7})
   rows = results.read([tmp_path])
   assert rows[0] == row(1.0, seed_varies='fresh', planned_seeds=2,
@@ -306,7 +306,7 @@ JSON = st.recursive(
 def test_damaged_rows_raise_only_user_errors(tmp_path_factory, data):
   folder = tmp_path_factory.getbasetemp() / 'damaged'
   folder.mkdir(exist_ok=True)
-  results.write_json(folder / 'runs' / '0123abcd.json', RUN)
+  disk.write_json(folder / 'runs' / '0123abcd.json', RUN)
   (folder / 'a.jsonl').write_bytes(data)
   try:
     rows = results.read([folder])

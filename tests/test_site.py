@@ -100,7 +100,7 @@ def test_every_paper_with_rows_has_a_page_that_the_front_page_links(built):
 
 @pytest.mark.parametrize('paper', papers.names('configs'))
 def test_configs_say_what_their_paper_is_about(paper):
-  about = papers.configs(paper).ABOUT
+  about = papers.about(paper)
   assert set(about) == {'title', 'authors', 'published', 'arxiv', 'idea'}
   assert re.fullmatch(r'|\d{4}\.\d{4,5}', about['arxiv'])
   assert about['title'] and re.findall(r'\.(?: |$)', about['idea']) == [
@@ -144,7 +144,7 @@ def test_nothing_is_loaded_from_elsewhere(built):
 def test_verdict_counts_are_those_of_the_claims(built, judged):
   pages, totals = read(built), collections.Counter()
   for name in names():
-    everything = papers.load(name).CLAIMS
+    everything = papers.claims(name)
     configs = {f.stem for f in (papers.ROOT / 'results' / name).glob('*.jsonl')}
     assert [j.claim for j in judged[name]] == [
         c for c in everything if c.where['config'] in configs]
@@ -154,13 +154,13 @@ def test_verdict_counts_are_those_of_the_claims(built, judged):
     totals += want
     page = pages[f'{name}.html']
     text = ' '.join(' '.join(page.text).split())
-    for state in (*page.STATES, 'not tested'):
+    for state in (*site.page.STATES, 'not tested'):
       assert f' {want[state]} {state}' in text
     # Once in the head, and each verdict once in the forest plot.
     badges = collections.Counter(
         attrs['class'].split()[1] for tag, attrs in page.tags
         if tag == 'span' and attrs.get('class', '').startswith('verdict '))
-    assert all(badges[state] == want[state] for state in page.STATES)
+    assert all(badges[state] == want[state] for state in site.page.STATES)
   text = ' '.join(' '.join(pages['index.html'].text).split())
   for state, count in totals.items():
     assert f' {count} {state}' in text

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from assay import config as config_lib
-from assay import results, train
+from assay import disk, results, train
 from assay.errors import UserError
 from assay.study import Study, replaced
 
@@ -109,7 +109,7 @@ def test_a_nested_config_is_the_flat_one_of_before(tmp_path):
 
 def test_what_was_written_of_a_nested_config_is_restored(tmp_path):
   made = study(tmp_path, NESTED)
-  written = results.read_json(tmp_path / 'config.json', {'config': dict})
+  written = disk.read_json(tmp_path / 'config.json', {'config': dict})
   got = config_lib.restored(written['config'])
   assert got.to_dict() == made.config.to_dict() and got.is_locked
   assert got.net.depth == 2

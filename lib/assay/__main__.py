@@ -9,6 +9,7 @@ COMMANDS = {
     'claims': ('assay.report.verdicts', 'the verdicts alone'),
     'compare': ('assay.report.compare', 'two runs of a paper side by side'),
     'site': ('assay.report.site', 'a website of all papers'),
+    'coverage': ('assay.report.coverage', 'all papers of the plan by family'),
     'new': ('assay.new', 'the files of a new paper'),
 }
 

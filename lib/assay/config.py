@@ -135,7 +135,7 @@ def restored(fields):
       return {k: value(v) for k, v in x.items()}
     if isinstance(x, list):
       return tuple(map(value, x))
-    return float(x) if x in ('inf', '-inf') else x  # see `results.dumps`
+    return float(x) if x in ('inf', '-inf') else x  # see `disk.dumps`
 
   return ml_collections.ConfigDict(value(fields)).lock()
 

@@ -58,6 +58,12 @@ def dots(names, groups, interval, interval_name, texts):
   return figure, axes
 
 
+def line_and_mark(i):
+  """Color, line and mark of arm i, each of which tells arms apart."""
+  return dict(color=COLORS[i % 7], ls=LINES[i % 4],
+              marker='osv^DPX'[(i + i // 7) % 7])
+
+
 def key(axes):
   """The key in one line above the axes."""
   axes.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, frameon=False,

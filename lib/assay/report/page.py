@@ -5,48 +5,34 @@ import collections
 import difflib
 import pathlib
 
-from assay import claims, papers, results
+from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import stale, tables, verdicts
+from assay.report import coverage, stale, tables, verdicts
 
-STATES = ('holds', 'fails', 'undecided')
+STATES = verdicts.STATES
 
 
 def sections(by_paper, runs):
   """{name: Markdown} of papers: what a Markdown file may have between markers.
 
-  `papers` is a line for each paper, `<paper>/overview` one for each config,
-  `<paper>/<config>` the table of a config, `<paper>/claims` the verdicts on all
-  claims.
+  `families` and `index` are those of `coverage.sections`, `<paper>/overview` is
+  a line for each config, `<paper>/<config>` the table of a config,
+  `<paper>/claims` the verdicts on all claims.
 
   Args:
     by_paper: name of a paper -> its rows.
     runs: see `results.read_runs`.
   """
-  texts, lines = {}, [
-      '| paper | asked | variants | claims that hold | fail | undecided | its '
-      'first command |', '| :-- | :-- | --: | --: | --: | --: | :-- |']
+  texts, counts = {}, {}
   for paper, rows in by_paper.items():
-    everything = papers.load(paper).CLAIMS
+    everything = papers.claims(paper)
     tested = claims.about(everything, rows)
     judged = claims.judge(tested, rows)
     left = [claim for claim in everything if claim not in tested]
     texts |= _sections(rows, paper, runs, judged, left)
-    lines.append(_line(rows, paper, judged))
-  return texts | {'papers': '\n'.join(lines)}
-
-
-def _line(rows, paper, judged):
-  """Of the table of papers."""
-  about = papers.about(paper)
-  source = ', '.join(filter(None, [about['authors'], about['published']]))
-  states = [j.verdict.state for j in judged if j.verdict]
-  return ' | '.join([
-      f'| [{about["title"]}](results/{paper}/README.md)'
-      + f'<br>{source}' * bool(source), about['idea'],
-      str(len(results.group_by(rows, 'config'))),
-      *(str(states.count(state)) for state in STATES),
-      f'`make reproduce PAPER={paper}` |'])
+    counts[paper] = collections.Counter(
+        j.verdict.state for j in judged if j.verdict)
+  return texts | coverage.sections(counts)
 
 
 def _sections(rows, paper, runs, judged, left):
@@ -121,9 +107,7 @@ def show(rows, paper, form='terminal'):
 def table_of(rows, paper):
   """`tables.table` of one variant, as its config module wants it shown."""
   module = papers.configs(paper)
-  beside = getattr(module, 'REPORTED_FOR', module.VARIANTS)
-  reported = module.REPORTED if rows[0]['config'] in beside else {}
-  return tables.table(rows, reported,
+  return tables.table(rows, papers.reported(paper, rows[0]['config']),
                       metrics=getattr(module, 'METRICS', None),
                       more=getattr(module, 'COLUMNS', ()))
 
@@ -135,7 +119,7 @@ def _tables(rows, paper, runs):
 
 
 def _judged(rows, paper):
-  return claims.judge(claims.about(papers.load(paper).CLAIMS, rows), rows)
+  return claims.judge(claims.about(papers.claims(paper), rows), rows)
 
 
 def tested_on(rows, runs):
@@ -181,7 +165,7 @@ def insert(path, name, text, check=False):
     raise UserError(f'{path}: needs one {begin} and, after it, one {end}.')
   new = f'{before}{begin}\n{text.strip()}\n{end}{after}'
   if new != old and not check:
-    results.write_bytes(path, new.encode())
+    disk.write_bytes(path, new.encode())
   return list(difflib.unified_diff(old.splitlines(), new.splitlines(),
                                    str(path), 'results', lineterm='', n=0))
 
@@ -253,7 +237,7 @@ def _publish(workdir):
     for name in ('overview', *results.group_by(rows, 'config'), 'claims'):
       parts += [f'## {name}', f'<!-- begin {paper}/{name} -->\n'
                               f'<!-- end {paper}/{name} -->']
-    results.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')
+    disk.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')
   return folder
 
 

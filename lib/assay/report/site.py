@@ -18,7 +18,7 @@ import pathlib
 import re
 import textwrap
 
-from assay import claims, papers, results
+from assay import claims, disk, papers, results
 from assay.errors import UserError, told
 from assay.report import page, stale, verdicts
 
@@ -63,7 +63,7 @@ def build(folder, out, draw=True):
       pages=pages, rest=rest, totals=_totals(pages))
   written['style.css'] = templates.get_template('style.css').render()
   for name, text in written.items():
-    results.write_bytes(out / name, text.encode())
+    disk.write_bytes(out / name, text.encode())
   for file in [*out.glob('*.html'), *out.glob('figures/*.svg')]:
     if file.relative_to(out).as_posix() not in written:
       file.unlink()
@@ -112,7 +112,7 @@ def about(paper):
 def paper_page(path, draw=True):
   """What the page of one paper says, and {file name: text} of its figures."""
   paper, (rows, runs) = path.name, results.read_both([path])
-  module, everything = papers.configs(paper), papers.load(paper).CLAIMS
+  module, everything = papers.configs(paper), papers.claims(paper)
   tested = claims.about(everything, rows)
   judged = claims.judge(tested, rows)
   left = collections.defaultdict(list)
@@ -146,7 +146,7 @@ def _variant(paper, config, rows, runs, draw):
   answers = {run: stale.state_of(data, paper) for run, data in used.items()}
   states = [state for state, _ in answers.values()]
   try:
-    figures = papers.load(paper).figures(rows) if draw else {}
+    figures = papers.figures(paper, rows) if draw else {}
     trouble = ''
   except UserError as error:  # rows that a figure needs are missing
     figures, trouble = {}, str(error)

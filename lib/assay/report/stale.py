@@ -16,7 +16,7 @@ import pathlib
 import re
 import subprocess
 
-from assay import papers, results
+from assay import disk, papers
 from assay.errors import UserError
 
 CURRENT, STALE, UNKNOWN = 'current', 'stale', 'unknown'
@@ -69,7 +69,7 @@ def config_changes(run, paper):
   except UserError:
     return [f'the variant {name} is no longer there']
   # As a run file has it: tuples are lists, infinity is a string.
-  today = json.loads(results.dumps(today.to_dict()))
+  today = json.loads(disk.dumps(today.to_dict()))
   was = run['config']
   return [f'config.{k} was {was.get(k, "not there")}, is '
           f'{today.get(k, "not there")}'

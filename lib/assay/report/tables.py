@@ -2,13 +2,10 @@
 
 import numpy as np
 
-from assay import results
+from assay import papers, results
 from assay.errors import UserError
 
 NONE = '–'  # nothing measured, or nothing published
-# How sure a published number is.
-TAGS = {'2src': 'means agree with an independent restatement',
-        'recall': 'from memory, not re-read'}
 
 
 def sweep_fields(rows):
@@ -57,7 +54,7 @@ def sorted_arms(rows, reported, by):
 
 
 def published(reported, metric, arm, arms, by):
-  """The entry of `REPORTED` that speaks about an arm, or None.
+  """The published entry that speaks about an arm, or None.
 
   Args:
     arm: values of the fields `by`, which start with dataset and method.
@@ -76,8 +73,8 @@ def table(rows, reported, metrics=None, more=()):
   Args:
     rows: of one config. Shown are test rows of all groups together, in state
       `best`, or `last` where the experiment selects nothing.
-    reported: `REPORTED`, dataset -> method -> metric -> dict of mean, std, n,
-      source, tag; see `published`.
+    reported: dataset -> method -> metric -> dict of mean, std, n, source, tag,
+      from `papers.reported`; see `published`.
     metrics: names; default those published for these data, else all measured.
     more: (metric, split) of further columns, where they were measured.
 
@@ -162,7 +159,7 @@ def measured_text(summary):
 
 
 def published_text(entry):
-  """An entry of `REPORTED` as a cell, to the digits given there."""
+  """A published entry as a cell, to the digits given there."""
   if not entry:
     return NONE
   given = [float(entry[k]) for k in ('mean', 'std') if entry.get(k) is not None]
@@ -180,7 +177,8 @@ def _note(entries):
   used = {e.get('tag') for e in entries}
   return '. '.join(filter(None, [
       'Published: ' + ', '.join(sources) if sources else '',
-      '; '.join(f'{k}: {v}' for k, v in TAGS.items() if k in used)])) + '.'
+      '; '.join(f'{k}: {v}' for k, v in papers.TAGS.items()
+                if k in used)])) + '.'
 
 
 def to_terminal(table, width=80):

@@ -10,16 +10,14 @@ file; the folder `runs/` beside its rows tells how they were made.
 """
 
 import base64
-import json
 import math
-import os
 import pathlib
 import re
 import sys
-import uuid
 
 import numpy as np
 
+from assay import disk
 from assay.errors import UserError
 
 FIELDS = {'paper': str, 'config': str, 'run': str, 'dataset': str,
@@ -35,7 +33,6 @@ TOLD = {'config_name': str, 'config': dict, 'commit': str, 'versions': dict,
         'wall_seconds': (float, int)}
 # They say more about a value and nothing about what was measured.
 ATTACHED = {'why': str, 'wrong': str}
-TEMPORARY = '.*.' + 32 * '[0-9a-f]' + '.tmp'  # names of files not yet whole
 
 
 def validate(row):
@@ -129,7 +126,7 @@ def write(path, rows, written=lambda: None):
   strings 'inf' and '-inf', and `read` turns these back into floats.
 
   Args:
-    path, written: see `write_bytes`.
+    path, written: see `disk.write_bytes`.
     rows: dicts.
 
   Raises:
@@ -142,74 +139,8 @@ def write(path, rows, written=lambda: None):
     for field in rest:  # `read` would take such a text for the number
       if field not in ATTACHED and row[field] in ('inf', '-inf'):
         raise UserError(f'{field}: {row[field]!r} is a text; use a float.')
-    lines.append(dumps({k: row[k] for k in [*FIELDS, *rest]}) + '\n')
-  write_bytes(path, ''.join(lines).encode(), written)
-
-
-def write_json(path, data):
-  """Writes a dict as indented JSON with sorted keys, all or nothing."""
-  write_bytes(path, (dumps(data, indent=2, sort_keys=True) + '\n').encode())
-
-
-def dumps(data, **how):
-  def plain(x):
-    if isinstance(x, dict):
-      return {k: plain(v) for k, v in x.items()}
-    if isinstance(x, (list, tuple)):
-      return [plain(v) for v in x]
-    return str(x) if isinstance(x, float) and math.isinf(x) else x
-
-  try:
-    return json.dumps(plain(data), allow_nan=False, **how)
-  except ValueError as error:
-    raise UserError(f'cannot be written as JSON: {error}; use finite '
-                    'numbers, texts, lists and dicts.') from error
-
-
-def write_bytes(path, data, written=lambda: None):
-  """Replaces a file at once: a crash leaves the old content or the new.
-
-  Args:
-    path: of the file; folders are made.
-    data: its new content.
-    written: called between the writing and the renaming.
-
-  Raises:
-    UserError: the disk is full, or not to be written to.
-  """
-  path = pathlib.Path(path)
-  temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-      with open(temporary, 'xb') as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-      written()
-      os.replace(temporary, path)
-    finally:
-      temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-      os.fsync(folder)  # the new name must survive a power cut too
-    finally:
-      os.close(folder)
-  except OSError as error:
-    raise unwritable(path, error.errno) from error
-
-
-def unwritable(path, number):
-  """The UserError for what cannot be written for the reason of an errno."""
-  return UserError(
-      f'{path} cannot be written: {os.strerror(number)}. Free space there, or '
-      'make it writable, and give the same command again: it continues.')
-
-
-def remove_temporary(folder):
-  """Removes what killed processes left of files they wrote to a folder."""
-  for path in pathlib.Path(folder).glob(TEMPORARY):
-    path.unlink(missing_ok=True)
+    lines.append(disk.dumps({k: row[k] for k in [*FIELDS, *rest]}) + '\n')
+  disk.write_bytes(path, ''.join(lines).encode(), written)
 
 
 def read(paths):
@@ -258,35 +189,8 @@ def _runs(found):
   runs = {}
   for _, folder, rows in found:
     for run in {row['run'] for row in rows}:
-      runs[run] = read_json(folder / f'{run}.json', JOINED | TOLD, TOLD)
+      runs[run] = disk.read_json(folder / f'{run}.json', JOINED | TOLD, TOLD)
   return runs
-
-
-def read_json(path, kinds, optional=()):
-  """The dict in a JSON file.
-
-  Args:
-    path: of the file.
-    kinds: field -> its type or types; other fields may be there.
-    optional: those of the fields that may be missing.
-
-  Raises:
-    UserError: it cannot be read, or a field is missing or of another type.
-  """
-  try:
-    found = _loads(pathlib.Path(path).read_bytes())
-  except OSError as error:
-    raise UserError(f'{path}: cannot be read ({error.strerror}); restore the '
-                    'file.') from error
-  except UserError as error:
-    raise UserError(f'{path}: {error}') from error
-  for field, kind in kinds.items():
-    if not isinstance(found, dict) or not (
-        field in optional and field not in found
-        or isinstance(found.get(field), kind)):
-      raise UserError(f'{path}: {field} is missing or of a wrong type; restore '
-                      'the file.')
-  return found
 
 
 def _files(path):
@@ -317,7 +221,7 @@ def read_rows(path):
   for number, line in enumerate(lines, 1):
     if line.strip():
       try:
-        row = _loads(line)
+        row = disk.loads(line)
         validate(row)
       except UserError as error:
         raise UserError(f'{path}:{number}: {error}') from error
@@ -325,16 +229,6 @@ def read_rows(path):
       rows.append({k: float(v) if k not in known and v in ('inf', '-inf')
                    else v for k, v in row.items() if k not in JOINED})
   return rows
-
-
-def _loads(data):
-  def refuse(constant):
-    raise ValueError(f'{constant} is no number')
-
-  try:
-    return json.loads(data.decode(), parse_constant=refuse)
-  except (ValueError, RecursionError) as error:
-    raise UserError(f'not valid JSON ({error}); restore the file.') from error
 
 
 def publish(workdir, results_dir='results'):
@@ -359,7 +253,7 @@ def publish(workdir, results_dir='results'):
   folder = pathlib.Path(results_dir) / rows[0]['paper']
   # Runs first and removal last: a crash leaves no row without its run.
   for run, data in runs.items():
-    write_json(folder / 'runs' / f'{run}.json', data)
+    disk.write_json(folder / 'runs' / f'{run}.json', data)
   for config, own in group_by(rows, 'config').items():
     write(folder / f'{config}.jsonl', own)
   needed = read_runs([folder])

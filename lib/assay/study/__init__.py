@@ -27,7 +27,7 @@ import jax
 import numpy as np
 
 from assay import config as config_lib
-from assay import papers, results, train
+from assay import disk, papers, results, train
 from assay.errors import UserError
 from assay.study.blocks import Block
 from assay.train import checkpoint
@@ -110,16 +110,16 @@ class Study:
     # Not deeper: checkpoints have many files, and none of these.
     for folder in (self.workdir, *self.workdir.glob('*'),
                    *self.workdir.glob('*/*/seeds_*')):
-      results.remove_temporary(folder)
+      disk.remove_temporary(folder)
     path = self.workdir / 'config.json'
     mine = {'paper': self.paper, 'variant': self.variant,
             'config': self.config.to_dict()}
     if not path.exists():
-      results.write_json(path, mine)
+      disk.write_json(path, mine)
       return
-    theirs = results.read_json(
+    theirs = disk.read_json(
         path, {'paper': str, 'variant': str, 'config': dict})
-    mine = json.loads(results.dumps(mine))
+    mine = json.loads(disk.dumps(mine))
     a, b = (config_lib.leaves(each['config'])
             | {k: each[k] for k in ('variant', 'paper')}
             for each in (theirs, mine))
@@ -296,12 +296,12 @@ class Study:
       _write_npz(self.workdir / kind / f'{block.name}.npz', data)
     checkpoint.stop_here('predictions', 0)
     path = self.workdir / 'runs' / f'{self.run}.json'
-    before = results.read_json(path, {}) if path.exists() else {}
+    before = disk.read_json(path, {}) if path.exists() else {}
     info = self.describe(**more)
     # A run that was continued took the time of all its parts.
     spent = before.get('spent', {}) | {str(int(self._started)):
                                        info['wall_seconds']}
-    results.write_json(path, info | {
+    disk.write_json(path, info | {
         'spent': spent, 'wall_seconds': round(sum(spent.values()), 1)})
     checkpoint.stop_here('rows', 0)
     results.write(self.workdir / 'rows' / f'{block.name}.jsonl', rows,
@@ -335,7 +335,7 @@ def load(workdir, method, seed, state=None):
     raise UserError(f'{workdir} has no run of {method!r}; it has '
                     f'{", ".join(sorted(arms)) or "none"}.')
   for path in sorted(arms[method].glob('fit/seeds_*/config.json')):
-    info = results.read_json(
+    info = disk.read_json(
         path, {'paper': str, 'seeds': list, 'config': dict})
     if seed not in info['seeds']:
       continue
@@ -369,7 +369,7 @@ def _write_npz(path, arrays):
   path.parent.mkdir(parents=True, exist_ok=True)
   buffer = io.BytesIO()
   np.savez(buffer, **arrays)
-  results.write_bytes(path, buffer.getvalue())
+  disk.write_bytes(path, buffer.getvalue())
 
 
 def _commit():

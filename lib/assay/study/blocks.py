@@ -13,7 +13,7 @@ import functools
 import jax
 import numpy as np
 
-from assay import results, train
+from assay import disk, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Block:
               f'afresh; the unfinished block {first} to {last} was grouped '
               'otherwise.')
     if jax.process_index() == 0:
-      results.write_json(mine / 'config.json', {
+      disk.write_json(mine / 'config.json', {
           'paper': self.study.paper, 'variant': self.study.variant,
           'seeds': list(self.seeds), 'config': config.to_dict()})
     return mine

@@ -144,7 +144,7 @@ def show(paper, workdir, field, folders):
   """Prints the table of a sweep; writes its rows, table and figures."""
   from rich.console import Console
 
-  from assay import results
+  from assay import disk, results
   from assay.report import page, plots, tables
 
   rows = joined(field, folders)
@@ -154,9 +154,9 @@ def show(paper, workdir, field, folders):
   console.print('', tables.to_terminal(table, console.width), sep='\n')
   results.write(workdir / 'rows.jsonl', rows)
   for name, run_info in runs.items():
-    results.write_json(workdir / 'runs' / f'{name}.json', run_info)
+    disk.write_json(workdir / 'runs' / f'{name}.json', run_info)
   text = '\n\n'.join([tables.to_markdown(table), page.tested_on(rows, runs)])
-  results.write_bytes(workdir / 'table.md', f'{text}\n'.encode())
+  disk.write_bytes(workdir / 'table.md', f'{text}\n'.encode())
   written = [workdir / 'rows.jsonl', workdir / 'table.md']
   test = [row for row in rows if row['split'] == 'test' and row['group'] == '']
   state = 'best' if any(row['state'] == 'best' for row in test) else 'last'

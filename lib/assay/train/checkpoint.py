@@ -20,7 +20,7 @@ from absl import logging
 import jax
 import jax.numpy as jnp
 
-from assay import results
+from assay import disk
 from assay.errors import UserError
 
 
@@ -83,7 +83,7 @@ def _writing(directory):
     number = int(found[1]) if found else getattr(error, 'errno', None)
     if number is None:
       raise
-    raise results.unwritable(directory, number) from error
+    raise disk.unwritable(directory, number) from error
 
 
 def save(manager, step, tree):
