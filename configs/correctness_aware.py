@@ -33,12 +33,14 @@ ARMS = ('uncalibrated', 'temperature', 'temperature_balanced',
         'copies_dca', 'copies_ca', 'copies_ca_balanced', 'copies_ca_released')
 
 _NOT_THERE = dict(scale='not in the paper')
+_CIFAR10 = dict(dataset='cifar10', split_sizes=(12_000, 5000, 5000), width=32)
 VARIANTS = papers.variants({
     'digits': ('default: scikit-learn digits, no download',
                vision_config.DIGITS | _NOT_THERE),
-    'cifar10': ('CIFAR-10, 12,000 images, a small convolutional network', {}),
+    'cifar10': ('CIFAR-10, 12,000 images, a small convolutional network',
+                _CIFAR10 | dict(num_epochs=18)),
     'cifar10_early': (
-        'the same after one epoch, most predictions wrong', dict(
+        'the same after one epoch, most predictions wrong', _CIFAR10 | dict(
             num_epochs=1,
             arms=('uncalibrated', 'temperature', 'temperature_balanced',
                   'own_ca', 'own_ca_balanced', 'copies_ce', 'copies_ca',
@@ -62,9 +64,7 @@ def get_config(variant='digits'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'reduced'
-  c.net = vision_config.get_config(  # ours
-      dataset='cifar10', split_sizes=(12_000, 5000, 5000), width=32,
-      num_epochs=18)
+  c.net = vision_config.get_config()  # ours
   # The network g, the same for all its objectives.
   c.calibrator_steps = 600  # ours
   c.calibrator_learning_rate = 0.03  # ours
