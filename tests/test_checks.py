@@ -9,6 +9,7 @@ from test_claims import FIVE, rows_of, with_fields
 from assay.claims import (
   all_of,
   any_of,
+  by_hand,
   claims_of,
   equal,
   every_seed,
@@ -19,6 +20,7 @@ from assay.claims import (
   ratio,
   within,
 )
+from assay.claims.checks import digest
 from assay.claims.samples import NoRows
 
 LOW, HIGH = [1., 2., 3., 4., 5.], [11., 12., 13., 14., 16.]
@@ -164,3 +166,17 @@ def test_a_table_of_claims_is_read_with_care():
     claims_of('s', ('small',), table, gated={'farther'})
   with pytest.raises(ValueError, match="variants='small'"):
     claims_of('s', 'small', table)
+
+
+# Digests.
+
+
+def test_a_digest_is_that_of_what_a_check_asks():
+  one = lambda: all_of(less('rmse', 'a', 'b'), monotone('rmse', 'k', 0))
+  assert digest(one()) == digest(one()) and len(digest(one())) == 16
+  hand = by_hand(with_fields, [], [])
+  assert digest(hand) == digest(by_hand(with_fields, [{}], []))
+  assert len({digest(check) for check in (
+      one(), any_of(*one().parts), less('rmse', 'a', 'b'),
+      less('rmse', 'a', 'b', by=1), less('rmse', 'b', 'a'), hand,
+      by_hand(rows_of, [], []))}) == 7

@@ -98,15 +98,6 @@ def test_every_paper_with_rows_has_a_page_that_the_front_page_links(built):
     assert site.about(name)['title'] in text
 
 
-@pytest.mark.parametrize('paper', papers.names('configs'))
-def test_configs_say_what_their_paper_is_about(paper):
-  about = papers.about(paper)
-  assert set(about) == {'title', 'authors', 'published', 'arxiv', 'idea'}
-  assert re.fullmatch(r'|\d{4}\.\d{4,5}', about['arxiv'])
-  assert about['title'] and re.findall(r'\.(?: |$)', about['idea']) == [
-      '. ', '.']  # two sentences
-
-
 def check_pages(folder):
   pages = read(folder)
   for name, page in pages.items():

@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.claims import checks, intervals, samples
+from assay.claims import checks, intervals, samples, sweeps
 from assay.claims.checks import Check
 from assay.claims.rules import Verdict
 from assay.errors import UserError
@@ -141,7 +141,7 @@ def monotone(metric, over, slack, *, increasing=True, method=None, **where):
 
   Each step is tested at the level divided by the number of steps.
   """
-  return checks.Monotone(metric, over, method, slack=slack,
+  return sweeps.Monotone(metric, over, method, slack=slack,
                          increasing=increasing, **where)
 
 
@@ -151,7 +151,20 @@ def minimum_inside(metric, over, *, method=None, **where):
   Holds if the best point inside is below both ends; fails if the best end is
   below each point inside.
   """
-  return checks.MinimumInside(metric, over, method, **where)
+  return sweeps.MinimumInside(metric, over, method, **where)
+
+
+def by_hand(function, holds, fails, sentence=''):
+  """A check of one's own, with examples of when it holds and when it fails.
+
+  Args:
+    function: rows -> `Verdict`.
+    holds: cells for which it holds: dicts of the row fields that the function
+      reads, with the mean over seeds as `value`.
+    fails: cells for which it fails.
+    sentence: what it says.
+  """
+  return checks.ByHand(function, tuple(holds), tuple(fails), sentence)
 
 
 # The claims of a paper together.

@@ -9,11 +9,14 @@ A check is a frozen object. It is called on rows, and it has
     check.sentence   what it says, such as '`rmse` of ours is below that of erm'
 
 A `Check` has `read(rows)` too, the numbers that it judges, and what is made of
-other checks has `parts`. A function of rows to a `Verdict` may stand wherever a
-check does, but for `every_seed`.
+other checks has `parts`. A function of rows to a `Verdict` is a check with
+`ByHand`.
 """
 
+from collections.abc import Callable
 import dataclasses
+import hashlib
+import inspect
 
 import numpy as np
 
@@ -64,7 +67,7 @@ class Check:
     """The `Sample` that is judged; see `samples.read`."""
     test = 'paired ' * (len(self.arms) == 2) + 't' + ' of logs' * self.logs
     return samples.read(rows, self.metric, self.arms, self.value, test,
-                        **_where(self))
+                        **fields_read(self))
 
   def __call__(self, rows):
     return rules.mean_verdict(
@@ -77,17 +80,17 @@ class Check:
 
   @property
   def cells(self):
-    return tuple(_cell(self, arm) for arm in self.arms)
+    return tuple(cell(self, arm) for arm in self.arms)
 
   @property
   def name(self):
-    names, shared = samples.names_of(self.arms, _told(self))
+    names, shared = samples.names_of(self.arms, fields_told(self))
     return self.words.format(*names) + shared
 
   @property
   def sentence(self):
-    first, *second = map(_in_words, self.arms)
-    return (f'{_place(self)}`{self.metric}` of {first} '
+    first, *second = map(in_words, self.arms)
+    return (f'{place(self)}`{self.metric}` of {first} '
             + _region_in_words(self, *second))
 
 
@@ -187,140 +190,82 @@ class Combined:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Sweep:
-  """What checks of a metric over a sweep share.
+class ByHand:
+  """A function of rows, with rows for which it holds and for which it fails.
 
   Attributes:
-    metric: name of the metric.
-    over: the field that is swept.
-    method: the arm, a method or a dict of row fields; None: the only one.
-    split: row field, as for `Check`.
-    state: the same.
-    group: the same.
+    function: rows -> `Verdict`.
+    holds: rows as `examples.rows` takes them: the fields that the function
+      reads, and the mean over seeds as `value`.
+    fails: the same.
+    sentence: what it says.
   """
-  metric: str
-  over: str
-  method: str | dict | None = None
-  split: str = 'test'
-  state: str | None = None
-  group: str = ''
+  function: Callable[[list], rules.Verdict]
+  holds: tuple
+  fails: tuple
+  sentence: str = ''
 
-  def levels(self, rows, at_least):
-    """[(value, arm)] in order of the value; see `samples.levels`."""
-    return samples.levels(rows, self.metric, self.over, self.method, at_least,
-                          **_where(self))
-
-  def difference(self, a, b, region, tail, extra):
-    """The `Check` of two points of the sweep."""
-    return Check(self.metric, (a, b), region, '{} - {}', tail=tail,
-                 extra=extra, **_where(self))
+  def __call__(self, rows):
+    return self.function(rows)
 
   @property
   def cells(self):
-    return (_cell(self, self.method or {}),)
-
-  def _subject(self):
-    of = f' of {_in_words(self.method)}' if self.method else ''
-    return f'{_place(self)}over {self.over}, `{self.metric}`{of}'
-
-
-@dataclasses.dataclass(frozen=True)
-class Monotone(_Sweep):
-  """No step of the sweep goes the wrong way by more than `slack`."""
-  slack: float = 0.0
-  increasing: bool = True
-
-  def __call__(self, rows):
-    levels = self.levels(rows, 2)
-    steps = len(levels) - 1
-    extra = f', Bonferroni over {steps}'
-    return rules.combine([
-        (f'{self.over} {x:g} to {y:g}',
-         self.difference(b, a, self.region, TAIL / steps, extra)(rows))
-        for (x, a), (y, b) in zip(levels[:-1], levels[1:], strict=True)])
+    return tuple({k: v for k, v in row.items() if k != 'value'}
+                 for row in self.holds)
 
   @property
-  def region(self):
-    """Where the difference of each point and the one before it lies."""
-    return ((-self.slack, np.inf) if self.increasing
-            else (-np.inf, self.slack))
+  def metric(self):
+    metrics = {cell['metric'] for cell in self.cells}
+    return metrics.pop() if len(metrics) == 1 else ''
 
   @property
   def name(self):
-    return ('rises' if self.increasing else 'falls') + f' over {self.over}'
-
-  @property
-  def sentence(self):
-    verb = 'falls' if self.increasing else 'rises'
-    return (f'{self._subject()} {verb} in no step'
-            + f' by {self.slack:g} or more' * bool(self.slack))
+    return self.function.__name__
 
 
-@dataclasses.dataclass(frozen=True)
-class MinimumInside(_Sweep):
-  """The mean is lowest inside the sweep, at neither of its ends."""
-
-  def __call__(self, rows):
-    levels = self.levels(rows, 3)
-
-    def mean(level):
-      values = Check(self.metric, level[1:], (0, 0), '{}',
-                     **_where(self)).read(rows).values
-      return np.mean(values) if len(values) else np.inf
-
-    # The seeds that test a point have also chosen it, so the level is divided
-    # by the number of points it was chosen from. Choosing by half of the seeds
-    # would leave half to test with, and halves of re-splits share rows.
-    inner, ends = levels[1:-1], [levels[0], levels[-1]]
-    inside, end = min(inner, key=mean), min(ends, key=mean)
-    may_hold = mean(inside) < mean(end)
-    num = len(inner if may_hold else ends)
-    pairs = ([(inside, e) for e in ends] if may_hold
-             else [(i, end) for i in inner])
-    parts = [
-        (f'{self.over} {i:g} below {e:g}', self.difference(
-            a, b, (-np.inf, 0), TAIL / num, f', Bonferroni over {num}')(rows))
-        for (i, a), (e, b) in pairs]
-    verdict = rules.combine(parts) if may_hold else rules.combine(
-        parts, order=('holds', 'undecided', 'fails'))
-    lowest = (inside if may_hold else end)[0]
-    return verdict._replace(
-        note=f'lowest at {self.over} {lowest:g}; {verdict.note}')
-
-  @property
-  def name(self):
-    return f'lowest inside {self.over}'
-
-  @property
-  def sentence(self):
-    return f'{self._subject()} is lowest at neither end'
-
-
-def _where(check):
+def fields_read(check):
+  """The row fields by which a check chooses rows, whatever the arm."""
   return {'split': check.split, 'state': check.state, 'group': check.group}
 
 
-def _told(check):
+def fields_told(check):
   """The row fields of a check that are not the usual ones."""
   usual = {'split': 'test', 'state': None, 'group': ''}
-  return {k: v for k, v in _where(check).items() if v != usual[k]}
+  return {k: v for k, v in fields_read(check).items() if v != usual[k]}
 
 
-def _cell(check, arm):
-  where = {k: v for k, v in _where(check).items() if v is not None}
+def cell(check, arm):
+  """The row fields of one mean that a check reads."""
+  where = {k: v for k, v in fields_read(check).items() if v is not None}
   return {'metric': check.metric, **where, **samples.fields_of(arm)}
+
+
+def digest(check):
+  """16 hex digits over what a check asks; of a function, over its source."""
+  return hashlib.sha256(_asked(check).encode()).hexdigest()[:16]
+
+
+def _asked(check):
+  if isinstance(check, Combined):
+    return f'{check.every} {list(map(_asked, check.parts))}'
+  if isinstance(check, ByHand):
+    return _asked(check.function)
+  return (repr(check) if dataclasses.is_dataclass(check)
+          else inspect.getsource(check))
 
 
 # Sentences.
 
 
-def _place(check):
-  told = _told(check)
-  told |= {'state': f'state {told["state"]}'} if 'state' in told else {}
-  return ', '.join(told.values()) + ': ' if told else ''
+def place(check):
+  """`far: `, what a sentence starts with; '' where a check looks as usual."""
+  told = [f'state {v}' if k == 'state' else v
+          for k, v in fields_told(check).items()]
+  return ', '.join(told) + ': ' if told else ''
 
 
-def _in_words(arm):
+def in_words(arm):
+  """`c_mixup (bandwidth 1.75)`."""
   fields = dict(samples.fields_of(arm))
   method = fields.pop('method', '')
   more = ', '.join(f'{k} {results.text_of(v)}' for k, v in fields.items())
