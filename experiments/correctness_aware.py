@@ -9,6 +9,7 @@ wrong. A classifier is trained once a seed, on none of the images that
 calibrators are fitted to; all arms read its logits.
 """
 
+import collections
 import functools
 import sys
 
@@ -57,6 +58,7 @@ RELEASED = 'copies_ca_released'  # clamp, learning rate and epochs of their code
 NETWORKS = {f'{features}_{objective}': (features, objective)
             for features in ('own', 'copies') for objective in OBJECTIVES} | {
                 RELEASED: ('copies', 'ca_balanced')}
+ARMS = collections.ChainMap(NETWORKS, CALIBRATORS)
 
 
 def fit_arm(config, arm, logits, labels, seed):
@@ -141,7 +143,7 @@ def run(config, study):
   """Trains a classifier a seed, fits every arm to it; returns the rows."""
   vision.check(config)
   vision.check_shifts(config)
-  check_names('arms', config.arms, sorted([*CALIBRATORS, *NETWORKS]), 'arm')
+  check_names('arms', config.arms, ARMS, 'arm')
   data = vision_nets.load(config.net, study.data_dir)
   for arm in study.chosen(config.arms):
     for block in study.blocks(arm):

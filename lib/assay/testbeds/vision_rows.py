@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from assay import results
 from assay.data import corruptions
 from assay.metrics import calibration, classification
 
@@ -22,11 +21,11 @@ def record_errors(add, logits, labels, split, groups=None, pack=False):
     labels: [n] int.
     split: its name.
     groups: name -> bool [n], of which errors are added too, if none is empty.
-    pack: whether rows tell which examples are wrong.
+    pack: whether rows tell which examples are wrong, see `results.pack`.
   """
   y = np.tile(labels, (len(logits), 1))
-  more = {'wrong': [results.pack(classification.wrong(*each))
-                    for each in zip(logits, y, strict=True)]} if pack else {}
+  more = {'wrong': [classification.wrong(*each) for each in zip(
+      logits, y, strict=True)]} if pack else {}
   add('error', classification.error, logits, y, split=split, **more)
   add('nll', classification.nll, logits, y, split=split)
   if all(members.any() for members in (groups or {}).values()):
