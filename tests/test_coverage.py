@@ -8,14 +8,14 @@ from assay.report import coverage
 
 
 def entry(id, standing='planned', **more):
-  return coverage.Entry(id, id.title(), '', '', '', 'ood', 'own', standing,
-                        'Does it?', '')._replace(**more)
+  return coverage.Entry(id, id.title(), '', '', '', 'ood_and_shift', 'own',
+                        standing, 'Does it?', '')._replace(**more)
 
 
 COUNTS = {'a': {'holds': 1, 'fails': 2, 'undecided': 0},
           'b': {'holds': 3, 'fails': 1, 'undecided': 4}}
 ENTRIES = [entry('a', 'tested', arxiv='2401.12129', authors='Lee', year='2024'),
-           entry('b', 'tested', family='weak'), entry('c'),
+           entry('b', 'tested', family='weak_supervision'), entry('c'),
            entry('d', 'recast', why='Toys | only.', arxiv='2401.00001')]
 
 
@@ -24,7 +24,7 @@ def test_the_list_the_cards_and_the_rows_say_the_same():
   with_rows = {f.parent.name for f in papers.ROOT.glob('results/*/*.jsonl')}
   assert not coverage.disagreements(entries, papers.names('configs'), with_rows)
   # Each family has something to offer.
-  assert {e.family for e in entries} == set(coverage.FAMILIES)
+  assert {e.family for e in entries} == set(papers.FAMILIES)
 
 
 def write(path, *lines):
@@ -86,7 +86,7 @@ def test_families_and_index_by_hand():
   assert ('| [D](https://arxiv.org/abs/2401.00001) | recast | Does it?<br>'
           '*Toys \\| only.* |') in text
   # A link of the README leads to its heading.
-  for name in coverage.FAMILIES.values():
+  for name in papers.FAMILIES.values():
     assert f'### {name}\n' in text
   assert coverage.anchor('Images, with text') == 'images-with-text'
 

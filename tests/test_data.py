@@ -14,6 +14,7 @@ import pytest
 from scipy import integrate, stats
 
 from assay.data import files, synthetic, tabular
+from assay.data.files import search, sources
 from assay.errors import UserError
 
 TEXT = b'a,b\r\n1.50,2\r\n-3,4e1\r\n'  # a header and two rows
@@ -47,7 +48,7 @@ def source(monkeypatch):
   """Makes 'tiny' the one source, with the alternatives given."""
 
   def set_alternatives(*alternatives):
-    monkeypatch.setattr(files, 'SOURCES', {'tiny': alternatives})
+    monkeypatch.setattr(sources, 'SOURCES', {'tiny': alternatives})
 
   return set_alternatives
 
@@ -258,7 +259,7 @@ def test_no_network(cache, source):
 
 
 def test_publisher_that_does_not_answer(cache, source, monkeypatch):
-  monkeypatch.setattr(files, 'TIMEOUT_SECONDS', 0.2)
+  monkeypatch.setattr(search, 'TIMEOUT_SECONDS', 0.2)
   with socket.socket() as silent:
     silent.bind(('127.0.0.1', 0))
     silent.listen()  # connects, and then says nothing

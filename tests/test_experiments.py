@@ -8,7 +8,7 @@ import frozen
 import numpy as np
 import pytest
 
-from assay import disk, papers, results, train
+from assay import disk, metrics, papers, results, train
 from assay.study import Study
 from assay.train import checkpoint
 
@@ -60,6 +60,9 @@ def test_rows_are_rows(whole):
   for row in rows:
     results.validate(row)
     assert row['paper'] == paper and row['config'] == 'smoke'
+    known = metrics.KNOWN[row['metric']]
+    if row['value'] is not None:  # up to rounding
+      assert known.low - 1e-6 <= row['value'] <= known.high + 1e-6, row
   assert {row['seed'] for row in rows} == set(range(config.num_seeds))
   assert {row['method'] for row in rows} == set(config.arms)
   assert (workdir / 'rows.jsonl').exists()

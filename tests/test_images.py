@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 from assay.data import files, images
+from assay.data.files import search, sources
 from assay.errors import UserError
 
 # As their publishers give them: of the unpacked files, MNIST; of the gzipped
@@ -42,7 +43,7 @@ def no_other_files(tmp_path, monkeypatch):
   def unreachable(url, timeout):
     raise OSError('no network in this test')
 
-  monkeypatch.setattr(files.urllib.request, 'urlopen', unreachable)
+  monkeypatch.setattr(search.urllib.request, 'urlopen', unreachable)
 
 
 def idx(array, shape=None):
@@ -205,7 +206,7 @@ def test_an_array_that_was_read_to_check_it_is_not_read_again(
     return ARRAY
 
   path = write(tmp_path / 'f', b'any')
-  monkeypatch.setattr(files, 'SOURCES', {'f': (dict(
+  monkeypatch.setattr(sources, 'SOURCES', {'f': (dict(
       file='f', size=None, sha256=None, read=read, url=None,
       array_sha256=files.array_sha256(ARRAY)),)})
   assert files.read('f', tmp_path) is ARRAY

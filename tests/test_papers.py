@@ -10,6 +10,7 @@ import re
 import pytest
 
 from assay import claims, metrics, papers
+from assay import config as config_lib
 from assay.claims import examples
 from assay.errors import UserError
 
@@ -114,7 +115,7 @@ def made_up(paper, variant, cells):
       # With fewer than 5 seeds nothing is decided.
       cells, num_seeds=max(5, config.num_seeds), paper=paper, config=variant,
       seed_varies=config.seed_varies, scale=config.scale,
-      dataset=config.get('dataset', 'made_up'))
+      dataset=config_lib.leaves(config).get('dataset', 'made_up'))
 
 
 @pytest.mark.parametrize('paper', MOVED)

@@ -25,18 +25,15 @@ ROOMS = {
     'report': {'claims', 'results', 'papers', 'metrics', 'disk', 'errors'},
     'claims': {'results', 'metrics', 'errors'},
     'results': {'disk', 'errors'},
-    'models': {'errors'}, 'metrics': {'errors'}, 'losses': {'errors'},
-    'papers': {'errors'}, 'config': {'errors'}, 'disk': {'errors'},
+    'models': {'errors'}, 'metrics': {'errors'},
+    'losses': {'metrics', 'errors'},
+    'papers': {'config', 'errors'}, 'config': {'errors'}, 'disk': {'errors'},
     'keys': set(), 'errors': set(),
 }
 
-# The lists below only get shorter.
+# A list that only gets shorter.
 OTHER_ARROWS = {  # a sweep shows its table; progress shows one
     ('study.sweeps', 'report'), ('study.progress', 'report')}
-LONG_FILES = {'losses.py': 414, 'methods/bayes_regression.py': 417,
-              'metrics/calibration.py': 474, 'methods/mixup.py': 487,
-              'data/files.py': 539, 'data/images.py': 570,
-              'data/tasks.py': 591}
 
 
 def modules():
@@ -87,10 +84,8 @@ def test_no_circle():
 
 def test_few_files_at_the_top_and_no_long_ones():
   assert len(list(LIB.glob('*.py'))) <= 10
-  lines = {str(file.relative_to(LIB)): len(file.read_text().splitlines())
-           for file in LIB.rglob('*.py')}
-  for file, number in lines.items():
-    assert number <= LONG_FILES.get(file, 400), (file, number)
+  for file in LIB.rglob('*.py'):
+    assert len(file.read_text().splitlines()) <= 400, file
 
 
 WITHOUT_JAX = """

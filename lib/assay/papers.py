@@ -11,16 +11,28 @@ import re
 import sys
 from typing import NamedTuple
 
+from assay import config as config_lib
 from assay.errors import UserError
 
 # lib/assay/papers.py -> the clone's root, where experiments/ and configs/ are.
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-FAMILIES = (
-    'calibration_theory', 'clip_contrastive', 'control_agents',
-    'dense_generative', 'distill_data', 'editing', 'icl_prompt',
-    'lm_confidence', 'ood_and_shift', 'preference', 'rlvr_grpo',
-    'tiny_lm_tasks', 'verify_decode', 'weak_supervision')
+# What papers of a family are about, by its name.
+FAMILIES = {
+    'calibration_theory': 'Training, calibration and theory',
+    'ood_and_shift': 'Known from unknown, and shift',
+    'icl_prompt': 'Learning in context, and prompts',
+    'tiny_lm_tasks': 'Composition and length, on small language models',
+    'lm_confidence': 'Confidence of language models',
+    'rlvr_grpo': 'Reinforcement with verifiable rewards',
+    'verify_decode': 'Verification and decoding',
+    'preference': 'Learning from preferences',
+    'weak_supervision': 'Weak supervision and noisy labels',
+    'distill_data': 'Distillation and choice of data',
+    'editing': 'Editing, forgetting and continual learning',
+    'clip_contrastive': 'Images with text',
+    'control_agents': 'Control and agents',
+    'dense_generative': 'Dense prediction and generation'}
 
 # How sure published numbers are.
 TAGS = {'read': 'read in the paper',
@@ -65,8 +77,10 @@ def configs(name):
 
   It may have FIGURES, name -> function of one variant's rows that gives a
   figure, or None where these rows have nothing to show; METRICS, those that its
-  tables show of the test set (default: what is published, else all); and
-  COLUMNS, (metric, split) of further columns.
+  tables show of the test set (default: what is published, else all);
+  COLUMNS, (metric, split) of further columns, or (metric, split, '%'); and
+  CHANCE, metric -> (low, high) of chance on the test set: arms there that no
+  claim reads stand behind a fold.
 
   Raises:
     UserError: there is no such paper.
@@ -182,7 +196,8 @@ def reported(name, variant):
   made = {}
   for number in card.PUBLISHED:
     if variant in number.variants:
-      dataset = number.dataset or card.get_config(variant).dataset
+      dataset = number.dataset or config_lib.leaves(
+          card.get_config(variant))['dataset']
       made.setdefault(dataset, {}).setdefault(
           number.method, {})[number.metric] = number.entry
   return made
@@ -269,31 +284,18 @@ def config_of(config, variants, variant):
   """The config of a variant: the base, with what differs; locked.
 
   Args:
-    config: ConfigDict with the base value of each field. A field may be in a
-      config inside it, as `width` in `config.net`; its name is unique.
+    config: ConfigDict with the base value of each field. What differs names one
+      wherever it is: `width` may be that of `config.net`.
     variants: VARIANTS of the card, made by `variants`.
     variant: one of them.
 
   Raises:
-    ValueError: what differs is no field of the base, or in two places there.
+    UserError: what differs is no field of the base, or in two places there.
   """
-  for field, value in variants.differs[variant].items():
-    places = list(_places(config, field))
-    if len(places) != 1:
-      raise ValueError(f'{variant}: {field} is '
-                       + ('in two places of' if places else 'no field of')
-                       + ' the base config; name one of its fields.')
-    places[0][field] = value
+  for name, value in variants.differs[variant].items():
+    group, field = config_lib.place(config, name)
+    group[field] = value
   return config.lock()
-
-
-def _places(config, field):
-  """The configs, this one or inside it, that have a field."""
-  if field in config:
-    yield config
-  for inner in config.values():
-    if hasattr(inner, 'is_locked'):  # a ConfigDict
-      yield from _places(inner, field)
 
 
 def _import(package, name):

@@ -24,21 +24,6 @@ from assay.errors import UserError, told
 from assay.report.verdicts import STATES
 
 STANDINGS = ('tested', 'planned', 'recast', 'out')
-FAMILIES = {
-    'calibration': 'Training, calibration and theory',
-    'ood': 'Known from unknown, and shift',
-    'in_context': 'Learning in context, and prompts',
-    'tiny_lm': 'Composition and length, on small language models',
-    'confidence': 'Confidence of language models',
-    'rlvr': 'Reinforcement with verifiable rewards',
-    'decoding': 'Verification and decoding',
-    'preference': 'Learning from preferences',
-    'weak': 'Weak supervision and noisy labels',
-    'distill': 'Distillation and choice of data',
-    'editing': 'Editing, forgetting and continual learning',
-    'clip': 'Images with text',
-    'control': 'Control and agents',
-    'generative': 'Dense prediction and generation'}
 TESTBEDS = ('own', 'tabular', 'vision', 'ood', 'in_context', 'tiny_lm',
             'confidence', 'rlvr', 'decoding', 'preference', 'weak', 'distill',
             'editing', 'clip', 'control')
@@ -97,7 +82,7 @@ def read(path=None):
 
 def _faults(entry):
   """Texts: what is wrong with one line."""
-  known = {'family': FAMILIES, 'standing': STANDINGS,
+  known = {'family': papers.FAMILIES, 'standing': STANDINGS,
            'testbed': TESTBEDS + ('',) * (entry.standing == 'out')}
   texts = [f'{name} {getattr(entry, name)!r} is none of {", ".join(names)}'
            for name, names in known.items()
@@ -154,7 +139,7 @@ def family_table(entries, counts):
   """Rows of texts: the header, its rule, a row for each family, and all."""
   rows = [['family', *STANDINGS, 'claims: hold / fail / undecided',
            'start with'], [':--', *['--:'] * 5, ':--']]
-  for family, name in [*FAMILIES.items(), (None, '**All**')]:
+  for family, name in [*papers.FAMILIES.items(), (None, '**All**')]:
     own = [e for e in entries if family in (e.family, None)]
     standings = collections.Counter(e.standing for e in own)
     tested = [e.id for e in own if e.standing == 'tested']
@@ -170,7 +155,7 @@ def family_table(entries, counts):
 def index(entries, counts):
   """Markdown: all papers by family, a line for each."""
   parts = []
-  for family, name in FAMILIES.items():
+  for family, name in papers.FAMILIES.items():
     lines = [f'### {name}\n', '| paper | standing | what is asked |',
              '| :-- | :-- | :-- |']
     for entry in entries:
@@ -225,7 +210,7 @@ def main(argv=None):
   flags = parser.parse_args(argv)
   entries = read()
   table = Table('family', *STANDINGS, box=None, pad_edge=False)
-  for family, name in FAMILIES.items():
+  for family, name in papers.FAMILIES.items():
     counts = collections.Counter(
         e.standing for e in entries if e.family == family)
     table.add_row(name, *(str(counts[s] or '') for s in STANDINGS))
