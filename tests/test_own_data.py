@@ -51,7 +51,9 @@ def test_a_table_by_hand(table):
     (PRICES.replace('rooms', '"rooms"').replace('flat', '"flat"'), ',')],
     ids=['mark', 'crlf', 'semicolon', 'tab', 'spaces', 'blank', 'quotes'])
 def test_other_forms_of_the_same_table(content, delimiter, table):
-  got = tables.read(table(content), 'price', delimiter)
+  got = tables.read(table(content), 'price')
+  explicit = tables.read(table(content), 'price', delimiter)
+  np.testing.assert_array_equal(got.x, explicit.x)
   want = tables.read(table(PRICES), 'price')
   assert got.names == want.names
   np.testing.assert_array_equal(got.x, want.x)
@@ -72,8 +74,6 @@ def test_several_targets_keep_the_order_they_are_named_in(table):
     ('rooms,price\n', 'has 0 rows below its header; at least 2'),
     ('rooms,price\n1,2\n', 'has 1 rows below'),
     ('1,2\n3,4\n5,6\n', "begins with numbers, .'1', '2'.; its first line"),
-    ('rooms;price\n1;2\n3;4\n', "separated by a semicolon; give delimiter=';'"),
-    ('rooms\tprice\n1\t2\n3\t4\n', 'separated by a tab'),
     ('rooms,rooms,price\n1,2,3\n4,5,6\n', "two columns named 'rooms'; rename"),
     ('rooms,,price\n1,2,3\n4,5,6\n', 'column 2 of 3 has no name'),
     ('rooms,cost\n1,2\n3,4\n', r"no column 'price'.*\['rooms', 'cost'\]"),
@@ -103,20 +103,22 @@ def test_several_targets_keep_the_order_they_are_named_in(table):
 ])
 def test_tables_that_cannot_be_used(content, message, table):
   path = table(content)
-  delimiter = ';' if b'5;2' in open(path, 'rb').read() else ','
   with pytest.raises(UserError, match=message) as error:
-    tabular.load(path, target='price', delimiter=delimiter)
+    tabular.load(f'{path}:price')
   assert path in str(error.value)
 
 
 def test_other_arguments_that_cannot_be_used(table, tmp_path, monkeypatch):
   path = table(PRICES)
   for target, message in (('price,price', 'each column once'),
-                          ((), 'needs a target'), (None, 'needs a target'),
+                          ((), 'needs a target'),
+                          (None, "as in '.*my.csv:price'"),
                           ('kind', "'flat', which is not a finite number")):
     with pytest.raises(UserError, match=message):
       tabular.load(path, target=target)
-  for delimiter in ('', ', ', None):
+  with pytest.raises(UserError, match="looks like several; give .*=','"):
+    tabular.load(path, target='price', delimiter=';')
+  for delimiter in ('', ', ', 7):
     with pytest.raises(UserError, match='must be one character'):
       tabular.load(path, target='price', delimiter=delimiter)
   with pytest.raises(UserError, match='none.csv cannot be read .No such file'):
@@ -139,17 +141,14 @@ def test_a_name_is_a_path_where_it_has_a_folder_or_a_suffix():
     assert not tabular.is_own(name)
 
 
-def test_sizes_are_shares_of_the_rows():
-  assert tabular.sizes_of(100) == (60, 20, 20)
-  assert tabular.sizes_of(7, (.5, 0, .5)) == (4, 0, 3)
-  assert tabular.sizes_of(10, (.7, .1, .2)) == (7, 1, 2)
-  rows = tabular.split(11, tabular.sizes_of(11), 0, 'my')
-  assert sum(map(len, rows.values())) == 11
-  for shares in ((.5, .5), (.5, .2, .2), (0, .5, .5), (1.2, -.1, -.1)):
-    with pytest.raises(UserError, match='add up to 1'):
-      tabular.sizes_of(100, shares)
-  with pytest.raises(UserError, match='4 rows are too few: .*(4, 0, 0)'):
-    tabular.sizes_of(4)
+def test_a_table_keeps_its_splits_where_it_is_moved():
+  names = 'my.csv:price', '/data/my.csv:price', '~/my.tsv:price'
+  assert {tabular.label(name) for name in names} == {'my:price'}
+  assert tabular.label('airfoil') == 'airfoil'
+  here, there, _ = (tabular.split(50, (30, 10, 10), 0, name) for name in names)
+  np.testing.assert_array_equal(here['train'], there['train'])
+  other = tabular.split(50, (30, 10, 10), 0, 'my.csv:area')
+  assert (here['train'] != other['train']).any()
 
 
 # Images.
@@ -229,6 +228,14 @@ def test_sizes_and_channels_are_made_equal_by_name_only(pets):
     images.load(str(pets), size=(6, 8))
   got = images.load(str(pets), size=(3, 4), channels=1)
   assert got['train_x'].shape[1:] == (3, 4, 1)
+  named = images.load(f'{pets}:3x4x1')
+  np.testing.assert_array_equal(named['train_x'], got['train_x'])
+  assert images.class_names(f'{pets}:3x4x1') == ('cats', 'dogs')
+  assert images.label(f'{pets}:3x4x1') == 'pets:3x4x1'
+  assert images.label(f'{pets}/') == 'pets'
+  assert images.label('digits') == 'digits'
+  with pytest.raises(UserError, match='channels=2 must be'):
+    images.load(f'{pets}:3x4x2')
   # What has the size already stays as it is.
   (pets / 'cats' / '10.jpg').unlink()
   same = images.load(str(pets), size=(6, 8), channels=3)

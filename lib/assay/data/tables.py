@@ -15,7 +15,7 @@ MAX_CATEGORIES = 50
 LARGEST = float(np.finfo(np.float32).max)
 MISSING = ('', '?', 'na', 'n/a', 'nan', 'null', '-', '.')
 LIKE_A_NUMBER = re.compile(r'[-+.,$€£]*\s*\d')
-DELIMITERS = {',': 'a comma', ';': 'a semicolon', '\t': 'a tab', '|': 'a bar'}
+DELIMITERS = ',;\t|'
 
 
 class Table(NamedTuple):
@@ -32,7 +32,7 @@ class Table(NamedTuple):
   names: list
 
 
-def read(path, target, delimiter=','):
+def read(path, target, delimiter=None):
   """The table in a CSV file whose first line names its columns.
 
   Texts are UTF-8, with or without a byte order mark. A column without any
@@ -43,7 +43,8 @@ def read(path, target, delimiter=','):
   Args:
     path: of the file.
     target: a column, or several as a tuple or separated by commas.
-    delimiter: what separates the cells of a line, one character.
+    delimiter: what separates the cells of a line, one character; None: of
+      comma, semicolon, tab and bar the one that gives the most columns.
 
   Returns:
     A `Table`.
@@ -105,6 +106,10 @@ def _text(path):
 
 def _parse(path, text, delimiter):
   """Names of columns; of each row its line, and its cells."""
+  if delimiter is None:
+    first = next(filter(str.strip, text.splitlines()), '')
+    delimiter = max(DELIMITERS, key=lambda d: len(next(csv.reader(
+        [first], delimiter=d), ())))
   if not isinstance(delimiter, str) or len(delimiter) != 1:
     raise UserError(f'delimiter={delimiter!r} must be one character.')
   reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter,
@@ -121,12 +126,10 @@ def _parse(path, text, delimiter):
   if not rows:
     raise UserError(f'{path} is empty; its first line must name the columns.')
   (header, *cells), lines = rows, lines[1:]
-  others = [d for d in DELIMITERS if d != delimiter and d in header[0]]
+  others = [d for d in DELIMITERS if d in header[0]]
   if len(header) == 1 and others:
-    raise UserError(
-        f'{path} has one column named {header[0]!r}, which looks like several '
-        f'separated by {DELIMITERS[others[0]]}; give '
-        f'delimiter={others[0]!r}.')
+    raise UserError(f'{path} has one column named {header[0]!r}, which looks '
+                    f'like several; give delimiter={others[0]!r}.')
   for i, name in enumerate(header):
     if not name:
       raise UserError(f'{path}: column {i + 1} of {len(header)} has no name; '

@@ -42,15 +42,17 @@ TABLES = {
 }
 
 
-def load(name, data_dir=None, target=None, delimiter=','):
+def load(name, data_dir=None, target=None, delimiter=None):
   """A table as published, or a user's own; in its own units.
 
   Args:
-    name: a key of `TABLES`, or the path of a CSV file: with a folder or a
-      suffix such as '.csv' in it. See `tables.read`.
+    name: a key of `TABLES`, or the path of a CSV file, with a folder or a
+      suffix such as '.csv' in it, and after it the target: 'my.csv:price'. See
+      `tables.read`.
     data_dir: folder with the data files; see `files.find`.
-    target: of a CSV file, the column to predict, or several.
-    delimiter: of a CSV file, what separates the cells of a line.
+    target: of a CSV file, the column to predict, or several, where it is not in
+      the name.
+    delimiter: of a CSV file, see `tables.read`.
 
   Returns:
     dict of x [N, D] float32 and y [N, Q] float32; Q is 1 as published.
@@ -61,10 +63,13 @@ def load(name, data_dir=None, target=None, delimiter=','):
       cannot be used, with the line, the column and what to do.
   """
   if is_own(name):
+    path = name
     if not target:
+      path, _, target = name.rpartition(':')
+    if not path:
       raise UserError(f'{name} needs a target: name the column that is to be '
-                      'predicted.')
-    own = tables.read(os.path.expanduser(name), target, delimiter)
+                      f"predicted, as in '{name}:price'.")
+    own = tables.read(os.path.expanduser(path), target, delimiter)
     return {'x': own.x, 'y': own.y}
   if name not in TABLES:
     raise UserError(f'No table named {name!r}; known: {sorted(TABLES)}, or '
@@ -96,24 +101,12 @@ def is_own(name):
   return bool(os.path.dirname(name) or os.path.splitext(name)[1])
 
 
-def sizes_of(num_rows, shares=(0.6, 0.2, 0.2)):
-  """Three counts for `split`: these shares of the rows, the rest to train.
-
-  Raises:
-    UserError: the shares are not three that add up to 1, the first above 0; or
-      a part that is wanted would have no row.
-  """
-  if len(shares) != 3 or min(shares) < 0 or not shares[0] > 0 or abs(
-      sum(shares) - 1) > 1e-6:
-    raise UserError(f'shares={tuple(shares)} must be three (train, val, test) '
-                    'that add up to 1, the first above 0.')
-  val, test = (int(num_rows * share + 1e-9) for share in shares[1:])
-  sizes = num_rows - val - test, val, test
-  if any(share and not size for share, size in zip(shares, sizes,
-                                                   strict=True)):
-    raise UserError(f'{num_rows} rows are too few: shares={tuple(shares)} give '
-                    f'{sizes} to train, val and test.')
-  return sizes
+def label(name):
+  """What rows call a data set: 'my:price' for '/home/me/my.csv:price'."""
+  if not is_own(name):
+    return name
+  file, colon, target = os.path.basename(name).partition(':')
+  return os.path.splitext(file)[0] + colon + target
 
 
 def split(num_rows, sizes, seed, name):
@@ -123,7 +116,8 @@ def split(num_rows, sizes, seed, name):
     num_rows: rows in the table.
     sizes: three counts (train, val, test); rows beyond their sum are unused.
     seed: integer >= 0; another seed gives another split.
-    name: of the data set; keeps the splits of two sets apart.
+    name: of the data set; keeps the splits of two sets apart. Of a user's own
+      file the folder does not matter, see `label`.
 
   Returns:
     dict of 'train', 'val', 'test', each an int32 array of row numbers.
@@ -140,7 +134,8 @@ def split(num_rows, sizes, seed, name):
                     f'{num_rows}.')
   if seed < 0:
     raise UserError(f'seed={seed} is negative; use 0 or more.')
-  rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
+  name = zlib.crc32(label(name).encode())
+  rng = np.random.default_rng((seed, name))
   order = rng.permutation(num_rows).astype(np.int32)
   ends = np.cumsum(sizes)
   return dict(zip(SPLITS, np.split(order[:ends[-1]], ends[:-1]), strict=True))

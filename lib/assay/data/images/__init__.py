@@ -22,6 +22,7 @@ from assay.data.images.sets import (
     TEST_ONLY,
     class_names,
     is_own,
+    label,
     load,
     load_test,
     pairs_sha256,

@@ -2,6 +2,7 @@
 import functools
 import hashlib
 import os
+import re
 
 import numpy as np
 
@@ -120,7 +121,8 @@ def load(name, data_dir=None, size=None, channels=None, test_share=0.2):
 
   Args:
     name: a key of `IMAGES`, or the path of a folder with a folder of images for
-      each class; see `folders.load`.
+      each class, see `folders.load`, and after it what to make of them, if
+      anything: 'pets:32x32' or, with the number of channels, 'pets:32x32x1'.
     data_dir: folder with the data files; see `files.find`.
     size, channels, test_share: for a folder, see `folders.load`.
 
@@ -133,7 +135,9 @@ def load(name, data_dir=None, size=None, channels=None, test_share=0.2):
       set is not the one known here; an image of a folder cannot be used.
   """
   if is_own(name):
-    return folders.load(name, size, channels, test_share)
+    folder, named_size, named_channels = _made_of(name)
+    return folders.load(folder, size or named_size, channels or named_channels,
+                        test_share)
   _check_known(name, IMAGES)
   if size or channels:
     raise UserError(f'size={size} and channels={channels} are for a folder of '
@@ -148,7 +152,22 @@ def load(name, data_dir=None, size=None, channels=None, test_share=0.2):
 def is_own(name):
   """Whether a name that is not known here is the path of a folder."""
   return name not in IMAGES | TEST_ONLY and bool(
-      os.path.dirname(name) or os.path.isdir(name))
+      os.path.dirname(name) or os.path.isdir(_made_of(name)[0]))
+
+
+def label(name):
+  """What rows call a data set: 'pets:32x32' for '/home/me/pets:32x32'."""
+  return os.path.basename(name.rstrip('/')) if is_own(name) else name
+
+
+def _made_of(name):
+  """(folder, size, channels) of 'folder:HxWxC', of which C or all may lack."""
+  found = re.fullmatch(r'(.+):(\d+)x(\d+)(?:x(\d+))?', name)
+  if not found:
+    return name, None, None
+  folder, height, width, channels = found.groups()
+  return (folder, (int(height), int(width)),
+          None if channels is None else int(channels))
 
 
 def class_names(name):
@@ -161,7 +180,7 @@ def class_names(name):
     UserError: the name is unknown, or the folder has no two classes.
   """
   if is_own(name):
-    return tuple(folders.class_names(name))
+    return tuple(folders.class_names(_made_of(name)[0]))
   _check_known(name, IMAGES)
   return IMAGES[name]['class_names']
 
