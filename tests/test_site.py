@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 import pytest
 from test_results import REPORTED, RUN, make_workdir, row
 
-from assay import claims, papers, results
+from assay import papers, results
 from assay.claims import Claim, rules, within
 from assay.errors import UserError
-from assay.report import site, stale
+from assay.report import kept, site, stale
 
 HOSTILE = '<script>alert("x")</script>&amp; \'"'
 VOID = {'meta', 'link', 'img', 'wbr'}
@@ -77,14 +77,16 @@ def judged():
 @pytest.fixture(scope='module')
 def built(tmp_path_factory, judged):
   """The site of the committed rows, without figures, which take longest."""
-  judge = claims.judge
+  judge = kept.judge
 
-  def noted(those, rows):
-    return judged.setdefault(rows[0]['paper'], judge(those, rows))
+  def noted(everything, rows, folder):
+    found = judge(everything, rows, folder)
+    judged[folder.name] = found.judged
+    return found
 
   out = tmp_path_factory.mktemp('site') / 'site'
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(claims, 'judge', noted)
+    patch.setattr(kept, 'judge', noted)
     site.build(papers.ROOT / 'results', out, draw=False)
   return out
 
@@ -298,7 +300,7 @@ def test_age_of_a_run(clone, made_up, monkeypatch, git, commit, state):
     ('x = "a"', 'x = "b"', False),
     ('x = (', 'x = (', True), ('x = (', 'x = [', False)])
 def test_code_is_compared_without_what_is_only_read(old, new, same):
-  assert (stale._code(old) == stale._code(new)) == same
+  assert (stale.code_of(old) == stale.code_of(new)) == same
 
 
 def test_a_run_with_another_config_is_stale(clone, made_up, monkeypatch):

@@ -18,7 +18,7 @@ import textwrap
 
 from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import bars, figures, page, stale, verdicts
+from assay.report import bars, figures, kept, page, stale, verdicts
 
 MARK = '<meta name="generator" content="assay site">'
 STRIP = 240  # units of an SVG across, see `strip`
@@ -112,7 +112,7 @@ def paper_page(path, draw=True):
   paper, (rows, runs) = path.name, results.read_both([path])
   module, everything = papers.configs(paper), papers.claims(paper)
   tested = claims.about(everything, rows)
-  judged = claims.judge(tested, rows)
+  judged = kept.judge(everything, rows, path).judged
   left = collections.defaultdict(list)
   for claim in everything:
     if claim not in tested:
