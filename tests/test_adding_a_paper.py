@@ -69,7 +69,7 @@ def test_the_new_paper_goes_from_nothing_to_its_page(clone):
       said += [shell(clone, line) for line in text.splitlines()]
   said = '\n'.join(said)
   shell(clone, 'python -m pytest tests/test_papers.py -k bounded_loss')
-  assert re.search('(HOLDS|FAILS|UNDECIDED).* below smoothing', said)
+  assert re.search('(HOLDS|FAILS|UNDECIDED).*: below smoothing', said)
   assert (clone / 'results' / 'bounded_loss' / 'digits.jsonl').exists()
   listed = coverage.read(clone / 'configs' / 'papers.tsv')
   assert listed[-1].id == 'bounded_loss'
