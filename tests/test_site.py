@@ -16,7 +16,7 @@ from test_results import REPORTED, RUN, make_workdir, row
 from assay import disk, papers, results
 from assay.claims import Claim, rules, within
 from assay.errors import UserError
-from assay.report import kept, site, stale
+from assay.report import coverage, kept, site, stale
 
 HOSTILE = '<script>alert("x")</script>&amp; \'"'
 VOID = {'meta', 'link', 'img', 'wbr'}
@@ -132,7 +132,26 @@ def test_pages_are_well_formed_small_and_complete(built):
 def test_nothing_is_loaded_from_elsewhere(built):
   for name, data in files(built).items():
     text = data.decode()
-    assert not re.search(r'@import|url\(|src="(?!figures/)', text), name
+    # A name after # is one in the same file.
+    assert not re.search(r'@import|url\((?!#)|src="(?!figures/)', text), name
+
+
+def test_every_paper_of_the_plan_is_on_the_front_page(built):
+  front = read(built)['index.html']
+  text = ' '.join(''.join(front.text).split())
+  for entry in coverage.read():
+    assert ' '.join(entry.title.split()) in text and entry.asks in text
+    assert not entry.why or entry.why in text
+
+
+def test_a_page_begins_with_what_came_out_and_its_figure(built):
+  for name in names():
+    text = (built / f'{name}.html').read_text()
+    figure = f'src="figures/{name}.svg"'
+    assert (text.index('What came out') < text.index(figure)
+            < text.index('How to read this') < text.index('Tested on'))
+    assert (built / 'figures' / f'{name}.svg').read_bytes() == (
+        papers.ROOT / 'results' / name / 'figure.svg').read_bytes()
 
 
 def test_verdict_counts_are_those_of_the_claims(built, judged):

@@ -154,10 +154,18 @@ def update(folder, paper, rows, judged, check=False):
         else _comparison(paper, own, *chosen[1:]))
     alt = alt_text(f'{chosen.name}, {chosen.variant}', figure)
     disk.write_bytes(
-        file, small_svg(figure, {'digest': want, 'alt': alt}).encode())
+        file, small_svg(figure, {'digest': want, 'alt': alt, 'name': (
+            f'{chosen.name.replace("_", " ")}, {chosen.variant}')}).encode())
   alt = _said(file, 'alt').replace('[', '(').replace(']', ')')
-  return (f'![{alt}]({NAME})\n\n*{chosen.name.replace("_", " ")} on '
-          f'`{chosen.variant}`*'), []
+  return f'![{alt}]({NAME})\n\n*{_said(file, "name")}*', []
+
+
+def told(file):
+  """What a page needs to show the first figure: alt, name, width, height."""
+  size = re.search('viewBox="0 0 ([0-9.]+) ([0-9.]+)"', file.read_text())
+  width, height = (round(float(x) * 96 / 72) for x in size.groups())
+  return dict(alt=_said(file, 'alt'), name=_said(file, 'name'), width=width,
+              height=height)
 
 
 def _said(file, what):
