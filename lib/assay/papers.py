@@ -79,9 +79,9 @@ def configs(name):
   figure, or None where these rows have nothing to show; METRICS, those that its
   tables show of the test set (default: what is published, else all);
   COLUMNS, (metric, split) of further columns, or (metric, split, '%'); CHANCE,
-  metric -> (low, high) of chance on the test set: arms there that no claim reads
-  stand behind a fold; and LEAD, variant and name in FIGURES of the figure on top
-  of its page (default: see `report.figures.first`).
+  metric -> (low, high) of chance on the test set: arms there that no claim
+  reads stand behind a fold; and LEAD, variant and name in FIGURES of the figure
+  on top of its page (default: see `report.figures.first`).
 
   Raises:
     UserError: there is no such paper.
