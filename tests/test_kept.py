@@ -181,8 +181,9 @@ def test_checking_committed_pages_imports_no_experiment():
   pages = [f'--into={folder}/README.md' for folder in folders]
   done = subprocess.run(
       [sys.executable, '-c', 'import sys\nfrom assay.report import page\n'
-       'status = page.main(sys.argv[1:])\nprint(status, [m for m in sys.modules '
-       'if m.split(".")[0] in ("jax", "experiments", "matplotlib")])',
+       'status = page.main(sys.argv[1:])\nprint(status, [m for m in '
+       'sys.modules if m.split(".")[0] in ("jax", "experiments", "matplotlib")'
+       '])',
        *map(str, folders), *pages, '--check'],
       capture_output=True, text=True, cwd=papers.ROOT, check=True,
       env=os.environ | {'PYTHONPATH': str(papers.ROOT / 'lib')})
