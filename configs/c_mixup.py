@@ -268,7 +268,8 @@ def _errors(rows, split='test'):
   if split == 'train':
     return None
   if get_config(variant).sweep == 'bandwidth':
-    return plots.sweep(rows, 'rmse', 'bandwidth', ('erm', 'manifold_mixup'))
+    return plots.sweep(rows, 'rmse', 'bandwidth', ('manifold_mixup',),
+                       minus='erm')
   state = 'best' if any(r['state'] == 'best' for r in rows) else 'last'
   return plots.comparison(rows, 'rmse', papers.reported('c_mixup', variant),
                           state=state)
