@@ -58,7 +58,7 @@ def test_a_table(folder):
 def test_images(folder):
   _, (paper, flags) = commands()
   assert run(paper, [*flags, '--arms=cross_entropy',
-                     '--config.calibrators=uncalibrated,temperature',
+                     "--config.calibrators=('temperature',)",
                      "--config.shifts=('noise',)"]) == 0
   rows = results.read([folder / 'runs' / 'pets'])
   assert {row['dataset'] for row in rows} == {'pets:32x32'}
