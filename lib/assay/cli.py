@@ -64,6 +64,8 @@ def _parser(paper):
       help='time between checkpoints (default: %(default)s)')
   add('--data_dir', help='where data files are looked for first (default: '
       '$ASSAY_DATA)')
+  add('--fresh', action='store_true', help='train what is kept, too, and '
+      'compare: other bits are an error (see python -m assay fits)')
   add('--deterministic', action='store_true',
       help='the same bits on a GPU too; slower there')
   add('--strict', action='store_true',
@@ -109,6 +111,9 @@ def _run(paper, flags, fields):
     except dry_run.DryRun as report:
       _print_once(f'{paper}:{variant}\n{report}')
       return 0
+  if study.taken and not flags.quiet:
+    progress.say(f'{study.taken} of {study.asked} trainings of a seed were '
+                 'read from kept fits; --fresh trains them again and compares.')
   if flags.dry_run:
     _print_once(f'{paper}:{variant}: nothing would be trained.')
   elif _is_first():
@@ -164,7 +169,7 @@ def _study(paper, variant, config, num_seeds, workdir, flags, mesh, stopping,
       announce=watchers[0].say, settings=train.Settings(
           mesh=mesh, steps_per_call=flags.steps_per_call,
           seed_map=flags.seed_map, save_every=flags.save_every,
-          strict=flags.strict, stopping=stopping,
+          strict=flags.strict, fresh=flags.fresh, stopping=stopping,
           starting=lambda *plan: [w.starting(*plan) for w in watchers],
           dry_run=dry_run.stop if flags.dry_run else None))
 

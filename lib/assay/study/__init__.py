@@ -19,7 +19,7 @@ from assay import disk, papers, results, train
 from assay.errors import UserError
 from assay.study.blocks import Block
 from assay.study.workdir import Memory, Workdir
-from assay.train import checkpoint
+from assay.train import fits
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
             'scikit-learn')
@@ -38,10 +38,13 @@ class Study:
     num_seeds: seeds 0 .. num_seeds - 1; default `config.num_seeds`.
     only: names of the arms to run; default all.
     seeds_at_once: largest block; default all seeds in one.
-    settings: how to train; its `progress` is not used.
+    settings: how to train; its `progress`, `label` and `announce` are not
+      used; its `fits` are by default those that `$ASSAY_FITS` names.
     data_dir: where to look for data first.
     progress: called with (arm, seeds, step, num_steps, metrics).
     announce: called with messages for the user.
+    fits: arm -> keys of the kept fits that its rows stand on.
+    taken, asked: seeds that were read from kept fits, and all asked for.
   """
   paper: str
   variant: str
@@ -63,6 +66,10 @@ class Study:
       if value is not None and value < 1:
         flag = {'num_seeds': 'seeds'}.get(name, name)
         raise UserError(f'--{flag}={value}; use 1 or more.')
+    if self.settings.fits is None:
+      self.settings = dataclasses.replace(self.settings,
+                                          fits=fits.default_store())
+    self.fits, self.taken, self.asked = {}, 0, 0
     self.started = time.time()
     self.commit = _commit()
     described = json.dumps([self.paper, self.config.to_dict(), self.commit],
@@ -169,9 +176,16 @@ class Study:
         'device_kind': jax.devices()[0].device_kind,
         'device_count': jax.device_count(),
         'wall_seconds': round(time.time() - self.started, 1),
-        'seed_varies': self.config.seed_varies,
+        'fits': self.fits, 'seed_varies': self.config.seed_varies,
         'planned_seeds': self.config.num_seeds,
         'scale': self.config.scale} | more
+
+  def stand_on(self, arm, fitted):
+    """Notes the kept fits that the rows of an arm stand on."""
+    self.taken += len(fitted.taken)
+    self.asked += len(fitted.state.step)
+    known = self.fits.setdefault(arm, []) if fitted.keys else []
+    known += [key for key in fitted.keys if key not in known]
 
   def finish(self, block, rows, arrays, **more):
     """Writes a block's arrays, then its rows, then how they came about."""
@@ -209,16 +223,7 @@ def load(workdir, method, seed, state=None):
         path, {'paper': str, 'seeds': list, 'config': dict})
     if seed not in info['seeds']:
       continue
-    tree = checkpoint.read(path.parent)
-    if tree is None:
-      raise UserError(f'{path.parent} holds no checkpoint yet; run the same '
-                      'command again.')
-    found = tree['carry']['state' if state == 'last' else 'best']
-    if found is None and state == 'best':
-      raise UserError(f'{path.parent} selected no state; use state=last.')
-    found = found or tree['carry']['state']
-    mine = jax.tree.map(lambda x: x[info['seeds'].index(seed)],
-                        {k: found[k] for k in ('params', 'extra')})
+    mine = fits.load(path.parent, info['seeds'].index(seed), state)
     module = papers.load(info['paper'])
     # The arm's name comes before its swept fields.
     apply = module.make_apply(config_lib.restored(info['config']),

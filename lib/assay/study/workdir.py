@@ -189,8 +189,12 @@ class Workdir:
     before = disk.read_json(path, {}) if path.exists() else {}
     # A run that was continued took the time of all its parts.
     spent = before.get('spent', {}) | {str(int(started)): info['wall_seconds']}
+    fits = before.get('fits', {})
+    fits |= {arm: list(dict.fromkeys(fits.get(arm, []) + keys))
+             for arm, keys in info['fits'].items()}
     disk.write_json(path, info | {
-        'spent': spent, 'wall_seconds': round(sum(spent.values()), 1)})
+        'fits': fits, 'spent': spent,
+        'wall_seconds': round(sum(spent.values()), 1)})
 
 
 def wait_for_first(name):

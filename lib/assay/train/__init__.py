@@ -17,7 +17,8 @@ import numpy as np
 import optax
 
 from assay.errors import UserError
-from assay.train import lanes, loop, sharding
+from assay.train import fits, lanes, loop, sharding
+from assay.train.store import Store
 
 
 @struct.dataclass
@@ -45,19 +46,27 @@ class Source(NamedTuple):
       fourth argument, a slice of the batch, and gives these rows of it, leaves
       [stop - start, rows, ...]: a host asks for those on its devices. See
       `data.stream`.
+    checksum: text that tells all items of all steps, where they are not to be
+      hashed: streamed data are kept, see `fits`, only with one.
   """
   shared: dict
   own: dict
   items: Callable
   batch_size: int | None = None
+  checksum: str | None = None
 
 
 class Fitted(NamedTuple):
-  """What training leaves; each leaf has the leading seed axis [S]."""
+  """What training leaves; each leaf has the leading seed axis [S].
+
+  `state` has no `opt_state` and no `key` where it was read, see `fits`.
+  """
   state: State
   best: lanes.Best | None
   curves: dict  # metric -> float32 [points, S]; `step` int [points]
   broken: dict  # position of a seed that diverged -> (step, metric)
+  keys: tuple = ()  # [S] of the kept fits, see `fits`; () where none are kept
+  taken: tuple = ()  # positions of the seeds that were read from there
 
   @property
   def why(self):
@@ -85,6 +94,10 @@ class Settings:
     progress: called with (step, num_steps, {metric: [S]}) after each call.
     stopping: asked after each call whether to save and stop.
     dry_run: called, where given, instead of training; see `dry_run.stop`.
+    fits: where what was trained is kept and read, see `fits`; or None.
+    fresh: train what is kept, too, and compare.
+    label: dict that is written beside kept fits.
+    announce: called with messages for the user.
   """
   mesh: dict | Mesh | None = None
   steps_per_call: int | None = None
@@ -96,6 +109,10 @@ class Settings:
   progress: Callable = lambda step, num_steps, metrics: None
   stopping: Callable = lambda: False
   dry_run: Callable | None = None
+  fits: Store | None = None
+  fresh: bool = False
+  label: dict = dataclasses.field(default_factory=dict)
+  announce: Callable = lambda text: None
 
 
 def make_init(init_variables, tx):
@@ -177,7 +194,8 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
     Interrupted: `settings.stopping()` said so; the state has been saved.
     DryRun: with `settings.dry_run`; nothing has been allocated.
     UserError: every seed diverged, unless `settings.tolerant`; one did, with
-      `settings.strict`; no steps.
+      `settings.strict`; no steps; other numbers than are kept, with
+      `settings.fresh`.
   """
   plan = loop.make_plan(
       init, step, draw, source, seeds=seeds, num_steps=num_steps,
@@ -185,9 +203,20 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
       settings=settings)
   if settings.dry_run:
     settings.dry_run(**plan.for_dry_run())
+  carry, curves, keys, taken = fits.fitted(
+      plan, settings, directory, lambda: _trained(plan, settings, directory))
+  ends = np.arange(1, plan.num_points + 1) * eval_every
+  curves = {'step': np.minimum(ends, num_steps)} | loop.means(
+      curves, plan.watched)
+  return _fitted(carry, curves, seeds, settings)._replace(keys=keys,
+                                                          taken=taken)
+
+
+def _trained(plan, settings, directory):
+  """The `Run` of a plan, at its end."""
   run, saves = loop.Run(plan), loop.Saves(directory, settings)
   saves.restore(run)
-  settings.starting(run.step, plan.per_call, eval_every,
+  settings.starting(run.step, plan.per_call, plan.eval_every,
                     plan.source.own['num_steps'])
   with contextlib.closing(run.calls()) as calls:
     for call in calls:
@@ -196,10 +225,7 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
       if saves.after(run):
         break
   saves.close(run)
-  ends = np.arange(1, plan.num_points + 1) * eval_every
-  curves = {'step': np.minimum(ends, num_steps)} | loop.means(
-      run.curves, plan.watched)
-  return _fitted(plan.lanes.join(run.carries), curves, seeds, settings)
+  return run
 
 
 def _fitted(carry, curves, seeds, settings):

@@ -18,8 +18,9 @@ class Plan:
   """What is decided before anything is allocated.
 
   Attributes:
-    seeds, num_steps, eval_every, draw, rules: as `train.fit` takes them.
+    seeds, num_steps, eval_every, step, draw, rules: as `train.fit` takes them.
     source: a `train.Source`; its `own` has `num_steps`.
+    item: what `draw` gets at the first step of the first seed.
     started: `(seed []) -> Carry`.
     one: a step of one seed, see `lanes.make_one`.
     validate: from `lanes.make_validate`, or None where nothing is looked at.
@@ -32,9 +33,11 @@ class Plan:
   seeds: tuple
   num_steps: int
   eval_every: int
+  step: Any
   draw: Any
   rules: tuple
   source: Any
+  item: Any
   started: Any
   one: Any
   validate: Any
@@ -69,6 +72,11 @@ class Plan:
   def num_points(self):
     """Points of a curve."""
     return -(-self.num_steps // self.eval_every)
+
+  @property
+  def lengths(self):
+    """[S] updates of each seed."""
+    return [min(int(n), self.num_steps) for n in self.source.own['num_steps']]
 
   @property
   def end(self):
@@ -108,8 +116,9 @@ def make_plan(init, step, draw, source, *, seeds, num_steps, eval_every, select,
   per_call, seed_map = forms.choose(settings, held, num_steps, eval_every,
                                     step_bytes)
   return Plan(
-      tuple(seeds), num_steps, eval_every, draw, tuple(rules), source, started,
-      one, lanes.make_validate(select, watch or {}) if watched else None, names,
+      tuple(seeds), num_steps, eval_every, step, draw, tuple(rules), source,
+      item, started, one,
+      lanes.make_validate(select, watch or {}) if watched else None, names,
       watched, per_call, mesh, lanes.Lanes(mesh, seed_map, len(seeds)))
 
 
@@ -118,6 +127,7 @@ class Run:
 
   Attributes:
     step: steps done; the last ones make no updates, see `Plan.end`.
+    first: the step that it went on from.
     carries: a tree for each lane.
     curves: name -> float32 [points, S]; sums over updates, or what is watched.
     broken: bool [S], the seeds that diverged.
@@ -125,7 +135,7 @@ class Run:
 
   def __init__(self, plan):
     self.plan = plan
-    self.step = 0
+    self.step = self.first = 0
     self.carries = plan.lanes.start(plan.started, plan.seeds, plan.rules)
     self._data = (plan.lanes.share(plan.source.shared),
                   plan.lanes.put(plan.source.own))
@@ -143,7 +153,7 @@ class Run:
 
   def go_on(self, step, saved):
     """Takes the place of the run that saved."""
-    self.step = step
+    self.step = self.first = step
     self.carries = self.plan.lanes.cut(saved['carry'], self.carries)
     self.curves = {k: np.array(v) for k, v in saved['curves'].items()}
 
