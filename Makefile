@@ -22,17 +22,18 @@ faults: $(READY)
 
 # The tables of docs/performance.md, measured: on a quiet machine.
 benchmarks: $(READY)
-	for name in scaling in_context; do \
+	for name in scaling in_context fits; do \
 	  $(BIN)/python -m benchmarks.$$name --into=docs/performance.md || exit; \
 	done
 
 lint: $(READY)
 	$(BIN)/ruff check .
 
-# The tables of README.md and results/*/README.md from the committed rows.
+# The tables of README.md and of results/ from the committed rows.
 tables: $(READY)
-	$(BIN)/python -m assay results results/* --into=README.md \
-	  $(patsubst %,--into=%,$(wildcard results/*/README.md)) $(FLAGS)
+	$(BIN)/python -m assay results $(wildcard results/*/) --into=README.md \
+	  $(patsubst %,--into=%,$(wildcard results/README.md results/*/README.md)) \
+	  $(FLAGS)
 
 # A website of all papers from the committed rows, in site/.
 report: $(READY)

@@ -173,6 +173,8 @@ _PUBLISHED = (
     ('no2', 'c_mixup', .509, .006, 12.998, .271, '2src'),
 )
 
+COLUMNS = (('effective_partners', 'train', '%'),)
+
 REPORTED = {}
 for _dataset, _method, _rmse, _rmse_std, _mape, _mape_std, _tag in _PUBLISHED:
   REPORTED.setdefault(_dataset, {})[_method] = {

@@ -7,28 +7,36 @@ No paper's table: each loss with the setting that its paper recommends, each
 calibrator with the defaults of its module, one network and data set.
 """
 
+import functools
+
 from assay import papers
+from assay.claims import all_of, claims_of, equal, greater, less
+from assay.testbeds import vision_config
 
-ABOUT = {
-    'title': 'Training losses times calibrators',
-    'authors': '',
-    'published': '',
-    'arxiv': '',
-    'idea': 'Each training loss meets each calibrator, in distribution and '
-            "under shift, on one network and data set. This is no paper's "
-            'table: it asks which folklore on calibration holds here.',
-}
+PAPER = papers.Paper(
+    'Training losses times calibrators', authors='', year='',
+    family='calibration_theory',
+    idea='Each training loss meets each calibrator, in distribution and under '
+         "shift, on one network and data set. This is no paper's table: it "
+         'asks which folklore on calibration holds here.')
 
-VARIANTS = {
-    'digits': 'default: scikit-learn digits, no download',
-    'fashion_mnist': 'Fashion-MNIST, 10,000 images, a small convolutional net',
-    'cifar10_resnet18': 'CIFAR-10, 45,000 images, ResNet-18 (GPU)',
-    'smoke': 'seconds: digits, three losses, three calibrators',
-}
+VARIANTS = papers.variants({
+    'digits': ('default: scikit-learn digits, no download',
+               vision_config.DIGITS),
+    'fashion_mnist': (
+        'Fashion-MNIST, 10,000 images, a small convolutional net', {}),
+    'cifar10_resnet18': ('CIFAR-10, 45,000 images, ResNet-18 (GPU)',
+                         vision_config.CIFAR10_RESNET18),
+    'smoke': ('seconds: digits, three losses, three calibrators',
+              vision_config.SMOKE | dict(
+                  arms=('cross_entropy', 'focal', 'correctness_ranking'),
+                  calibrators=('uncalibrated', 'temperature', 'isotonic'),
+                  shifts=('noise',), num_seeds=2)),
+})
 
 
 def get_config(variant='digits'):
-  """The settings of one variant, locked."""
+  """The values of one variant, locked."""
   c = papers.new_config('calibration_overview', VARIANTS, variant)
   # What is compared: losses in training, times calibrators.
   c.arms = ('cross_entropy', 'label_smoothing', 'brier', 'focal', 'mmce',
@@ -39,67 +47,89 @@ def get_config(variant='digits'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'not in the paper'
-  # Data.
-  c.dataset = 'fashion_mnist'
-  c.split_sizes = (10_000, 5000, 5000)  # train, calibration, test
-  c.data_seed = 0
-  c.augment = ''  # or 'crop_flip'
+  c.net = vision_config.get_config(  # weights are beside cross entropy
+      smoothing=0.05, focal_gamma=3.0, mmce_weight=2.0, mdca_weight=1.0,
+      margin=10.0, margin_weight=0.1, ranking_weight=1.0)
   c.shifts = ('blur', 'noise', 'contrast', 'flip', 'rotation')
   c.level = 3  # of 5
-  # The classifier.
-  c.model = 'cnn'
-  c.width = 16  # of the first convolution
-  c.normalize = False  # batch normalization, for 'cnn'
-  c.dtype = 'float32'  # of the computation
-  c.num_epochs = 20
-  c.batch_size = 64
-  c.learning_rate = 0.05
-  c.schedule = 'cosine'  # or 'piecewise': a tenth after 50 % and 75 %
-  c.momentum = 0.9
-  c.nesterov = False
-  c.weight_decay = 0.0
-  c.eval_batch_size = 1000
-  # The losses: weights are beside cross entropy.
-  c.smoothing = 0.05
-  c.focal_gamma = 3.0
-  c.mmce_weight = 2.0
-  c.mdca_weight = 1.0
-  c.margin = 10.0
-  c.margin_weight = 0.1
-  c.ranking_weight = 1.0
-  # What is measured.
   c.num_bins = 15
-
-  if variant in ('digits', 'smoke'):
-    c.dataset = 'digits'
-    c.split_sizes = (300, 700, 700)
-    c.batch_size = 20
-    c.eval_batch_size = 700
-  if variant == 'cifar10_resnet18':
-    c.dataset = 'cifar10'
-    c.split_sizes = (45_000, 5000, 10_000)
-    c.model = 'resnet18'
-    c.width = 64
-    c.augment = 'crop_flip'
-    c.dtype = 'bfloat16'
-    c.num_epochs = 30
-    c.batch_size = 128
-    c.learning_rate = 0.1
-    c.weight_decay = 5e-4
-  if variant == 'smoke':
-    c.arms = ('cross_entropy', 'focal', 'correctness_ranking')
-    c.calibrators = ('uncalibrated', 'temperature', 'isotonic')
-    c.split_sizes = (60, 40, 30)
-    c.shifts = ('noise',)
-    c.num_epochs = 3
-    c.num_seeds = 2
-    c.width = 4
-    c.eval_batch_size = 40
-  return c.lock()
+  return papers.config_of(c, VARIANTS, variant)
 
 
-REPORTED = {}  # see the docstring
+PUBLISHED = ()  # see the docstring
 
 METRICS = ('error', 'nll', 'ece', 'classwise_ece', 'auroc', 'mean_confidence')
 # (metric, split) that the table shows beside those of the test set.
 COLUMNS = (('ece', 'shifted'), ('nll', 'shifted'), ('auroc', 'shifted'))
+
+
+def _of(method, calibrator='uncalibrated', **fields):
+  return {'method': method, 'calibrator': calibrator} | fields
+
+
+_PLAIN, _SCALED = _of('cross_entropy'), _of('cross_entropy', 'temperature')
+_SMOOTHED = _of('label_smoothing', 'temperature')
+_TESTED = ('digits', 'fashion_mnist', 'cifar10_resnet18')
+
+CLAIMS = (
+    *claims_of('folklore', _TESTED, {
+        'focal needs no temperature': (
+            'After focal training a temperature changes the calibration error '
+            'by less than 0.01.',
+            equal('ece', _of('focal'), _of('focal', 'temperature'), 0.01)),
+        'a temperature leaves AUROC': (
+            'One temperature changes the AUROC of confidence for being correct '
+            'by less than 0.005.', equal('auroc', _SCALED, _PLAIN, 0.005)),
+        'smoothing hurts calibrating': (
+            'With a temperature, a network trained with smoothed labels has a '
+            'higher calibration error and negative log-likelihood than one '
+            'trained with hard labels.',
+            all_of(greater('ece', _SMOOTHED, _SCALED),
+                   greater('nll', _SMOOTHED, _SCALED))),
+        'smoothing hurts selection': (
+            'Smoothed labels lower the AUROC of confidence for being correct.',
+            less('auroc', _of('label_smoothing'), _PLAIN)),
+        **{f'{arm} against a temperature': (
+            f'Training with {arm} has a lower calibration error than cross '
+            'entropy with a temperature fitted afterwards.',
+            less('ece', _of(arm), _SCALED))
+           for arm in ('brier', 'mmce', 'mdca', 'margin')},
+        'a temperature does not travel': (
+            'Fitted in distribution, a temperature has a calibration error '
+            'higher by 0.02 or more under shift.',
+            greater('ece', _SCALED | {'split': 'shifted'},
+                    _SCALED | {'split': 'test'}, by=0.02)),
+        'losses help under shift': (
+            'Under shift, focal training alone has a lower calibration error '
+            'than cross entropy with a temperature.',
+            less('ece', _of('focal'), _SCALED, split='shifted')),
+        'more parameters calibrate no better': (
+            'Matrix scaling has no lower negative log-likelihood than one '
+            'temperature: the difference is within 0.01.',
+            equal('nll', _of('cross_entropy', 'matrix'), _SCALED, 0.01)),
+    }, gated=False),
+    *claims_of('Mukhoti et al., 2020', _TESTED, {
+        'focal calibrates': (
+            'Focal training has a lower calibration error than cross entropy.',
+            less('ece', _of('focal'), _PLAIN)),
+    }, gated=False),
+    *claims_of('Moon et al., 2020', _TESTED, {
+        'ranking helps selection': (
+            'The correctness ranking loss raises the AUROC of confidence for '
+            'being correct.',
+            greater('auroc', _of('correctness_ranking'), _PLAIN)),
+    }, gated=False),
+)
+
+
+def _losses_times_calibrators(rows, metric):
+  from assay.report import plots
+
+  panels = {'in distribution': {'split': 'test'}}
+  if any(row['split'] == 'shifted' for row in rows):
+    panels['shifted: mean over corruptions'] = {'split': 'shifted'}
+  return plots.heat_map(rows, metric, 'method', 'calibrator', panels)
+
+
+FIGURES = {metric: functools.partial(_losses_times_calibrators, metric=metric)
+           for metric in ('ece', 'nll', 'auroc')}

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from assay import papers
+from assay.report import coverage
 
 PAGE = (papers.ROOT / 'docs' / 'adding_a_paper.md').read_text()
 # (language, text) of each block, in order.
@@ -41,8 +42,6 @@ def clone(tmp_path):
   for file in ('README.md', 'setup.cfg', 'tests/conftest.py',
                'tests/test_experiments.py'):
     shutil.copy(papers.ROOT / file, tmp_path / file)
-  (tmp_path / 'README.md').write_text(
-      '<!-- begin papers -->\n<!-- end papers -->\n')
   shell(tmp_path, 'git init --quiet . && git add . && '
         'git commit --quiet --message=start')
   return tmp_path
@@ -71,8 +70,8 @@ def test_the_new_paper_goes_from_nothing_to_its_page(clone):
   said = '\n'.join(said)
   assert re.search('(HOLDS|FAILS|UNDECIDED).* below smoothing', said)
   assert (clone / 'results' / 'bounded_loss' / 'digits.jsonl').exists()
-  assert '](results/bounded_loss/README.md)' in (
-      clone / 'README.md').read_text()
+  listed = coverage.read(clone / 'configs' / 'papers.tsv')
+  assert listed[-1].id == 'bounded_loss'
   tables = (clone / 'results' / 'bounded_loss' / 'README.md').read_text()
   assert '| smoothing | ' in tables and '| **digits**' in tables
   page = (clone / 'site' / 'bounded_loss.html').read_text()

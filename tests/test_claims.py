@@ -749,7 +749,7 @@ def test_main(monkeypatch, capsys):
   given = []
   monkeypatch.setattr(results, 'read',
                       lambda paths: given.append(paths) or FIVE)
-  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
+  monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
       CLAIMS=paper()[:1]))
   assert verdicts.main(['work']) == 0
   assert given == [['work']]

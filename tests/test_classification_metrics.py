@@ -71,8 +71,8 @@ def test_nll_is_taken_in_double_precision():
     (np.zeros((2, 3)), [[0], [1]], r'labels \(2, 1\)'),
     (np.zeros(3), [0, 1, 2], r'logits \(3,\)'),
     (np.zeros((0, 3)), [], 'at least 1'),
-    (np.zeros((2, 3)), [0, 3], r'from 0 to 3 must be in \[0, 3\)'),
-    (np.zeros((2, 3)), [-1, 0], 'from -1 to 0'),
+    (np.zeros((2, 3)), [0, 3], r'labels\[1\] is 3; it must be in \[0, 3\)'),
+    (np.zeros((2, 3)), [-1, 0], r'labels\[0\] is -1'),
     (np.zeros((2, 3)), [0., 1.], 'float64'),
 ])
 def test_errors(metric, logits, labels, message):

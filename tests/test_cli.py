@@ -1,6 +1,5 @@
 """The command line as a user meets it: help, errors, stopping, continuing."""
 
-import json
 import os
 import pathlib
 import signal
@@ -11,7 +10,7 @@ import urllib.error
 
 import pytest
 
-from assay import cli, papers
+from assay import cli, papers, results
 from assay.errors import UserError
 
 ROOT = papers.ROOT
@@ -123,8 +122,7 @@ def environment():
 def rows(workdir):
   """{what was measured: value} of a workdir's rows.jsonl."""
   named = {}
-  for line in (pathlib.Path(workdir) / 'rows.jsonl').read_text().splitlines():
-    row = json.loads(line)
+  for row in results.read_rows(pathlib.Path(workdir) / 'rows.jsonl'):
     key = tuple(row[k] for k in ('method', 'seed', 'split', 'metric', 'state'))
     named[key] = row['value']
   return named

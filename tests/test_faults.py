@@ -4,7 +4,6 @@
 """
 
 import fcntl
-import json
 import os
 import resource
 import shutil
@@ -19,7 +18,7 @@ import numpy as np
 import pytest
 import toy
 
-from assay import cli, disk, papers, train
+from assay import cli, disk, papers, results, train
 from assay.errors import UserError
 from assay.study import Study
 from assay.train import checkpoint
@@ -50,10 +49,9 @@ def assert_same(workdir, whole, arms=('erm', 'mixup')):
   """Rows, predictions and curves are those of `whole`, and nothing else is."""
 
   def rows(folder):
-    lines = (folder / 'rows.jsonl').read_text().splitlines()
     # A run is named after the commit, which says nothing of the numbers.
-    return [row | {'run': ''} for row in map(json.loads, lines)
-            if row['method'] in arms]
+    return [row | {'run': ''} for row in results.read_rows(
+        folder / 'rows.jsonl') if row['method'] in arms]
 
   assert rows(workdir) and rows(workdir) == rows(whole)
   for kind in ('predictions', 'curves'):

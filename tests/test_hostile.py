@@ -23,6 +23,7 @@ from scipy import io as scipy_io
 import assay
 from assay import disk, papers, results, study
 from assay.data import files
+from assay.data.files import readers, sources
 from assay.errors import UserError
 from assay.report import page
 
@@ -67,6 +68,24 @@ CHANGES = st.dictionaries(
     | st.text(max_size=4), VALUES, max_size=3)
 
 
+# Two rows as they are written, and what is near to that.
+CELLS = '''{"cells": 1, "paper": "c_mixup", "run": "0123abcd", "group": ""}
+{"config": "airfoil", "dataset": "airfoil", "method": "erm", "split": "test", \
+"metric": "rmse", "state": "best", "n": 200, "step": [10, 12], "why": [null, \
+"x"], "seeds": [0, 1], "values": [1.5, null]}
+'''
+CELL_CHANGES = st.dictionaries(
+    st.sampled_from(['cells', 'seeds', 'values', 'wrong', 'why', *ROW])
+    | st.text(max_size=4), VALUES | st.lists(VALUES, min_size=2, max_size=2),
+    min_size=1, max_size=3)
+
+
+def changed_cells(choice):
+  lines = list(map(json.loads, CELLS.splitlines()))
+  lines[choice[0]] |= choice[1]
+  return '\n'.join(map(json.dumps, lines)).encode()
+
+
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory):
   """A workdir with one row and its run."""
@@ -105,6 +124,8 @@ def gives_rows_or_user_error(folder):
 @hypothesis.given(st.one_of(
     st.binary(max_size=60), damaged(json.dumps(ROW).encode()),
     damaged(b'%b\n%b\n' % ((json.dumps(ROW).encode(),) * 2)),
+    damaged(CELLS.encode()),
+    st.tuples(st.sampled_from([0, 1]), CELL_CHANGES).map(changed_cells),
     CHANGES.map(lambda change: json.dumps(ROW | change).encode()),
     st.sets(st.sampled_from(list(ROW))).map(lambda lost: json.dumps(
         {k: v for k, v in ROW.items() if k not in lost}).encode())))
@@ -235,7 +256,7 @@ def place(tmp_path, monkeypatch):
   monkeypatch.delenv('ASSAY_DATA', raising=False)
 
   def put(content, **alternative):
-    monkeypatch.setattr(files, 'SOURCES', {'it': (source(**alternative),)})
+    monkeypatch.setattr(sources, 'SOURCES', {'it': (source(**alternative),)})
     (tmp_path / 'file').write_bytes(content)
     return tmp_path
 
@@ -271,7 +292,7 @@ def test_damaged_files_are_arrays_or_refused(name, tmp_path_factory):
     path = folder / 'file'
     path.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-      patch.setattr(files, 'SOURCES', {'it': (source(read),)})
+      patch.setattr(sources, 'SOURCES', {'it': (source(read),)})
       patch.setenv('XDG_CACHE_HOME', str(folder / 'none'))
       # Never the numbers with the checksum: always an error of the user's.
       for function in files.find, files.read:
@@ -402,7 +423,7 @@ BOMBS = {
 def test_bombs_are_refused_in_little_memory(name, place, monkeypatch):
   read, content = BOMBS[name]
   for limit in 'TABLE', 'ARRAY', 'ARCHIVE':
-    monkeypatch.setattr(files, f'MAX_{limit}_BYTES', LIMIT)
+    monkeypatch.setattr(readers, f'MAX_{limit}_BYTES', LIMIT)
   folder = place(content, read=read)
   tracemalloc.start()
   try:
@@ -432,17 +453,17 @@ def test_a_picture_of_another_size_or_kind_is_not_decoded(place, monkeypatch):
 def test_all_known_files_are_within_the_limits(data_dir):
   sizes = {name: files.read(name, data_dir).nbytes
            for name in ('airfoil', 'no2', 'mnist/train_images', 'usps/images')}
-  assert max(sizes.values()) == 47_040_000 <= files.MAX_ARRAY_BYTES
+  assert max(sizes.values()) == 47_040_000 <= readers.MAX_ARRAY_BYTES
   for alternatives in files.SOURCES.values():
     for known in alternatives:
-      assert (known['size'] or 0) <= files.MAX_ARRAY_BYTES
+      assert (known.get('size') or 0) <= readers.MAX_ARRAY_BYTES
 
 
 def test_a_publisher_that_never_ends_is_cut_off(tmp_path, monkeypatch, place):
   sent = tmp_path / 'sent'
   sent.write_bytes(bytes(2**22))
   place(b'', read=NPZ, url=sent.as_uri())
-  monkeypatch.setattr(files, 'MAX_ARCHIVE_BYTES', 2**20)
+  monkeypatch.setattr(readers, 'MAX_ARCHIVE_BYTES', 2**20)
   with pytest.raises(UserError, match='sends more than 1048576 bytes') as error:
     files.find('it')
   assert sent.as_uri() in str(error.value) and 'Put file' in str(error.value)

@@ -1,6 +1,5 @@
 """Two real processes on loopback are one run, whatever becomes of them."""
 
-import json
 import os
 import random
 import signal
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from assay import papers
+from assay import papers, results
 from assay.errors import UserError
 from assay.train import hosts, sharding
 
@@ -62,7 +61,7 @@ def ended(processes, timeout=180):
 
 
 def values(workdir):
-  rows = map(json.loads, (workdir / 'rows.jsonl').read_text().splitlines())
+  rows = results.read_rows(workdir / 'rows.jsonl')
   # A run is named after the commit, which says nothing of the numbers.
   return {tuple(sorted((k, v) for k, v in row.items()
                        if k not in ('run', 'value'))): row['value']

@@ -9,7 +9,7 @@ from scipy import stats
 
 from assay.data import tabular
 from assay.errors import UserError
-from assay.methods import mixup
+from assay.methods import bandwidths, mixup
 from assay.models import mlp
 
 BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
@@ -721,6 +721,6 @@ def test_parts_of_the_anchors_make_the_whole(monkeypatch):
       mixup.partner_table(y, 2.5), mixup.effective_partners(y, 2.5),
       mixup.bandwidth_for(y, 0.3))
   whole = measures()
-  monkeypatch.setattr(mixup, 'MAX_PAIRS', 70 * 9)  # 8 parts, the last shorter
+  monkeypatch.setattr(bandwidths, 'MAX_PAIRS', 630)  # 9 rows a part
   for got, want in zip(measures(), whole, strict=True):
     np.testing.assert_array_equal(got, want)

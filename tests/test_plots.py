@@ -6,6 +6,7 @@ from matplotlib.text import Text
 import numpy as np
 import pytest
 
+from assay import claims
 from assay.errors import UserError
 from assay.metrics import calibration, selective
 from assay.report import plots, tables
@@ -19,7 +20,8 @@ def row(value, seed=0, method='erm', **more):
   return {'paper': 'made_up', 'config': 'small', 'run': '0123abcd',
           'dataset': 'airfoil', 'method': method, 'seed': seed,
           'split': 'test', 'group': '', 'metric': 'rmse', 'value': value,
-          'n': 200, 'step': 10, 'state': 'best'} | more
+          'n': 200, 'step': 10, 'state': 'best', 'seed_varies': 'fresh',
+          'scale': 'reduced'} | more
 
 
 def three_arms():
@@ -56,15 +58,18 @@ def legend(axes):
 def unreadable(figure):
   """Texts that leave the figure, and pairs of texts on each other."""
   figure.draw_without_rendering()
-  axes, = figure.axes
-  key = axes.get_legend()
-  ticks = []
-  for axis in axes.xaxis, axes.yaxis:
-    low, high = sorted(axis.get_view_interval())
-    ticks += [t for t, at in zip(axis.get_ticklabels(), axis.get_ticklocs(),
-                                 strict=True) if low <= at <= high]
-  shown = [t for t in [*axes.texts, *ticks, axes.xaxis.label, axes.yaxis.label,
-                       *(key.get_texts() if key else [])] if t.get_text()]
+  shown = [figure._supxlabel] if figure._supxlabel else []
+  for axes in figure.axes:
+    key = axes.get_legend()
+    for axis in axes.xaxis, axes.yaxis:
+      low, high = sorted(axis.get_view_interval())
+      # A panel that shares its axis has no labels of its own.
+      shown += [t for t, at in zip(axis.get_ticklabels(), axis.get_ticklocs(),
+                                   strict=False)
+                if low <= at <= high and t.get_visible()]
+    shown += [*axes.texts, axes.xaxis.label, axes.yaxis.label,
+              *(key.get_texts() if key else [])]
+  shown = [t for t in shown if t.get_text()]
   # The box of an annotation holds the line to what it names as well.
   boxes = [Text.get_window_extent(t) for t in shown]
   outside = [t.get_text() for t, b in zip(shown, boxes, strict=True)
@@ -77,45 +82,59 @@ def unreadable(figure):
   return outside + pairs
 
 
-def test_comparison_draws_seeds_means_intervals_and_published_values():
+def test_comparison_draws_seeds_means_published_values_and_differences():
   figure = plots.comparison(three_arms(), 'rmse', REPORTED)
-  axes, = figure.axes
+  left, right = figure.axes
   # In the order of the paper's table, the others after it.
-  assert [t.get_text() for t in axes.get_yticklabels()] == [
-      'mixup', 'erm', 'sam\nrho 0.5']
-  assert [x for x, _ in lines(axes, 'o', 4)] == [
+  assert [t.get_text() for t in left.get_yticklabels()] == [
+      'mixup', 'erm', 'sam']
+  assert [x for x, _ in lines(left, 'o', 4)] == [
       [3.0, 4.0, 5.0], [1.0, 2.0, 3.0], [6.0, 8.0]]
-  assert lines(axes, 'o', 7) == [([4.0], [0]), ([2.0], [1]), ([7.0], [2])]
-  half = 4.302653 / math.sqrt(3)
-  # t(1) at 0.975 is 12.7062; the standard error of 6, 8 is 1.
-  for (x, y), (middle, h) in zip(bars(axes), [(4, half), (2, half),
-                                              (7, 12.7062)], strict=True):
-    assert x == pytest.approx([middle - h, middle + h], abs=1e-4)
-    assert y[0] == y[1]
-  assert lines(axes, 'D') == [([3.73, 2.9], [0.3, 1.3])]
-  whiskers, = (c for c in axes.collections if len(c.get_segments()))
-  assert [list(s[:, 0]) for s in whiskers.get_segments()] == [
-      pytest.approx([3.54, 3.92]), pytest.approx([2.9, 2.9])]
-  assert texts(axes) == ['4.0 ± 1.0 (3)', '2.0 ± 1.0 (3)',
-                         '7.0 ± 1.4 (2, 1 diverged)']
-  assert legend(axes) == ['one seed', 'mean, 95 % t interval',
-                          'published ± std']
-  assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first arm on top
+  assert lines(left, 'o', 7) == [([4.0], [0]), ([2.0], [1]), ([7.0], [2])]
+  # Published spreads are no intervals: a mark alone.
+  assert lines(left, 'D') == [([3.73, 2.9], [0.3, 1.3])]
+  assert not bars(left)
+  # Differences from the first arm; seed 2 of sam has none. The deviation of 3
+  # and 4 is sqrt(1/2), t(1) at 0.975 is 12.7062.
+  assert lines(right, 'o', 7) == [([-2.0], [1]), ([3.5], [2])]
+  (same, _), (wide, at) = (b for b in bars(right) if b[1][0] == b[1][1])
+  assert same == [-2.0, -2.0] and at == [2, 2]
+  assert wide == pytest.approx([3.5 - 6.3531, 3.5 + 6.3531], abs=1e-4)
+  hollow = [line.get_markerfacecolor() for line in right.lines
+            if line.get_marker() == 'o']
+  assert hollow == [plots.arms.drawing.OURS, 'white']
+  assert texts(right) == [' baseline ', '4.0 ± 1.0 (3)', '2.0 ± 1.0 (3)',
+                          '7.0 ± 1.4 (2, 1 diverged)']
+  assert legend(left) == ['one seed', 'mean', 'published']
+  assert 'mixup' in right.get_xlabel()
+  assert left.get_ylim()[0] > left.get_ylim()[1]  # the first arm on top
   assert not unreadable(figure)
+
+
+def test_intervals_of_a_comparison_are_those_of_verdicts():
+  rows = [r | {'seed_varies': 'resplit'} for m, values in (
+      ('erm', [1., 2., 3., 5., 4.]), ('mixup', [2., 4., 4., 5., 5.]))
+          for r in [row(v, s, m) for s, v in enumerate(values)]
+          + [row(0.1, s, m, split='train', n=400) for s in range(5)]]
+  figure = plots.comparison(rows, 'rmse', baseline='erm')
+  verdict = claims.less('rmse', 'mixup', 'erm')(rows)
+  drawn = [x for x, y in bars(figure.axes[1]) if y == [1, 1]]
+  assert drawn == [[verdict.low, verdict.high]]
+  assert 'corrected resampled t' in figure.get_supxlabel()
+  naive = claims.less('rmse', 'mixup', 'erm')(
+      [r | {'seed_varies': 'fresh'} for r in rows])
+  assert naive.high < verdict.high
 
 
 def test_comparison_without_published_values_or_any_finite_one():
   rows = [row(2.0), row(None, method='sam', why='nan')]
-  axes, = plots.comparison(rows, 'rmse').axes
-  assert legend(axes) == ['one seed', 'mean, 95 % t interval']
-  assert lines(axes, 'o', 7) == [([2.0], [0])]
-  assert texts(axes) == ['2 (1)', '– (0, 1 diverged)']
-
-
-def test_comparison_says_that_intervals_over_resplits_are_naive():
-  label, plain = (plots.comparison([row(1.0, seed_varies=varies)], 'rmse')
-                  .axes[0].get_xlabel() for varies in ('resplit', 'fresh'))
-  assert 'naive' in label and 'naive' not in plain
+  left, right = plots.comparison(rows, 'rmse').axes
+  assert legend(left) == ['one seed', 'mean']
+  assert lines(left, 'o', 7) == [([2.0], [0])]
+  assert texts(right) == [' baseline ', '2 (1)', '– (0, 1 diverged)']
+  assert not lines(right, 'o')
+  axes, = plots.comparison(rows[:1], 'rmse').axes  # nothing to compare with
+  assert texts(axes) == ['2 (1)']
 
 
 def test_one_figure_is_one_config_and_one_data_set():
@@ -131,7 +150,7 @@ def test_paired_differences_by_hand():
   figure = plots.paired_differences(rows, 'rmse', 'erm')
   axes, = figure.axes
   assert [t.get_text() for t in axes.get_yticklabels()] == [
-      'mixup', 'sam\nrho 0.5']
+      'mixup', 'sam']
   # Seed 2 of sam diverged: its pair is not there, nor is erm's mean changed.
   assert [x for x, _ in lines(axes, 'o', 4)] == [[2.5, 2.0, 2.0], [5.0, 6.0]]
   assert [x for x, _ in lines(axes, 'o', 7)] == [
@@ -141,7 +160,7 @@ def test_paired_differences_by_hand():
       [6.5 / 3 - 4.302653 / 6, 6.5 / 3 + 4.302653 / 6], abs=1e-6)
   assert texts(axes) == ['2.17 ± 0.29 (3)', '5.50 ± 0.71 (2, 1 lost)']
   assert 'rmse minus that of erm' in axes.get_xlabel()
-  assert 'paired t' in axes.get_xlabel()
+  assert 'paired t' in figure.get_supxlabel()
   for baseline in 'erm', 'mixup':  # all differences above 0, and one below
     axes, = plots.paired_differences(rows[:6], 'rmse', baseline).axes
     low, high = axes.get_xlim()
@@ -150,8 +169,9 @@ def test_paired_differences_by_hand():
 
 
 def test_paired_differences_need_the_baseline_and_another_arm():
+  rows = three_arms() + [row(1.0, method='sam', rho=2.0)]
   with pytest.raises(UserError, match="no arm 'sam' without sweep fields"):
-    plots.paired_differences(three_arms(), 'rmse', 'sam')
+    plots.paired_differences(rows, 'rmse', 'sam')
   with pytest.raises(UserError, match='nothing to compare'):
     plots.paired_differences([row(1.0)], 'rmse', 'erm')
 
@@ -316,8 +336,8 @@ def test_save_is_a_png_of_the_size_of_a_readme_and_atomic(tmp_path,
 def test_numbers_beside_the_dots_are_those_of_the_table():
   rows = three_arms()
   table = tables.table(rows, {}, ['rmse'])
-  axes, = plots.comparison(rows, 'rmse').axes
-  assert texts(axes) == [r[-1] for r in table['rows']]
+  _, axes = plots.comparison(rows, 'rmse').axes
+  assert texts(axes)[1:] == [r[-1] for r in table['rows']]
 
 
 def test_against_pairs_seeds_and_names_arms():

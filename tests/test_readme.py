@@ -31,7 +31,7 @@ def test_the_library_in_three_lines():
 def texts():
   """Every page of text, by its path from the clone."""
   pages = [papers.ROOT / 'README.md', *papers.ROOT.glob('docs/*.md'),
-           *papers.ROOT.glob('results/*/README.md')]
+           *papers.ROOT.glob('results/**/README.md')]
   return {str(page.relative_to(papers.ROOT)): page.read_text()
           for page in sorted(pages)}
 

@@ -2,12 +2,12 @@ import types
 
 import ml_collections
 import pytest
-from test_results import REPORTED, RUN, make_workdir, row
+from test_results import REPORTED, RUN, make_workdir, row, write_lines
 
 from assay import papers, results
 from assay.claims import Claim, within
 from assay.errors import UserError
-from assay.report import page
+from assay.report import coverage, kept, page
 
 
 def test_insert_replaces_between_the_markers_only(tmp_path):
@@ -49,6 +49,13 @@ def paper(monkeypatch):
       REPORTED=REPORTED, VARIANTS={'small': 'a small one'}))
 
 
+def sections(rows, runs):
+  by_paper = {'made_up': rows}
+  return page.sections(by_paper, runs, {
+      paper: kept.judge(papers.claims(paper), own).judged
+      for paper, own in by_paper.items()})
+
+
 def test_report_has_table_where_tested_and_verdicts(tmp_path, paper):
   make_workdir(tmp_path)
   got = page.report(results.read([tmp_path]), 'made_up',
@@ -85,7 +92,7 @@ def test_claims_that_are_not_tested_are_listed_for_a_readme_only(tmp_path,
   make_workdir(tmp_path)
   rows, runs = results.read([tmp_path]), results.read_runs([tmp_path])
   assert 'NOT TESTED' not in page.report(rows, 'made_up', runs)
-  assert page.sections({'made_up': rows}, runs)['made_up/claims'].endswith(
+  assert sections(rows, runs)['made_up/claims'].endswith(
       '\n\nNot tested: 1 claim on big (`make reproduce PAPER=made_up '
       'VARIANT=big`).')
 
@@ -93,8 +100,7 @@ def test_claims_that_are_not_tested_are_listed_for_a_readme_only(tmp_path,
 def test_overview_counts_verdicts_and_seconds(tmp_path, paper):
   make_workdir(tmp_path)
   rows, runs = results.read([tmp_path]), results.read_runs([tmp_path])
-  line = page.sections({'made_up': rows}, runs)[
-      'made_up/overview'].splitlines()[-1]
+  line = sections(rows, runs)['made_up/overview'].splitlines()[-1]
   seconds = sum(run['wall_seconds'] for run in runs.values())
   assert line == (
       f'| **small**: a small one | 2 | 0 | 0 | 1 | {seconds:.0f} on 1 cpu | '
@@ -127,16 +133,19 @@ def test_main_rewrites_and_checks_marked_sections(tmp_path, paper, capsys):
   assert capsys.readouterr().out == ''
 
 
-def test_main_rewrites_several_files_and_the_table_of_papers(tmp_path, paper,
-                                                             capsys):
+def test_main_rewrites_several_files_and_the_table_of_families(
+    tmp_path, paper, capsys, monkeypatch):
+  monkeypatch.setattr(coverage, 'read', lambda: [coverage.Entry(
+      'made_up', 'Made up', '', '', '', 'ood_and_shift', 'own', 'tested',
+      'Is it?', '')])
   workdir, files = make_workdir(tmp_path / 'work'), []
-  for name in ('papers', 'made_up/claims'):
+  for name in ('families', 'made_up/claims'):
     files.append(tmp_path / f'{name[-6:]}.md')
     files[-1].write_text(f'<!-- begin {name} -->\n<!-- end {name} -->')
   into = [str(workdir), *(f'--into={file}' for file in files)]
   assert page.main([*into, '--check']) == 1
   assert page.main(into) == 0
-  assert '| [made_up](results/made_up/README.md) |  | 1 | 0 | 0 | 1 | ' in (
+  assert '| 1 | 0 | 0 | 0 | 0 / 0 / 1 | `make reproduce PAPER=made_up` |' in (
       files[0].read_text())
   assert 'ERM has' in files[1].read_text()
   assert page.main([*into, '--check']) == 0
@@ -154,13 +163,23 @@ def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
   assert len(results.read(['results/made_up'])) == 4
   readme = tmp_path / 'results/made_up/README.md'
   assert readme.read_text().startswith(
-      '# made_up\n\n## overview\n\n<!-- begin ')
+      '# made_up\n\n## What came out\n\n<!-- begin ')
   assert page.main(['results/made_up', f'--into={readme}']) == 0
   for part in ('| **small**', '2.0 ± 1.4 (2)', '**low**'):
     assert part in readme.read_text()
   readme.write_text('mine')  # what is there stays
   assert page.main(['b', '--publish']) == 0
   assert readme.read_text() == 'mine'
+
+
+def test_main_migrates_rows_of_lines(tmp_path, paper, capsys):
+  file = make_workdir(tmp_path) / 'rows' / 'erm.0.jsonl'
+  cells = file.read_bytes()
+  write_lines(file, [row(1.0), row(3.0, seed=1)])
+  assert page.main([str(tmp_path), '--migrate']) == 0
+  assert capsys.readouterr().out == f'{file}\n' and file.read_bytes() == cells
+  assert page.main([str(tmp_path), '--migrate']) == 0
+  assert capsys.readouterr().out == ''
 
 
 def test_a_run_with_another_config_is_not_published(tmp_path, paper, capsys,

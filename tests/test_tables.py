@@ -19,13 +19,14 @@ def test_summarize_by_hand():
   # Deviations -4/3, -1/3, 5/3: squares sum to 42/9, by n - 1 = 2: 7/3.
   assert tables.summarize(rows, 'rmse') == [
       key | {'method': 'erm', 'mean': pytest.approx(7 / 3),
-             'std': pytest.approx(math.sqrt(7 / 3)), 'n': 3, 'diverged': 1},
+             'std': pytest.approx(math.sqrt(7 / 3)), 'n': 3,
+             'lost': {'diverged': 1}},
       key | {'method': 'mixup', 'rho': 0.5, 'mean': 5.0, 'std': None, 'n': 1,
-             'diverged': 0},
+             'lost': {}},
       key | {'method': 'sam', 'mean': None, 'std': None, 'n': 0,
-             'diverged': 1}]
+             'lost': {'diverged': 1}}]
   assert tables.summarize(rows, 'rmse', ['method'], group='a') == [
-      {'method': 'erm', 'mean': 7.0, 'std': None, 'n': 1, 'diverged': 0}]
+      {'method': 'erm', 'mean': 7.0, 'std': None, 'n': 1, 'lost': {}}]
 
 
 @pytest.mark.parametrize('mean, std, text', [
@@ -50,11 +51,17 @@ def made_up_rows():
 
 
 def test_table_by_hand():
-  got = tables.table(made_up_rows(), REPORTED, ['rmse', 'mape'])
+  got = tables.table(made_up_rows(), REPORTED, ['rmse', 'mape'],
+                     (('effective_partners', 'train', '%'),))
+  assert got.pop('arms') == [{'dataset': 'airfoil', 'method': m}
+                             for m in ('erm', 'c_mixup')]
+  metric, split, (first, second) = got.pop('cells')['mape']
+  assert (metric, split, first['mean'], second) == (
+      'mape', 'test', 0.123456, None)
   assert got == {
       'config': 'small', 'metrics': ['rmse', 'mape'], 'labels': 1,
       'columns': ['arm', 'rmse', 'rmse published', 'mape',
-                  'effective partners'],
+                  'effective_partners, train'],
       'rows': [['erm', '2.5 ± 0 (2, 1 diverged)',
                 '2.901 ± 0.067 (3) 2src', '0.1235 (1)', '–'],
                ['c_mixup', '2.50 ± 0.71 (2)', '2.7 recall', '–',
@@ -63,10 +70,17 @@ def test_table_by_hand():
               'restatement; recall: from memory, not re-read.'}
 
 
+def test_a_seed_without_a_value_says_what_became_of_it():
+  rows = [row(2.0)] + [row(None, seed, why=why) for seed, why in enumerate((
+      'not left in 2500 steps', 'not reached in 9 steps', 'not defined',
+      'loss not finite after step 7'), 1)]
+  assert tables.table(rows, {})['rows'] == [
+      ['erm', '2 (1, 2 not reached, 1 not defined, 1 diverged)']]
+
+
 def test_table_shows_by_default_what_is_published_or_else_everything():
   assert tables.table(made_up_rows(), REPORTED)['metrics'] == ['rmse']
-  assert tables.table(made_up_rows(), {})['columns'] == [
-      'arm', 'rmse', 'mape', 'effective partners']
+  assert tables.table(made_up_rows(), {})['columns'] == ['arm', 'rmse', 'mape']
 
 
 def test_published_value_stands_beside_its_own_sweep_value_only():
@@ -195,7 +209,8 @@ def test_effective_partners_are_those_of_the_reported_runs():
   trial = dict(metric='effective_partners', split='train', state='last')
   rows = [row(1.0, alpha=2.0), row(0.2876, alpha=2.0, **trial),
           row(0.9, 100, alpha=2.0, setting=7, **trial)]
-  assert tables.table(rows, {})['rows'] == [['erm', '2', '1 (1)', '28.8 %']]
+  assert tables.table(rows, {}, more=(('effective_partners', 'train', '%'),))[
+      'rows'] == [['erm', '2', '1 (1)', '28.8 %']]
 
 
 def test_markdown_by_hand():

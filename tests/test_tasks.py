@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from assay.data import tasks
+from assay.data.tasks import drawing
 from assay.errors import UserError
 
 KEY = jax.random.key(7)
@@ -309,7 +310,7 @@ def test_repeats_in_every_second_sequence():
 
 
 def test_distinct_rows_are_a_uniform_subset():
-  sets = many(lambda key: jnp.sort(tasks._distinct(key, 3, 5)), 5000)
+  sets = many(lambda key: jnp.sort(drawing.distinct(key, 3, 5)), 5000)
   assert (np.diff(sets, axis=1) > 0).all()
   assert sets.min() == 0 and sets.max() == 4
   counts = np.unique(sets @ 5 ** np.arange(3), return_counts=True)[1]

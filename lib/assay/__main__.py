@@ -10,6 +10,7 @@ COMMANDS = {
     'compare': ('assay.report.compare', 'two runs of a paper side by side'),
     'site': ('assay.report.site', 'a website of all papers'),
     'fits': ('assay.train.kept', 'kept trainings: list, verify, prune'),
+    'coverage': ('assay.report.coverage', 'all papers of the plan by family'),
     'new': ('assay.new', 'the files of a new paper'),
 }
 

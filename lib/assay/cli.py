@@ -204,13 +204,13 @@ def _print_once(text):
 def show(paper, rows, workdir):
   """Prints tables and verdicts; writes table.md and the figures."""
   from assay import disk, results
-  from assay.report import page, plots
+  from assay.report import figures, page, plots
 
   page.show(rows, paper)
   text = page.report(rows, paper, results.read_runs([workdir]))
   disk.write_bytes(workdir / 'table.md', text.encode())
   written = [workdir / 'rows.jsonl', workdir / 'table.md']
-  for name, figure in papers.load(paper).figures(rows).items():
+  for name, figure in figures.of(paper, rows).items():
     written.append(workdir / f'{name}.png')
     plots.save(figure, written[-1])
   print('\nWritten: ' + ', '.join(map(str, written))

@@ -23,6 +23,8 @@ Example:
 import jax
 import jax.numpy as jnp
 
+from assay.metrics import arguments
+
 # --- Regression -------------------------------------------------------------
 
 
@@ -36,10 +38,7 @@ def squared(predictions, targets):
   Returns:
     [B] loss per example, in squared units of the target.
   """
-  if predictions.shape != targets.shape:
-    # [B] against [B, 1] would broadcast to [B, B] and train on nonsense.
-    raise ValueError(f'predictions {predictions.shape} and targets '
-                     f'{targets.shape} must have the same shape.')
+  arguments.check_same_shape(predictions=predictions, targets=targets)
   return jnp.mean(jnp.square(predictions - targets), axis=-1)
 
 
@@ -56,9 +55,7 @@ def gaussian(mean, log_std, targets):
   Returns:
     Loss of that shape.
   """
-  if not mean.shape == log_std.shape == targets.shape:
-    raise ValueError(f'mean {mean.shape}, log_std {log_std.shape} and targets '
-                     f'{targets.shape} must be of one shape.')
+  arguments.check_same_shape(mean=mean, log_std=log_std, targets=targets)
   return log_std + 0.5 * jnp.square((targets - mean) * jnp.exp(-log_std))
 
 
@@ -87,7 +84,7 @@ def cross_entropy(logits, labels, smoothing=0.):
     >>> print(np.asarray(loss).round(3))  # log 2
     [0.693 0.693]
   """
-  _check(logits, labels)
+  arguments.check_scores(logits, labels)
   smooth = jnp.mean(jax.nn.log_softmax(logits), axis=1)
   return -(1 - smoothing) * _log_p(logits, labels) - smoothing * smooth
 
@@ -102,7 +99,7 @@ def brier(logits, labels):
   Returns:
     [B] loss per example.
   """
-  _check(logits, labels)
+  arguments.check_scores(logits, labels)
   targets = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
   return jnp.sum(jnp.square(jax.nn.softmax(logits) - targets), axis=1)
 
@@ -127,7 +124,7 @@ def focal(logits, labels, gamma):
     >>> print(np.asarray(loss).round(3))  # log(2) / 4
     [0.173 0.173]
   """
-  _check(logits, labels, gamma)
+  _check_gamma(gamma, logits, labels)
   log_p = _log_p(logits, labels)
   return _focused(log_p, -jnp.expm1(log_p), gamma)
 
@@ -157,7 +154,7 @@ def dual_focal(logits, labels, gamma):
   Returns:
     [B] loss per example.
   """
-  _check(logits, labels, gamma)
+  _check_gamma(gamma, logits, labels)
   log_p, log_all = _log_p(logits, labels), jax.nn.log_softmax(logits)
   below = jnp.where(log_all < log_p[:, None], jnp.exp(log_all), 0.)
   return _focused(log_p, jnp.max(below, axis=1) - jnp.expm1(log_p), gamma)
@@ -210,7 +207,7 @@ def margin_penalty(logits, margin=10.):
   Returns:
     [B] penalty per example, in units of the logits.
   """
-  _check(logits)
+  arguments.check_scores(logits)
   distance = jnp.max(logits, axis=1, keepdims=True) - logits
   return jnp.mean(jax.nn.relu(distance - margin), axis=1)
 
@@ -325,7 +322,7 @@ def mdca(logits, labels):
   Returns:
     [] float in [0, 2 / C] over the whole batch.
   """
-  _check(logits, labels)
+  arguments.check_scores(logits, labels)
   targets = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
   gap = jnp.mean(jax.nn.softmax(logits) - targets, axis=0)
   return jnp.mean(jnp.abs(gap))
@@ -361,7 +358,7 @@ def normalized_logits(logits, temperature=0.04):
     [B, C] float, of length 1 / temperature; 0 where z is 0. There the gradient
     is finite but of size 1e7 / temperature, as in the authors' code.
   """
-  _check(logits)
+  arguments.check_scores(logits)
   length = _root(jnp.sum(jnp.square(logits), axis=1, keepdims=True), 2)
   return logits / ((length + 1e-7) * temperature)
 
@@ -377,7 +374,7 @@ def _log_p(logits, classes):
 
 def _gap(logits, labels):
   """1[right] - confidence, [B] float, and whether it is right, [B] bool."""
-  _check(logits, labels)
+  arguments.check_scores(logits, labels)
   # Not `max`, which at a tie would send the gradient to all that are equal.
   top = jnp.argmax(logits, axis=1)
   log_p, right = _log_p(logits, top), top == labels
@@ -395,20 +392,9 @@ def _root(x, order):
   return jnp.where(positive, jnp.where(positive, x, 1.) ** (1 / order), 0.)
 
 
-def _check(logits, labels=None, gamma=0.):
-  """Refuses other shapes and dtypes; [B] against [B, 1] would broadcast."""
-  if logits.ndim != 2:
-    raise ValueError(f'logits {logits.shape} must be [B, C].')
-  if not jnp.issubdtype(logits.dtype, jnp.floating):
-    raise ValueError(f'logits have dtype {logits.dtype}; they must be float.')
-  if labels is None:
-    return
-  if labels.shape != logits.shape[:1]:
-    raise ValueError(f'logits {logits.shape} and labels {labels.shape} must '
-                     'be [B, C] and [B].')
-  if not jnp.issubdtype(labels.dtype, jnp.integer):
-    raise ValueError(f'labels have dtype {labels.dtype}; they must be '
-                     'integers.')
+def _check_gamma(gamma, logits, labels):
+  """Refuses a gamma that is neither one number nor one for each example."""
+  arguments.check_scores(logits, labels)
   if jnp.shape(gamma) not in ((), labels.shape):
     raise ValueError(f'gamma {jnp.shape(gamma)} must be one number or '
                      f'{labels.shape}, as the labels.')

@@ -16,7 +16,8 @@ neither (undecided). What the seeds vary chooses the interval:
                  decides nothing; the note says where it would leave undecided.
 
 Arms `a` and `b` are a method's name or a dict of row fields. Checks of a metric
-take the keywords `split='test'`, `state='best'`, `group=''`. In every verdict
+take the keywords `split='test'`, `group=''` and `state=None`, which is `best`
+where all arms have rows of the best state, else `last`. In every verdict
 p < 0.05 says what the interval says: it is decided, one way or the other.
 
     python -m assay claims WORKDIR...
@@ -28,8 +29,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.claims import intervals, rules, samples
-from assay.claims.intervals import TAIL
+from assay.claims import checks, intervals, samples, sweeps
+from assay.claims.checks import Check
 from assay.claims.rules import Verdict
 from assay.errors import UserError
 
@@ -50,30 +51,6 @@ class Judged(NamedTuple):
   where_tested: str  # or why it was not
 
 
-def _check(name, metric, arms, value, test, region, where, closed=False,
-           **how):
-  """Check that a mean over seeds lies in a region; see `samples.sampler`.
-
-  It has a `name` and a `metric`, and `read` and `good` for `every_seed`.
-  """
-  read = samples.sampler(metric, arms, value, test, **where)
-
-  def check(rows):
-    return rules.mean_verdict(read(rows), value, region, closed=closed, **how)
-
-  names, shared = samples.names_of(arms, where)
-  check.name = name.format(*names) + shared
-  check.metric, check.read = metric, read
-  check.good = lambda value: 'holds' == rules.state_of(
-      (value, value), region, closed)
-  return check
-
-
-def _difference(name, metric, a, b, region, where, **how):
-  return _check(name, metric, (a, b), lambda x: x[0] - x[1], 'paired t', region,
-                where, **how)
-
-
 # The checks that claims are made of.
 
 
@@ -91,14 +68,14 @@ def less(metric, a, b, by=0, **where):
     >>> verdict.state, float(verdict.estimate), verdict.n
     ('holds', -1.0, 5)
   """
-  return _difference('{} < {}' + f' by {by:g}' * bool(by), metric, a, b,
-                     (-np.inf, -by), where)
+  return Check(metric, (a, b), (-np.inf, -by),
+               '{} < {}' + f' by {by:g}' * bool(by), **where)
 
 
 def greater(metric, a, b, by=0, **where):
   """The mean over seeds of a - b is above by."""
-  return _difference('{} > {}' + f' by {by:g}' * bool(by), metric, a, b,
-                     (by, np.inf), where)
+  return Check(metric, (a, b), (by, np.inf),
+               '{} > {}' + f' by {by:g}' * bool(by), **where)
 
 
 def ratio(metric, a, b, low, high, **where):
@@ -107,28 +84,21 @@ def ratio(metric, a, b, low, high, **where):
   Undecided if a seed has a value that is not positive. Without an interval over
   test examples if a resample of them has no error.
   """
-
-  def log_ratio(x):
-    logs = np.log(x, out=np.full(x.shape, np.nan), where=x > 0)
-    return logs[0] - logs[1]
-
-  return _check(f'{{}} / {{}} in [{low:g}, {high:g}]', metric, (a, b),
-                log_ratio, 'paired t of logs',
-                (math.log(low) if low else -np.inf, math.log(high)), where,
-                closed=True, show=np.exp)
+  region = (math.log(low) if low else -np.inf, math.log(high))
+  return Check(metric, (a, b), region, f'{{}} / {{}} in [{low:g}, {high:g}]',
+               closed=True, logs=True, **where)
 
 
 def within(metric, a, low, high, **where):
   """The mean over seeds of a is in [low, high]."""
-  return _check(f'{{}} in [{low:g}, {high:g}]', metric, (a,), lambda x: x[0],
-                't', (low, high), where, closed=True)
+  return Check(metric, (a,), (low, high), f'{{}} in [{low:g}, {high:g}]',
+               closed=True, **where)
 
 
 def equal(metric, a, b, margin, **where):
   """The mean over seeds of a - b is in (-margin, margin), two tests of 5 %."""
-  return _difference(f'{{}} = {{}} ± {margin:g}', metric, a, b,
-                     (-margin, margin), where, tail=0.05,
-                     extra=', two one-sided tests, 90 % interval')
+  return Check(metric, (a, b), (-margin, margin), f'{{}} = {{}} ± {margin:g}',
+               tail=0.05, extra=', two one-sided tests, 90 % interval', **where)
 
 
 def every_seed(check, at_least):
@@ -141,53 +111,29 @@ def every_seed(check, at_least):
     check: less, greater, ratio, within or equal.
     at_least: fraction in (0, 1]; 1 can fail but never hold.
   """
-  if not hasattr(check, 'good'):
+  if not isinstance(check, Check):
     raise ValueError('every_seed takes less, greater, ratio, within or equal.')
   if not 0 < at_least <= 1:
     raise ValueError(f'at_least={at_least} is not in (0, 1].')
-
-  def checked(rows):
-    sample = check.read(rows)
-    good, n = sum(map(check.good, sample.values)), len(sample.values)
-    fraction = good / n if n else np.nan
-
-    def interval(n, ratio):
-      number = n / (1 + n * ratio)
-      return intervals.clopper_pearson(fraction * number, number)
-
-    number = n / (1 + n * sample.ratio)
-    method = 'exact binomial interval' + (
-        f', re-splits counted as {number:.1f} independent seeds'
-        if sample.ratio else '')
-    return rules.verdict_of(
-        sample, fraction, interval, (at_least, 1),
-        intervals.binomial_p_value(fraction * number, number, at_least),
-        method, [f'{good} of {n} seeds'], closed=True)
-
-  checked.name, checked.metric = f'{check.name}, seed by seed', check.metric
-  return checked
+  return checks.EverySeed(check, at_least)
 
 
-def all_of(*checks):
+def all_of(*parts):
   """All checks hold; fails if any fails.
 
   That all hold needs no correction (intersection-union). That one of k fails
   by chance is likelier than for one alone: p is then k times that of the part.
   """
-  metrics = [getattr(c, 'metric', '') for c in checks]
-  names = [getattr(c, 'name', f'part {i}') for i, c in enumerate(checks, 1)]
-  if len(set(metrics)) > 1:
-    names = [f'{m} of {name}' for m, name in zip(metrics, names, strict=True)]
+  return checks.Combined(parts, every=True)
 
-  def check(rows):
-    verdict = rules.combine([(name, c(rows))
-                        for name, c in zip(names, checks, strict=True)])
-    if verdict.state == 'fails' and verdict.p is not None:
-      verdict = verdict._replace(p=min(1.0, len(checks) * verdict.p))
-    return verdict
 
-  check.name = ' and '.join(names)
-  return check
+def any_of(*parts):
+  """At least one of the checks holds; fails if all fail.
+
+  That all fail needs no correction. That one of k holds by chance is likelier
+  than for one alone: p is then k times that of the part.
+  """
+  return checks.Combined(parts, every=False)
 
 
 def monotone(metric, over, slack, *, increasing=True, method=None, **where):
@@ -195,18 +141,8 @@ def monotone(metric, over, slack, *, increasing=True, method=None, **where):
 
   Each step is tested at the level divided by the number of steps.
   """
-
-  def check(rows):
-    levels = samples.levels(rows, metric, over, method, 2, **where)
-    steps = len(levels) - 1
-    region = (-slack, np.inf) if increasing else (-np.inf, slack)
-    return rules.combine([
-        (f'{over} {x:g} to {y:g}',
-         _difference('', metric, b, a, region, where, tail=TAIL / steps,
-                     extra=f', Bonferroni over {steps}')(rows))
-        for (x, a), (y, b) in zip(levels[:-1], levels[1:], strict=True)])
-
-  return check
+  return sweeps.Monotone(metric, over, method, slack=slack,
+                         increasing=increasing, **where)
 
 
 def minimum_inside(metric, over, *, method=None, **where):
@@ -215,39 +151,57 @@ def minimum_inside(metric, over, *, method=None, **where):
   Holds if the best point inside is below both ends; fails if the best end is
   below each point inside.
   """
+  return sweeps.MinimumInside(metric, over, method, **where)
 
-  def check(rows):
-    levels = samples.levels(rows, metric, over, method, 3, **where)
 
-    def mean(level):
-      read = samples.sampler(metric, level[1:], lambda x: x[0], 't', **where)
-      values = read(rows).values
-      return np.mean(values) if len(values) else np.inf
+def by_hand(function, holds, fails, sentence=''):
+  """A check of one's own, with examples of when it holds and when it fails.
 
-    # The seeds that test a point have also chosen it, so the level is divided
-    # by the number of points it was chosen from. Choosing by half of the seeds
-    # would leave half to test with, and halves of re-splits share rows.
-    inner, ends = levels[1:-1], [levels[0], levels[-1]]
-    inside, end = min(inner, key=mean), min(ends, key=mean)
-    may_hold = mean(inside) < mean(end)
-    num = len(inner if may_hold else ends)
-    pairs = ([(inside, e) for e in ends] if may_hold
-             else [(i, end) for i in inner])
-    parts = [
-        (f'{over} {i:g} below {e:g}',
-         _difference('', metric, a, b, (-np.inf, 0), where, tail=TAIL / num,
-                     extra=f', Bonferroni over {num}')(rows))
-        for (i, a), (e, b) in pairs]
-    verdict = rules.combine(parts) if may_hold else rules.combine(
-        parts, order=('holds', 'undecided', 'fails'))
-    lowest = (inside if may_hold else end)[0]
-    return verdict._replace(
-        note=f'lowest at {over} {lowest:g}; {verdict.note}')
-
-  return check
+  Args:
+    function: rows -> `Verdict`.
+    holds: cells for which it holds: dicts of the row fields that the function
+      reads, with the mean over seeds as `value`.
+    fails: cells for which it fails.
+    sentence: what it says.
+  """
+  return checks.ByHand(function, tuple(holds), tuple(fails), sentence)
 
 
 # The claims of a paper together.
+
+
+def claims_of(source, variants, table, *, gated=True):
+  """One table of claims for each of some variants of a paper.
+
+  Args:
+    source: where the paper says so.
+    variants: names of variants.
+    table: name -> check, or name -> (sentence, check) where the sentence says
+      more than that of the check.
+    gated: bool, or the names of the claims that are gated.
+
+  Returns:
+    A tuple of claims, named `<variant>: <name>`.
+
+  Raises:
+    ValueError: `variants` is a text, or a gated name is not in the table.
+  """
+  if isinstance(variants, str):
+    raise ValueError(f'variants={variants!r} is one text; give a tuple of '
+                     'names.')
+  if not isinstance(gated, bool) and not set(gated) <= set(table):
+    raise ValueError(f'gated: {", ".join(sorted(set(gated) - set(table)))} '
+                     'stands for no claim; use names of the table.')
+  made = []
+  for variant in variants:
+    for name, entry in table.items():
+      sentence, check = entry if isinstance(entry, tuple) else (
+          f'{entry.sentence}.', entry)
+      made.append(Claim(
+          f'{variant}: {name}', sentence, source, check,
+          where={'config': variant},
+          gated=gated if isinstance(gated, bool) else name in gated))
+  return tuple(made)
 
 
 def about(claims, rows):
@@ -262,23 +216,37 @@ def judge(claims, rows):
   Raises:
     UserError: rows that cannot be compared; it names the claim.
   """
-  verdicts, where = [], []
-  for claim in claims:
-    chosen = [r for r in rows if samples.matches(r, claim.where)]
-    try:
-      if not chosen:
-        raise samples.NoRows(f'no row has {samples.describe(claim.where)}')
-      verdict = claim.check(chosen)
-      if not verdict.tested:  # a check written by hand
-        verdict = verdict._replace(**samples.where_tested(
-            [r for r in chosen if r['split'] != 'train'] or chosen))
-      verdicts.append(verdict)
-      where.append(verdict.tested)
-    except samples.NoRows as e:
-      verdicts.append(None)
-      where.append(str(e))
-    except UserError as e:
-      raise UserError(f'claim {claim.name}: {e}') from e
-  adjusted = iter(intervals.holm([v.p for v in verdicts if v]))
-  return [Judged(claim, v, next(adjusted) if v else None, w)
-          for claim, v, w in zip(claims, verdicts, where, strict=True)]
+  return adjusted(claims, [verdict_of(claim, rows) for claim in claims])
+
+
+def verdict_of(claim, rows):
+  """(verdict, where tested) of a claim; (None, why not) if it is not tested.
+
+  Raises:
+    UserError: as `judge`.
+  """
+  chosen = [r for r in rows if samples.matches(r, claim.where)]
+  try:
+    if not chosen:
+      raise samples.NoRows(f'no row has {samples.describe(claim.where)}')
+    verdict = claim.check(chosen)
+    if not verdict.tested:  # a check written by hand
+      verdict = verdict._replace(**samples.where_tested(
+          [r for r in chosen if r['split'] != 'train'] or chosen))
+    return verdict, verdict.tested
+  except samples.NoRows as e:
+    return None, str(e)
+  except UserError as e:
+    raise UserError(f'claim {claim.name}: {e}') from e
+
+
+def adjusted(claims, verdicts):
+  """A `Judged` for each claim, with p adjusted over all of them (Holm).
+
+  Args:
+    claims: those of one paper that are judged together.
+    verdicts: what `verdict_of` gives for each.
+  """
+  ps = iter(intervals.holm([v.p for v, _ in verdicts if v]))
+  return [Judged(claim, v, next(ps) if v else None, where)
+          for claim, (v, where) in zip(claims, verdicts, strict=True)]

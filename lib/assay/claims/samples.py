@@ -149,70 +149,94 @@ def where_tested(used):
               r.get('scale') == s for r in used)), '')}
 
 
-def sampler(metric, arms, value, test, *, split='test', state='best',
-            group=''):
-  """Returns `read(rows) -> Sample`.
+def read(rows, metric, arms, value, test, *, split='test', state=None,
+         group=''):
+  """The `Sample` of a comparison.
 
   Args:
+    rows: rows of one paper.
     metric: a metric's name; this and the keywords are row fields, which an arm
       that is a dict may override.
     arms: one or two methods, or dicts of row fields.
     value: [arms, n] float -> [n], the number that is judged; NaN where a seed
       has none, as the ratio of a value that is not positive.
     test: name of the test, starting with 'paired ' if there are two arms.
+    split: see `metric`, as for `group`.
+    state: 'best', 'last' or None, see `state_in`.
+    group: see `split`.
+
+  Raises:
+    NoRows: an arm has no row.
+    UserError: rows that cannot be compared.
   """
+  if state is None:
+    state = state_in(rows, [dict(metric=metric, split=split, group=group)
+                            | fields_of(arm) for arm in arms])
+  where = dict(metric=metric, split=split, state=state, group=group)
+  columns = [by_seed(rows, where | fields_of(arm)) for arm in arms]
+  used = [row for column in columns for row in column.values()]
+  for field in 'dataset', 'seed_varies':
+    only(used, field)
+  tests = {
+      'fresh': test,
+      'fixed_split': f'{test} over training runs on one test set',
+      'resplit': f'corrected resampled {test.removeprefix("paired ")}'}
+  varies = used[0].get('seed_varies')
+  if varies not in tests:
+    raise UserError(f'seed_varies={varies} is none of {", ".join(tests)}; '
+                    'use rows from assay.results.read, which adds it.')
 
-  def read(rows):
-    want = dict(metric=metric, split=split, state=state, group=group)
-    columns = [by_seed(rows, want | fields_of(arm)) for arm in arms]
-    used = [row for column in columns for row in column.values()]
-    for field in 'dataset', 'seed_varies':
-      only(used, field)
-    tests = {
-        'fresh': test,
-        'fixed_split': f'{test} over training runs on one test set',
-        'resplit': f'corrected resampled {test.removeprefix("paired ")}'}
-    varies = used[0].get('seed_varies')
-    if varies not in tests:
-      raise UserError(f'seed_varies={varies} is none of {", ".join(tests)}; '
-                      'use rows from assay.results.read, which adds it.')
+  seeds = sorted(set().union(*columns))
+  missing = {s for s in seeds if any(s not in c for c in columns)}
+  null = [r for r in used if r['value'] is None]
+  diverged = {r['seed'] for r in null}
+  why = '; '.join(dict.fromkeys(r['why'] for r in null if r.get('why')))
+  kept = [s for s in seeds if s not in missing | diverged]
+  values = value(np.array([[c[s]['value'] for s in kept] for c in columns],
+                          float))
+  undefined = {s for s, v in zip(kept, values, strict=True) if np.isnan(v)}
+  kept = [s for s in kept if s not in undefined]
+  lost = [f'{len(lost)} of {len(seeds)} seeds {what}' for lost, what in (
+      (diverged, 'diverged' + f' ({why})' * bool(why)),
+      (missing, 'missing'),
+      (undefined, f'have a {metric} that is not positive')) if lost]
 
-    seeds = sorted(set().union(*columns))
-    missing = {s for s in seeds if any(s not in c for c in columns)}
-    null = [r for r in used if r['value'] is None]
-    diverged = {r['seed'] for r in null}
-    why = '; '.join(dict.fromkeys(r['why'] for r in null if r.get('why')))
-    kept = [s for s in seeds if s not in missing | diverged]
-    values = value(np.array([[c[s]['value'] for s in kept] for c in columns],
-                            float))
-    undefined = {s for s, v in zip(kept, values, strict=True) if np.isnan(v)}
-    kept = [s for s in kept if s not in undefined]
-    lost = [f'{len(lost)} of {len(seeds)} seeds {what}' for lost, what in (
-        (diverged, 'diverged' + f' ({why})' * bool(why)),
-        (missing, 'missing'),
-        (undefined, f'have a {metric} that is not positive')) if lost]
-
-    remarks = []
-    planned = min(r.get('planned_seeds', np.inf) for r in used)
-    beyond = sum(s >= planned for s in seeds)
-    if beyond:
-      remarks.append(f'extended from {planned} to {planned + beyond} seeds '
-                     'after the run was planned')
-    elif len(seeds) < planned < np.inf:
-      remarks.append(f'{len(seeds)} of {planned} planned seeds')
-    return Sample(
-        values[~np.isnan(values)],
-        test_to_train(rows, used) if varies == 'resplit' else 0,
-        tests[varies], ' and '.join(lost), remarks, where_tested(used),
-        wrong_of(columns, kept) if varies == 'fixed_split' else None)
-
-  return read
+  remarks = []
+  planned = min(r.get('planned_seeds', np.inf) for r in used)
+  beyond = sum(s >= planned for s in seeds)
+  if beyond:
+    remarks.append(f'extended from {planned} to {planned + beyond} seeds '
+                   'after the run was planned')
+  elif len(seeds) < planned < np.inf:
+    remarks.append(f'{len(seeds)} of {planned} planned seeds')
+  return Sample(
+      values[~np.isnan(values)],
+      test_to_train(rows, used) if varies == 'resplit' else 0,
+      tests[varies], ' and '.join(lost), remarks, where_tested(used),
+      wrong_of(columns, kept) if varies == 'fixed_split' else None)
 
 
-def levels(rows, metric, over, method, at_least, *, split='test', state='best',
+def state_in(rows, wants):
+  """'best' where all that is wanted has rows of the best state, else 'last'.
+
+  Args:
+    rows: rows of one paper.
+    wants: row fields of each arm. One that names a state, or has no row at
+      all, has no say.
+  """
+  states = [{r['state'] for r in rows if matches(r, want)}
+            for want in wants if 'state' not in want]
+  return 'best' if all('best' in s for s in states if s) else 'last'
+
+
+def levels(rows, metric, over, method, at_least, *, split='test', state=None,
            group=''):
-  """[(value, arm)] of the sweep field `over`, in order of its value."""
-  want = dict(metric=metric, split=split, state=state, group=group)
+  """[(value, arm)] of the sweep field `over`, in order of its value.
+
+  All arms name one state: the one that is given, or see `state_in`.
+  """
+  want = dict(metric=metric, split=split, group=group)
+  want |= {} if state is None else {'state': state}
   want |= {} if method is None else fields_of(method)
   found = [r for r in rows if r.get(over) is not None and matches(r, want)]
   if not found:
@@ -223,7 +247,9 @@ def levels(rows, metric, over, method, at_least, *, split='test', state='best',
   if any(isinstance(v, str) for v in values) or len(values) < at_least:
     raise UserError(f'a claim over {over} needs at least {at_least} numbers, '
                     f'not {sorted(values, key=str)}.')
-  return [(v, arm | {over: v}) for v in sorted(values)]
+  if state is None:
+    state = state_in(found, [{over: v} for v in values])
+  return [(v, {'state': state} | arm | {over: v}) for v in sorted(values)]
 
 
 def worst_group(rows, metric, minimum=30, higher_is_worse=True):

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import interpolate, special
 
 from assay.methods import calibrators
-from assay.metrics.calibration import check_labels
+from assay.metrics.arguments import check_labels, check_scores
 
 FLOOR = 1e-8
 SLOPE = 1e-9  # of `multi_isotonic` where the fitted function is flat
@@ -220,7 +220,7 @@ def _probabilities(logits, labels=None):
   """softmax(logits) as float64 [N, C], and the labels as an array."""
   logits = np.asarray(logits)
   labels = None if labels is None else np.asarray(labels)
-  calibrators.check(logits, labels)
+  check_scores(logits, labels)
   if not np.isfinite(logits).all():
     raise ValueError('logits must be finite.')
   if labels is not None:

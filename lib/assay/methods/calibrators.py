@@ -31,6 +31,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from assay.metrics.arguments import check_scores
+
 LOWEST, HIGHEST = 0.01, 100.  # temperatures; what lies beyond is not found
 BLOCK = 2**14  # logits of a block of rows: a pass should stay in the cache
 NEWTON_STEPS, NEWTON_TOLERANCE = 50, 1e-4  # relative
@@ -263,26 +265,9 @@ def apply_ensemble_temperature(params, logits):
 
 
 def checked(logits, labels=None):
-  """The logits as float32 or wider, or the ValueError of `check`."""
-  check(logits, labels)
+  """The logits as float32 or wider; raises as `arguments.check_scores`."""
+  check_scores(logits, labels)
   return jnp.asarray(logits, jnp.promote_types(logits.dtype, jnp.float32))
-
-
-def check(logits, labels=None):
-  """Refuses arrays that are not [N, C] float and [N] int."""
-  shape = jnp.shape(logits)
-  if len(shape) != 2 or not all(shape):
-    raise ValueError(f'logits {shape} must be [N, C], with N and C at least '
-                     '1; jax.vmap maps over more axes.')
-  if not jnp.issubdtype(logits.dtype, jnp.floating):
-    raise ValueError(f'logits have dtype {logits.dtype}; they must be float.')
-  if labels is not None:
-    if jnp.shape(labels) != shape[:1]:
-      raise ValueError(f'logits {shape} and labels {jnp.shape(labels)} must be '
-                       '[N, C] and [N].')
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-      raise ValueError(f'labels have dtype {labels.dtype}; they must be '
-                       'integers.')
 
 
 def scaled(logits, temperature):

@@ -18,7 +18,7 @@ argument.
 
 import numpy as np
 
-from assay.metrics.calibration import check_labels, checked_probabilities
+from assay.metrics.arguments import check_labels, checked_probabilities
 
 
 def lac(probs):

@@ -24,6 +24,12 @@ import numpy as np
 from scipy import fft, optimize
 
 from assay.metrics import selective
+from assay.metrics.arguments import (
+  check_labels,
+  check_scores,
+  checked_probabilities,
+)
+from assay.metrics.bootstrap import bootstrap as bootstrap
 
 TOLERANCE = 1e-3  # of a row's sum
 NUM_CELLS = 2**16  # of the grid of `smooth_calibration_error`
@@ -323,49 +329,6 @@ def reliability(probs, labels, num_bins=15):
   return _by_bin(confidence, correct, bins, num_bins)
 
 
-def bootstrap(metric, probs, labels, num_resamples=1000, seed=0):
-  """A metric and its 95 % percentile interval over examples.
-
-  Rows are drawn with replacement, N at a time. The ends are values of resamples
-  (the next ones outside the 2.5 % and 97.5 % points), so infinite ones stay
-  infinite. An interval of the N examples of one model; it knows nothing of
-  other seeds. A resample has fewer distinct examples than the data: what is
-  biased upward on few examples, such as the ECE, is so once more, and its
-  interval may lie above the estimate altogether.
-
-  Time is that of `num_resamples` metrics, memory one copy of `probs`.
-
-  Args:
-    metric: `(probs, labels) -> float`, such as `expected_calibration_error`; or
-      `selective.auroc`, with scores and truth in place of probs and labels.
-    probs: [N, ...], what `metric` takes first.
-    labels: [N, ...], what it takes second.
-    num_resamples: number of resamples, >= 1.
-    seed: of the resampling.
-
-  Returns:
-    (estimate, low, high), float each.
-
-  Raises:
-    ValueError: lengths differ, too few resamples; what `metric` raises.
-  """
-  probs, labels = np.asarray(probs), np.asarray(labels)
-  if probs.shape[:1] != labels.shape[:1] or not probs.shape:
-    raise ValueError(f'probs {probs.shape} and labels {labels.shape} must have '
-                     'the same number of rows.')
-  if num_resamples < 1:
-    raise ValueError(f'num_resamples={num_resamples} must be at least 1.')
-  estimate = float(metric(probs, labels))
-  rng, n = np.random.default_rng(seed), len(labels)
-  values = []
-  for _ in range(num_resamples):
-    rows = rng.integers(n, size=n)
-    values.append(float(metric(probs[rows], labels[rows])))
-  low = np.quantile(values, 0.025, method='lower')
-  high = np.quantile(values, 0.975, method='higher')
-  return estimate, float(low), float(high)
-
-
 def summary(probs, labels, num_bins=15):
   """What is mostly reported, by the names in `SUMMARY`.
 
@@ -422,53 +385,10 @@ def _checked_bins(num_bins):
   return int(num_bins)
 
 
-def checked_probabilities(probs):
-  """Probabilities [N, C] as they are, float32 or float64.
-
-  Raises:
-    ValueError: another shape, no example, or not as at the top of this file.
-  """
-  probs = np.asarray(probs)
-  if probs.ndim != 2 or not probs.size:
-    raise ValueError(f'probs {probs.shape} must be [N, C], with N and C at '
-                     'least 1.')
-  if probs.dtype not in (np.float32, np.float64):
-    probs = probs.astype(np.float64)
-  # Passes over all of it only; what is wrong is looked for once it is known.
-  if not 0 <= probs.min() <= probs.max() <= 1:
-    for bad, rule in ((~np.isfinite(probs), 'finite'),
-                      ((probs < 0) | (probs > 1), 'in [0, 1]')):
-      if bad.any():
-        i, c = np.argwhere(bad)[0]
-        raise ValueError(f'probs[{i}, {c}] is {probs[i, c]}; it must be '
-                         f'{rule}.')
-  sums = probs @ np.ones(probs.shape[1], probs.dtype)
-  off = np.abs(sums - 1) > TOLERANCE
-  if off.any():
-    i = np.argmax(off)
-    raise ValueError(f'probs[{i}] sums to {sums[i]:.6g}; each row must sum to '
-                     f'1 within {TOLERANCE:g}.')
-  return probs
-
-
-def check_labels(labels, num_classes):
-  """Refuses labels [N] that are not integers in [0, num_classes)."""
-  if not np.issubdtype(labels.dtype, np.integer):
-    raise ValueError(f'labels have dtype {labels.dtype}; they must be '
-                     'integers.')
-  out = (labels < 0) | (labels >= num_classes)
-  if out.any():
-    i = np.argmax(out)
-    raise ValueError(f'labels[{i}] is {labels[i]}; it must be in '
-                     f'[0, {num_classes}).')
-
-
 def _checked(probs, labels):
   """Probabilities as float [N, C], labels as int [N] in [0, C)."""
   probs, labels = np.asarray(probs), np.asarray(labels)
-  if probs.ndim != 2 or labels.shape != probs.shape[:1] or not probs.size:
-    raise ValueError(f'probs {probs.shape} and labels {labels.shape} must be '
-                     '[N, C] and [N], with N and C at least 1.')
-  probs = checked_probabilities(probs)
+  check_scores(probs, labels, 'probs')
+  probs = checked_probabilities(probs, TOLERANCE)
   check_labels(labels, probs.shape[1])
   return probs, labels

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import special
 
+from assay.metrics import arguments
+
 
 def wrong(logits, labels):
   """Whether the largest logit is not that of the label; of ties, the first.
@@ -65,14 +67,6 @@ def nll(logits, labels):
 def _checked(logits, labels):
   """Logits as float64 [N, C], labels as int [N] in [0, C)."""
   logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
-  if (logits.ndim != 2 or labels.shape != logits.shape[:1]
-      or not logits.size):
-    raise ValueError(f'logits {logits.shape} and labels {labels.shape} must '
-                     'be [N, C] and [N], with N and C at least 1.')
-  if not np.issubdtype(labels.dtype, np.integer):
-    raise ValueError(f'labels have dtype {labels.dtype}; they must be '
-                     'integers.')
-  if labels.min() < 0 or labels.max() >= logits.shape[1]:
-    raise ValueError(f'labels from {labels.min()} to {labels.max()} must be '
-                     f'in [0, {logits.shape[1]}).')
+  arguments.check_scores(logits, labels)
+  arguments.check_labels(labels, logits.shape[1])
   return logits, labels

@@ -185,7 +185,7 @@ def _arm(fields):
 
 def _judged(side):
   """{claim's name: `claims.Judged`} of those that this side tests."""
-  everything = papers.load(side.rows[0]['paper']).CLAIMS
+  everything = papers.claims(side.rows[0]['paper'])
   judged = claims.judge(claims.about(everything, side.rows), side.rows)
   return {item.claim.name: item for item in judged if item.verdict}
 

@@ -1,6 +1,7 @@
 """How figures are drawn: sizes, colors, axes, names beside marks."""
 
 import math
+import textwrap
 
 import numpy as np
 
@@ -37,25 +38,48 @@ def new_grid(height, count):
   return figure, list(figure.subplots(count, 1, squeeze=False)[:, 0])
 
 
-def dots(names, groups, interval, interval_name, texts):
-  """A line per group: its values faint, its mean and interval strong."""
+def beside(names, count):
+  """(figure, [axes]) side by side, a line for each name, the first on top."""
   tall = max(name.count('\n') for name in names)
-  figure, axes = new_figure(max(2.4, 1.3 + len(names) * (0.42 + 0.15 * tall)))
+  line = (0.42 if len(names) < 12 else 0.3) + 0.15 * tall
+  figure, panels = new_panels(max(2.4, 1.5 + len(names) * line), count)
+  for axes in panels:
+    axes.grid(axis='x', lw=0.4, color='#cccccc')
+    axes.set_axisbelow(True)
+    axes.xaxis.label.set_fontsize(9)
+  panels[0].set_yticks(range(len(names)), names)
+  panels[0].set_ylim(len(names) - 0.4, -0.6)
+  return figure, panels
+
+
+def dots(axes, groups, mean=True):
+  """The values of each group, faint, and their mean."""
   for i, values in enumerate(groups):
     axes.plot(values, [i - 0.22] * len(values), 'o', color=GREY, alpha=0.4,
               ms=4, mew=0, label=None if i else 'one seed', zorder=1)
-    if values:
-      low, high = interval(np.array(values))
-      axes.plot([low, high], [i, i], color=OURS, lw=2, zorder=2)
+    if mean and values:
       axes.plot(np.mean(values), i, 'o', color=OURS, ms=7, zorder=3)
-    axes.text(1.02, i, texts[i], va='center', fontsize=9,
+  if mean:
+    axes.plot([], [], 'o', color=OURS, ms=7, label='mean')
+
+
+def interval(axes, i, low, middle, high, hollow):
+  """A bar and its mark in line i; no bar if its ends are NaN."""
+  axes.plot([low, high], [i, i], color=OURS, lw=2, zorder=2)
+  axes.plot(middle, i, 'o', color=OURS, ms=7, zorder=3,
+            mfc='white' if hollow else OURS, mew=1.6)
+
+
+def below(figure, text):
+  """What holds for the whole figure, in small lines below it."""
+  figure.supxlabel(textwrap.fill(text, 110), fontsize=8, x=0.01, ha='left')
+
+
+def right_texts(axes, texts):
+  """A text for each line, to the right of the axes."""
+  for i, text in enumerate(texts):
+    axes.text(1.03, i, text, va='center', fontsize=9,
               transform=axes.get_yaxis_transform())
-  axes.plot([], [], 'o-', color=OURS, ms=7, lw=2, label=interval_name)
-  axes.set_yticks(range(len(names)), names)
-  axes.set_ylim(len(names) - 0.4, -0.6)  # the first arm on top
-  axes.grid(axis='x', lw=0.4, color='#cccccc')
-  axes.set_axisbelow(True)
-  return figure, axes
 
 
 def line_and_mark(i):

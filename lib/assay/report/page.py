@@ -7,53 +7,53 @@ import pathlib
 
 from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import stale, tables, verdicts
+from assay.report import (
+    coverage,
+    figures,
+    folds,
+    kept,
+    outcome,
+    stale,
+    tables,
+    verdicts,
+)
 
-STATES = ('holds', 'fails', 'undecided')
+STATES = verdicts.STATES
+TITLES = {'outcome': 'What came out', 'overview': 'Variants',
+          'claims': 'Verdicts'}
 
 
-def sections(by_paper, runs):
+def sections(by_paper, runs, judged):
   """{name: Markdown} of papers: what a Markdown file may have between markers.
 
-  `papers` is a line for each paper, `<paper>/overview` one for each config,
-  `<paper>/<config>` the table of a config, `<paper>/claims` the verdicts on all
-  claims.
+  `families` and `index` are those of `coverage.sections`, `<paper>/outcome` is
+  what came out, `<paper>/overview` a line for each config, `<paper>/<config>`
+  the table of a config, `<paper>/claims` the verdicts on all claims. `_into`
+  adds `<paper>/figure`, see `figures.update`.
 
   Args:
     by_paper: name of a paper -> its rows.
     runs: see `results.read_runs`.
+    judged: name of a paper -> its `claims.Judged`.
   """
-  texts, lines = {}, [
-      '| paper | asked | variants | claims that hold | fail | undecided | its '
-      'first command |', '| :-- | :-- | --: | --: | --: | --: | :-- |']
+  texts, counts = {}, {}
   for paper, rows in by_paper.items():
-    everything = papers.load(paper).CLAIMS
-    tested = claims.about(everything, rows)
-    judged = claims.judge(tested, rows)
-    left = [claim for claim in everything if claim not in tested]
-    texts |= _sections(rows, paper, runs, judged, left)
-    lines.append(_line(rows, paper, judged))
-  return texts | {'papers': '\n'.join(lines)}
-
-
-def _line(rows, paper, judged):
-  """Of the table of papers."""
-  about = papers.about(paper)
-  source = ', '.join(filter(None, [about['authors'], about['published']]))
-  states = [j.verdict.state for j in judged if j.verdict]
-  return ' | '.join([
-      f'| [{about["title"]}](results/{paper}/README.md)'
-      + f'<br>{source}' * bool(source), about['idea'],
-      str(len(results.group_by(rows, 'config'))),
-      *(str(states.count(state)) for state in STATES),
-      f'`make reproduce PAPER={paper}` |'])
+    tested = {item.claim.name for item in judged[paper]}
+    left = [c for c in papers.claims(paper) if c.name not in tested]
+    texts |= _sections(rows, paper, runs, judged[paper], left)
+    counts[paper] = collections.Counter(
+        j.verdict.state for j in judged[paper] if j.verdict)
+  return texts | coverage.sections(counts)
 
 
 def _sections(rows, paper, runs, judged, left):
   return _tables(rows, paper, runs) | {
+      f'{paper}/outcome': outcome.markdown(judged),
       f'{paper}/overview': overview(rows, paper, runs, judged),
       f'{paper}/claims': '\n\n'.join(filter(None, [
-          verdicts.markdown(judged), _not_tested(left, paper)]))}
+          '<details><summary>Every verdict: test, interval, source, notes'
+          '</summary>', verdicts.markdown(judged), '</details>',
+          _not_tested(left, paper)]))}
 
 
 def _not_tested(left, paper):
@@ -93,49 +93,64 @@ def reported_seeds(rows):
   return sorted(results.group_by(test or rows, 'seed'))
 
 
-def report(rows, paper, runs):
+def report(rows, paper, runs, judged=None):
   """Markdown: the tables of these rows, and the verdicts that speak of them."""
   texts = _tables(rows, paper, runs)
-  texts[f'{paper}/claims'] = verdicts.markdown(_judged(rows, paper))
+  texts[f'{paper}/claims'] = verdicts.markdown(judged or _judged(rows, paper))
   return '\n\n'.join(f'### {name}\n\n{text}' for name, text in texts.items()
                      ) + '\n'
 
 
-def show(rows, paper, form='terminal'):
+def show(rows, paper, form='terminal', judged=None):
   """Prints what `report` holds, for a terminal or as LaTeX."""
   from rich.console import Console
 
+  judged = judged or _judged(rows, paper)
   shown = [table_of(own, paper)
            for own in results.group_by(rows, 'config').values()]
   if form == 'latex':
-    texts = verdicts.lines(_judged(rows, paper))
+    texts = verdicts.lines(judged)
     print('\n'.join([*map(tables.to_latex, shown), *(
         f'% {line}' for text in texts for line in text.splitlines())]))
     return
   console = Console()
   for table in shown:
     console.print(tables.to_terminal(table, console.width), '')
-  verdicts.show(_judged(rows, paper))
+  verdicts.show(judged)
 
 
 def table_of(rows, paper):
   """`tables.table` of one variant, as its config module wants it shown."""
   module = papers.configs(paper)
-  beside = getattr(module, 'REPORTED_FOR', module.VARIANTS)
-  reported = module.REPORTED if rows[0]['config'] in beside else {}
-  return tables.table(rows, reported,
+  return tables.table(rows, papers.reported(paper, rows[0]['config']),
                       metrics=getattr(module, 'METRICS', None),
                       more=getattr(module, 'COLUMNS', ()))
 
 
 def _tables(rows, paper, runs):
-  return {f'{paper}/{config}': '\n\n'.join([
-      tables.to_markdown(table_of(own, paper)), tested_on(own, runs)])
+  return {f'{paper}/{config}': _table_text(own, paper, runs)
           for config, own in results.group_by(rows, 'config').items()}
 
 
+def _table_text(rows, paper, runs):
+  """Markdown: what a table has to say, where it was tested, and all of it."""
+  full, short = table_of(rows, paper), short_table_of(rows, paper)
+  parts = [tables.to_markdown(short), tested_on(rows, runs)]
+  if short != full:
+    parts += ['<details><summary>All columns and arms</summary>',
+              tables.to_markdown(full | {'note': ''}), '</details>']
+  return '\n\n'.join(parts)
+
+
+def short_table_of(rows, paper):
+  """What of `table_of` says something; see `folds.short`."""
+  read = folds.cells(claims.about(papers.claims(paper), rows))
+  return folds.short(table_of(rows, paper), read,
+                     getattr(papers.configs(paper), 'CHANCE', None))
+
+
 def _judged(rows, paper):
-  return claims.judge(claims.about(papers.load(paper).CLAIMS, rows), rows)
+  return kept.judge(papers.claims(paper), rows).judged
 
 
 def tested_on(rows, runs):
@@ -211,7 +226,14 @@ def main(argv=None):
                       'nothing; may be given again')
   parser.add_argument('--check', action='store_true', help='with --into: '
                       'change nothing, exit 1 if FILE is not up to date')
+  parser.add_argument('--migrate', action='store_true', help='write the rows '
+                      'anew, a line a cell, and print the files that changed')
   flags = parser.parse_args(argv)
+  if flags.migrate:
+    for path in flags.paths:
+      for file in results.migrate(path):
+        print(file)
+    return 0
   if flags.check and not flags.into:
     parser.error('--check needs --into')
   paths = flags.paths
@@ -221,14 +243,32 @@ def main(argv=None):
   if not rows:
     raise UserError(f'no rows in {", ".join(map(str, paths))}; run an '
                     'experiment first.')
+  by_paper = results.group_by(rows, 'paper')
+  folders = _folders(paths, by_paper)
+  found = {paper: kept.judge(papers.claims(paper), own, folders.get(paper))
+           for paper, own in by_paper.items()}
+  if flags.publish or flags.into and not flags.check:
+    for paper, folder in folders.items():
+      kept.write(folder, found[paper])
+  judged = {paper: one.judged for paper, one in found.items()}
   if flags.into:
-    return _into(flags, results.group_by(rows, 'paper'), runs)
-  for paper, own in results.group_by(rows, 'paper').items():
+    changes = [f'{folder}/{kept.FILE}: {change}' for paper, folder in
+               folders.items() for change in found[paper].changes]
+    return _into(flags, by_paper, runs, judged, changes)
+  for paper, own in by_paper.items():
     if flags.format == 'markdown':
-      print(report(own, paper, runs), end='')
+      print(report(own, paper, runs, judged[paper]), end='')
     else:
-      show(own, paper, flags.format)
+      show(own, paper, flags.format, judged[paper])
   return 0
+
+
+def _folders(paths, by_paper):
+  """{paper: its folder of committed rows}, {} if other rows are among them."""
+  folders = {path.name: path for path in map(pathlib.Path, paths)
+             if path.is_dir() and not (path / 'rows').exists()}
+  return folders if folders.keys() == by_paper.keys() and (
+      len(folders) == len(paths)) else {}
 
 
 def _publish(workdir):
@@ -250,17 +290,25 @@ def _publish(workdir):
     rows, paper = results.read([folder]), folder.name
     about = papers.about(paper)
     parts = [f'# {about["title"]}', about['idea']]
-    for name in ('overview', *results.group_by(rows, 'config'), 'claims'):
-      parts += [f'## {name}', f'<!-- begin {paper}/{name} -->\n'
-                              f'<!-- end {paper}/{name} -->']
+    for name in ('outcome', 'figure', 'overview',
+                 *results.group_by(rows, 'config'), 'claims'):
+      parts += [f'## {TITLES.get(name, name)}' * (name != 'figure'),
+                f'<!-- begin {paper}/{name} -->\n<!-- end {paper}/{name} -->']
     disk.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')
   return folder
 
 
-def _into(flags, by_paper, runs):
-  texts, diff = sections(by_paper, runs), []
+def _into(flags, by_paper, runs, judged, diff):
+  """Rewrites files, or compares them; `diff` is what is known to differ."""
+  texts = sections(by_paper, runs, judged)
   for file in flags.into:
     old = _text(file)
+    for paper, rows in by_paper.items():
+      if f'<!-- begin {paper}/figure -->' in old:
+        text, lines = figures.update(pathlib.Path(file).parent, paper, rows,
+                                     judged[paper], flags.check)
+        texts |= {} if lines else {f'{paper}/figure': text}
+        diff += lines
     marked = [name for name in texts if f'<!-- begin {name} -->' in old]
     if not marked:
       raise UserError(f'{file}: no marker <!-- begin NAME --> with NAME one of '

@@ -12,15 +12,13 @@ config module.
 import argparse
 import collections
 import inspect
-import io
-import math
 import pathlib
 import re
 import textwrap
 
 from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import page, stale, verdicts
+from assay.report import bars, coverage, figures, kept, page, stale, verdicts
 
 MARK = '<meta name="generator" content="assay site">'
 STRIP = 240  # units of an SVG across, see `strip`
@@ -50,9 +48,9 @@ def build(folder, out, draw=True):
   _refuse_other(out)
   written, pages = {}, []
   for path in dict.fromkeys(found):
-    page, figures = paper_page(path, draw)
+    page, drawn = paper_page(path, draw)
     pages.append(page)
-    written |= figures
+    written |= drawn
   shown = {page['name'] for page in pages}
   rest = [about(name) for name in papers.names() if name not in shown]
   templates = _templates()
@@ -60,7 +58,8 @@ def build(folder, out, draw=True):
     written[f'{page["name"]}.html'] = templates.get_template(
         'paper.html').render(page=page)
   written['index.html'] = templates.get_template('index.html').render(
-      pages=pages, rest=rest, totals=_totals(pages))
+      pages=pages, rest=rest, totals=_totals(pages), shown=shown,
+      standings=coverage.STANDINGS, families=coverage.by_family())
   written['style.css'] = templates.get_template('style.css').render()
   for name, text in written.items():
     disk.write_bytes(out / name, text.encode())
@@ -112,9 +111,9 @@ def about(paper):
 def paper_page(path, draw=True):
   """What the page of one paper says, and {file name: text} of its figures."""
   paper, (rows, runs) = path.name, results.read_both([path])
-  module, everything = papers.configs(paper), papers.load(paper).CLAIMS
+  module, everything = papers.configs(paper), papers.claims(paper)
   tested = claims.about(everything, rows)
-  judged = claims.judge(tested, rows)
+  judged = kept.judge(everything, rows, path).judged
   left = collections.defaultdict(list)
   for claim in everything:
     if claim not in tested:
@@ -122,16 +121,21 @@ def paper_page(path, draw=True):
   by_config = results.group_by(rows, 'config')
   variants, written = [], {}
   for config in sorted(by_config, key=[*module.VARIANTS, *by_config].index):
-    variant, figures = _variant(paper, config, by_config[config], runs, draw)
+    variant, drawn = _variant(paper, config, by_config[config], runs, draw)
     variant['judged'] = [j for j in judged
                          if j.claim.where.get('config') == config]
     variants.append(variant)
-    written |= figures
+    written |= drawn
+  first, file = None, path / figures.NAME
+  if file.exists():
+    name = f'figures/{paper}.svg'
+    written[name] = file.read_text()
+    first = dict(file=name, **figures.told(file))
   states = collections.Counter(j.verdict.state for j in judged if j.verdict)
   counts = {state: states[state] for state in page.STATES} | {
       'not tested': len(everything) - sum(states.values())}
   return about(paper) | dict(
-      counts=counts, variants=variants, left=dict(left),
+      counts=counts, variants=variants, left=dict(left), figure=first,
       general=[j for j in judged if 'config' not in j.claim.where],
       seconds=sum(v['seconds'] for v in variants),
       stale=sum(v['state'] == stale.STALE for v in variants),
@@ -146,21 +150,21 @@ def _variant(paper, config, rows, runs, draw):
   answers = {run: stale.state_of(data, paper) for run, data in used.items()}
   states = [state for state, _ in answers.values()]
   try:
-    figures = papers.load(paper).figures(rows) if draw else {}
-    trouble = ''
+    drawn, trouble = figures.of(paper, rows) if draw else {}, ''
   except UserError as error:  # rows that a figure needs are missing
-    figures, trouble = {}, str(error)
+    drawn, trouble = {}, str(error)
   shown, written = [], {}
-  for name, figure in figures.items():
+  for name, figure in drawn.items():
     file = 'figures/' + re.sub(
         '[^A-Za-z0-9._-]', '_', f'{paper}.{config}.{name}') + '.svg'
-    written[file] = svg(figure)
+    written[file] = figures.svg(figure)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    shown.append(dict(file=file, alt=alt_text(name, figure), width=width,
-                      height=height, name=name.replace('_', ' ')))
+    shown.append(dict(file=file, alt=figures.alt_text(name, figure),
+                      width=width, height=height, name=name.replace('_', ' ')))
   return dict(
       name=config, text=papers.configs(paper).VARIANTS.get(config, ''),
-      table=page.table_of(rows, paper), figures=shown, trouble=trouble,
+      table=page.table_of(rows, paper), figures=shown,
+      short=page.short_table_of(rows, paper), trouble=trouble,
       seeds=page.reported_seeds(rows),
       seconds=sum(run.get('wall_seconds', 0) for run in used.values()),
       # One stale run is enough to doubt a comparison.
@@ -232,87 +236,25 @@ def _ranges(seeds):
       f'{seeds[0]} to {seeds[-1]})' if len(seeds) > 1 else f'{seeds[0]})')
 
 
-def svg(figure):
-  """A matplotlib figure as SVG on white, the same text for the same figure."""
-  import matplotlib
-
-  buffer = io.BytesIO()
-  # Letters as shapes: a reader's fonts cannot make them overlap.
-  with matplotlib.rc_context({'svg.hashsalt': 'assay', 'svg.fonttype': 'path'}):
-    figure.savefig(buffer, format='svg', facecolor='white',
-                   metadata={'Date': None, 'Creator': None})
-  return buffer.getvalue().decode()
-
-
-def alt_text(name, figure):
-  """What a figure shows, in words: its axes and what is named in it."""
-  texts = [name.replace('_', ' ')]
-  for axes in figure.axes:
-    named = [t.get_text() for t in axes.get_yticklabels()]
-    key = axes.get_legend()
-    named = [t for t in named if re.search('[A-Za-z]', t)] + (
-        [t.get_text() for t in key.get_texts()] if key else [])
-    texts += [axes.get_title(loc='left') or axes.get_title(),
-              f'across: {axes.get_xlabel()}' if axes.get_xlabel() else '',
-              f'up: {axes.get_ylabel()}' if axes.get_ylabel() else '',
-              f'named: {", ".join(named)}' if named else '']
-  text = '. '.join(dict.fromkeys(' '.join(t.split()) for t in texts if t))
-  return textwrap.shorten(text, 600, placeholder=' …')
-
-
 def strip(verdict):
-  """Places, 0 to `STRIP`, of a verdict on an axis of its own; None without one.
+  """`bars.places` on `STRIP` units, with the text of each end of the region.
 
   Returns:
-    A dict: `estimate`; `low` and `high`, or None; `region`, (start, end) of
-    where the claim holds, or None; `ends`, (place, text, anchor) of its ends
-    near enough to be shown, the text '' where the other end's speaks for both;
-    and `text`, the region in words.
+    A dict as there, but `ends` are (place, text, anchor), the text '' where the
+    other end's speaks for both; None without an estimate.
   """
-  interval = (verdict.low, verdict.high)
-  points = [v for v in (verdict.estimate, *interval) if math.isfinite(v)]
-  if not math.isfinite(verdict.estimate):
+  at = bars.places(verdict, STRIP)
+  if at is None:
     return None
-  finite = sorted((v for v in verdict.region or () if math.isfinite(v)),
-                  key=lambda v: abs(v - verdict.estimate))
-  points += finite[:1]
-  # The other end would crowd all else if it is far.
-  reach = 3 * (max(points) - min(points))
-  finite = finite[:1] + [v for v in finite[1:] if
-                         min(points) - reach <= v <= max(points) + reach]
-  points += finite
-  first, last = min(points), max(points)
-  span = last - first or abs(first) or 1.0
-  first, last = first - 0.08 * span, last + 0.08 * span
-
-  def place(value):
-    at = STRIP * (value - first) / (last - first)
-    return round(min(max(at, 0.0), float(STRIP)), 1)
-
-  finite.sort()
-  at, texts = list(map(place, finite)), list(map(verdicts.digits, finite))
+  places = [x for x, _ in at['ends']]
+  texts = [verdicts.digits(value) for _, value in at['ends']]
   room = 24  # of a number on either side of its place
-  if len(at) == 2 and at[1] - at[0] < 2.5 * room:
+  if len(places) == 2 and places[1] - places[0] < 2.5 * room:
     both, room = ' to '.join(texts), 2.5 * room
-    texts = [both, ''] if at[0] < STRIP / 2 else ['', both]
-  ends = [(x, text, 'start' if x < room else
-           'end' if x > STRIP - room else 'middle')
-          for x, text in zip(at, texts, strict=True)]
-  return dict(
-      estimate=place(verdict.estimate),
-      low=place(interval[0]) if math.isfinite(interval[0]) else None,
-      high=place(interval[1]) if math.isfinite(interval[1]) else None,
-      region=tuple(map(place, verdict.region)) if verdict.region else None,
-      ends=ends, text=_region_text(verdict.region))
-
-
-def _region_text(region):
-  if not region:
-    return ''
-  low, high = map(verdicts.digits, region)
-  if math.isinf(region[0]) or math.isinf(region[1]):
-    return f'above {low}' if math.isinf(region[1]) else f'below {high}'
-  return f'from {low} to {high}'
+    texts = [both, ''] if places[0] < STRIP / 2 else ['', both]
+  return at | {'ends': [
+      (x, text, 'start' if x < room else 'end' if x > STRIP - room
+       else 'middle') for x, text in zip(places, texts, strict=True)]}
 
 
 @told

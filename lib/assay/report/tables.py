@@ -1,14 +1,14 @@
 """Tables: arms beside the published numbers, for terminal, Markdown, LaTeX."""
 
+import collections
+import re
+
 import numpy as np
 
-from assay import results
+from assay import papers, results
 from assay.errors import UserError
 
 NONE = '–'  # nothing measured, or nothing published
-# How sure a published number is.
-TAGS = {'2src': 'means agree with an independent restatement',
-        'recall': 'from memory, not re-read'}
 
 
 def sweep_fields(rows):
@@ -21,7 +21,8 @@ def summarize(rows, metric, by=None, split='test', state='best', group=''):
   """One dict per arm: the fields in `by`, and over its seeds
 
       mean, std: of those with a value; None without one, or two (ddof=1);
-      n, diverged: seeds with a value, and without.
+      n: seeds with a value;
+      lost: {word: seeds} of those without, see `lost_word`.
 
   Args:
     by: fields; default config, dataset, method and the sweep fields.
@@ -31,15 +32,24 @@ def summarize(rows, metric, by=None, split='test', state='best', group=''):
   for row in rows:
     if (row['metric'], row['split'], row['state'], row['group']) == (
         metric, split, state, group):
-      arms.setdefault(tuple(row.get(k) for k in by), []).append(row['value'])
+      arms.setdefault(tuple(row.get(k) for k in by), []).append(row)
   summaries = []
-  for key, values in arms.items():
-    known = [v for v in values if v is not None]
+  for key, own in arms.items():
+    known = [row['value'] for row in own if row['value'] is not None]
+    lost = collections.Counter(
+        lost_word(row) for row in own if row['value'] is None)
     summaries.append(dict(zip(by, key, strict=True)) | {
         'mean': float(np.mean(known)) if known else None,
         'std': float(np.std(known, ddof=1)) if len(known) > 1 else None,
-        'n': len(known), 'diverged': len(values) - len(known)})
+        'n': len(known), 'lost': dict(lost)})
   return summaries
+
+
+def lost_word(row):
+  """What became of a seed without a value: 'diverged', if nothing else."""
+  if re.match('not (reached|left)', row.get('why', '')):
+    return 'not reached'
+  return 'not defined' if row.get('why') == 'not defined' else 'diverged'
 
 
 def sorted_arms(rows, reported, by):
@@ -57,7 +67,7 @@ def sorted_arms(rows, reported, by):
 
 
 def published(reported, metric, arm, arms, by):
-  """The entry of `REPORTED` that speaks about an arm, or None.
+  """The published entry that speaks about an arm, or None.
 
   Args:
     arm: values of the fields `by`, which start with dataset and method.
@@ -76,14 +86,17 @@ def table(rows, reported, metrics=None, more=()):
   Args:
     rows: of one config. Shown are test rows of all groups together, in state
       `best`, or `last` where the experiment selects nothing.
-    reported: `REPORTED`, dataset -> method -> metric -> dict of mean, std, n,
-      source, tag; see `published`.
+    reported: dataset -> method -> metric -> dict of mean, std, n, source, tag,
+      from `papers.reported`; see `published`.
     metrics: names; default those published for these data, else all measured.
-    more: (metric, split) of further columns, where they were measured.
+    more: (metric, split) of further columns, where they were measured; a third
+      '%' shows the mean alone, in percent.
 
   Returns:
     A dict: `config`, `metrics` shown, `columns` and `rows` of strings, the
-    number of `labels` (columns that name an arm) and a `note` on the published.
+    number of `labels` (columns that name an arm) and a `note` on the published;
+    and for `folds`, `arms`, fields that name the arm of each row, and `cells`,
+    column -> (metric, split, its summaries).
   """
   configs = list(results.group_by(rows, 'config'))
   if len(configs) != 1:
@@ -105,39 +118,32 @@ def table(rows, reported, metrics=None, more=()):
       'arm' if k == 'method' else k: [
           NONE if arm[i] is None else results.text_of(arm[i]) for arm in arms]
       for i, k in enumerate(by) if i or len(datasets) > 1}
-  labels, cited = len(columns), []
+  labels, cited, cells = len(columns), [], {}
+
+  def add(name, summaries, metric, split, text=measured_text):
+    ours = {tuple(s[k] for k in by): s for s in summaries}
+    cells[name] = (metric, split, list(map(ours.get, arms)))
+    columns[name] = list(map(text, cells[name][2]))
+
   for metric in metrics:
-    ours = {tuple(s[k] for k in by): s
-            for s in summarize(shown, metric, by, state=state)}
-    columns[metric] = [measured_text(ours.get(arm)) for arm in arms]
+    add(metric, summarize(shown, metric, by, state=state), metric, 'test')
     entries = [published(reported, metric, arm, arms, by) for arm in arms]
     if any(entries):
       columns[f'{metric} published'] = list(map(published_text, entries))
       cited += filter(None, entries)
   plain = [r for r in rows if set(by).issuperset(sweep_fields([r]))]
-  for metric, split in more:
-    ours = {tuple(s[k] for k in by): s
-            for s in summarize(plain, metric, by, split, state)}
-    if ours:
-      columns[f'{metric}, {split}'] = [measured_text(ours.get(arm))
-                                       for arm in arms]
-  partners = {arm: _partners(plain, arm, by) for arm in arms}
-  if any(p is not None for p in partners.values()):
-    columns['effective partners'] = [
-        NONE if partners[arm] is None else f'{100 * partners[arm]:.3g} %'
-        for arm in arms]
+  for metric, split, *unit in more:
+    # What no selection touches has the state `last` alone.
+    found = summarize(plain, metric, by, split, state) or summarize(
+        plain, metric, by, split, 'last')
+    if found:
+      add(f'{metric}, {split}', found, metric, split,
+          percent_text if unit else measured_text)
   return {'config': configs[0], 'metrics': metrics, 'labels': labels,
           'columns': list(columns),
           'rows': [list(row) for row in zip(*columns.values(), strict=True)],
-          'note': _note(cited)}
-
-
-def _partners(rows, arm, by):
-  """Mean effective partners of an arm, as a fraction of all rows, or None."""
-  found = [r['value'] for r in rows if r['metric'] == 'effective_partners'
-           and r['split'] == 'train' and r['value'] is not None
-           and tuple(r.get(k) for k in by) == arm]
-  return float(np.mean(found)) if found else None
+          'note': _note(cited), 'cells': cells,
+          'arms': [dict(zip(by, arm, strict=True)) for arm in arms]}
 
 
 def number(mean, std):
@@ -155,14 +161,20 @@ def measured_text(summary):
   """A summary as a cell: `2.83 ± 0.19 (18, 2 diverged)`."""
   if not summary:
     return NONE
-  diverged = f', {summary["diverged"]} diverged' if summary['diverged'] else ''
+  lost = ''.join(f', {n} {word}' for word, n in summary['lost'].items())
   mean = summary['mean']
   return ((NONE if mean is None else number(mean, summary['std']))
-          + f' ({summary["n"]}{diverged})')
+          + f' ({summary["n"]}{lost})')
+
+
+def percent_text(summary):
+  """The mean of a summary as a cell, in percent."""
+  known = summary and summary['mean'] is not None
+  return f'{100 * summary["mean"]:.3g} %' if known else NONE
 
 
 def published_text(entry):
-  """An entry of `REPORTED` as a cell, to the digits given there."""
+  """A published entry as a cell, to the digits given there."""
   if not entry:
     return NONE
   given = [float(entry[k]) for k in ('mean', 'std') if entry.get(k) is not None]
@@ -180,7 +192,8 @@ def _note(entries):
   used = {e.get('tag') for e in entries}
   return '. '.join(filter(None, [
       'Published: ' + ', '.join(sources) if sources else '',
-      '; '.join(f'{k}: {v}' for k, v in TAGS.items() if k in used)])) + '.'
+      '; '.join(f'{k}: {v}' for k, v in papers.TAGS.items()
+                if k in used)])) + '.'
 
 
 def to_terminal(table, width=80):

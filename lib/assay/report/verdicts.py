@@ -9,6 +9,7 @@ import numpy as np
 from assay import claims, papers, results
 from assay.errors import UserError
 
+STATES = ('holds', 'fails', 'undecided')
 STYLES = {'HOLDS': 'bold green', 'FAILS': 'bold red',
           'UNDECIDED': 'bold yellow', 'NOT': 'bold'}
 INDENT = 11  # verdicts stand alone to the left of all else
@@ -147,7 +148,7 @@ def main(argv=None):
       raise UserError(f'no rows in {" ".join(argv)}; run an experiment there '
                       'first.')
     for paper, own in results.group_by(rows, 'paper').items():
-      show(claims.judge(papers.load(paper).CLAIMS, own))
+      show(claims.judge(papers.claims(paper), own))
   except UserError as e:
     print(e, file=sys.stderr)
     return 2

@@ -7,6 +7,7 @@
 """
 
 import argparse
+import os
 
 from assay import errors
 from assay.errors import UserError
@@ -34,7 +35,8 @@ def main(argv=None):
   flags = parser.parse_args(argv)
   store = fits.default_store()
   if store is None:
-    raise UserError('ASSAY_FITS is off; set it to the folder of the store.')
+    raise UserError(f'ASSAY_FITS={os.environ["ASSAY_FITS"]} keeps nothing; set '
+                    'it to the folder of a store.')
   if flags.command == 'list':
     return _list(store)
   if flags.command == 'verify':
@@ -97,7 +99,8 @@ def _prune(store, flags):
       raise UserError(f'{key}: there is no such fit in {store.folder}; '
                       'python -m assay fits list names all.')
   if not flags.keys and flags.days is None and flags.megabytes is None:
-    raise UserError('prune: give keys, --days or --megabytes.')
+    raise UserError(f'prune: which of {len(known)} fits? Give keys, --days or '
+                    '--megabytes.')
   sizes = {key: store.size_and_age(key) for key in known}
   gone = set(flags.keys) | {
       key for key, (_, age) in sizes.items()

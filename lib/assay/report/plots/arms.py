@@ -2,88 +2,146 @@
 
 import numpy as np
 
-from assay.claims.intervals import t_interval
+from assay import claims
+from assay.claims import samples
 from assay.errors import UserError
 from assay.report import drawing, tables
-from assay.report.plots.chosen import arm_of, by_seed, naive, name_of, select
+from assay.report.plots.chosen import (
+    arm_of,
+    by_seed,
+    name_of,
+    names_of,
+    select,
+)
 
 
-def comparison(rows, metric, reported=None, split='test', state='best'):
-  """Dots for seeds, mean with 95 % t interval, diamonds for published values.
+def comparison(rows, metric, reported=None, split='test', state='best',
+               baseline=None):
+  """Seeds, means and published values; beside them, differences of arms.
+
+  A difference is that of the same seed, and its interval is the one by which a
+  verdict on these two arms is decided; its mark is hollow where the interval
+  holds 0. Published values have no bar: their spread is no interval of ours.
 
   Args:
-    rows: of one config and one data set.
+    rows: of one config and one data set, with all that a verdict reads.
     metric: a metric's name.
-    reported: `REPORTED` of the paper's config module, or None.
+    reported: published numbers, see `papers.reported`, or None.
     split, state: which rows to show, of all groups together.
+    baseline: the arm that differences are from, a method or a dict of row
+      fields; default the first.
 
   Returns:
     A matplotlib Figure with one line per arm and sweep value.
   """
-  rows = select(rows, metric, split, state)
-  by = ['dataset', 'method', *tables.sweep_fields(rows)]
-  arms = tables.sorted_arms(rows, reported or {}, by)
+  shown = select(rows, metric, split, state)
+  by = ['dataset', 'method', *tables.sweep_fields(shown)]
+  arms = tables.sorted_arms(shown, reported or {}, by)
+  base = _base(arms, baseline, by)
   summaries = {tuple(s[k] for k in by): s for s in tables.summarize(
-      rows, metric, by, split, state)}
-  figure, axes = drawing.dots(
-      [name_of(arm, by) for arm in arms],
-      [list(by_seed(rows, arm, by).values()) for arm in arms], t_interval,
-      'mean, 95 % t interval',
-      [tables.measured_text(summaries[arm]) for arm in arms])
-  entries = [tables.published(reported or {}, metric, arm, arms, by)
-             for arm in arms]
-  shown = [(i, e) for i, e in enumerate(entries) if e]
-  if shown:
-    axes.errorbar(
-        [e['mean'] for _, e in shown], [i + 0.3 for i, _ in shown],
-        xerr=[e.get('std') or 0 for _, e in shown], fmt='D',
-        color=drawing.THEIRS, mfc='white', ms=5, lw=1.2,
-        label='published ± std')
-  axes.set_xlabel(f'{metric}, {split} split of {rows[0]["dataset"]}; right: '
-                  'mean ± std (seeds)' + naive(rows, '\nThe interval is '))
-  drawing.key(axes)
+      shown, metric, by, split, state)}
+  names = names_of(arms, by)
+  figure, panels = drawing.beside(names, 1 + (len(arms) > 1))
+  drawing.dots(panels[0], [list(by_seed(shown, arm, by).values())
+                           for arm in arms])
+  published = [tables.published(reported or {}, metric, arm, arms, by)
+               for arm in arms]
+  known = [(entry['mean'], i + 0.3) for i, entry in enumerate(published)
+           if entry]
+  if known:
+    panels[0].plot(*zip(*known, strict=True), 'D', color=drawing.THEIRS,
+                   mfc='white', ms=5, label='published')
+  panels[0].set_xlabel(metric)
+  drawing.key(panels[0])
+  told = f'{split} split of {shown[0]["dataset"]}; right: mean ± std (seeds)'
+  if len(panels) > 1:
+    told += _differences(panels[1], rows, metric, arms, base, by, split, state)
+  drawing.below(figure, told)
+  drawing.right_texts(panels[-1], [tables.measured_text(summaries[arm])
+                                   for arm in arms])
   return figure
 
 
 def paired_differences(rows, metric, baseline, split='test', state='best'):
-  """Each arm minus the baseline, seed by seed, with paired t intervals.
+  """Each arm minus the baseline, as in `comparison`, with every seed's.
 
   Args:
-    rows: of one config and one data set.
+    rows: of one config and one data set, with all that a verdict reads.
     metric: a metric's name.
-    baseline: a method without sweep fields.
+    baseline: as for `comparison`; a method alone has no sweep fields.
     split, state: which rows to show, of all groups together.
   """
-  rows = select(rows, metric, split, state)
-  by = ['dataset', 'method', *tables.sweep_fields(rows)]
-  arms = tables.sorted_arms(rows, {}, by)
-  base = (rows[0]['dataset'], baseline) + (None,) * (len(by) - 2)
-  if base not in arms:
-    raise UserError(f'no arm {baseline!r} without sweep fields; there are '
-                    f'{", ".join(name_of(arm, by) for arm in arms)}.')
+  shown = select(rows, metric, split, state)
+  by = ['dataset', 'method', *tables.sweep_fields(shown)]
+  arms = tables.sorted_arms(shown, {}, by)
+  base = _base(arms, baseline, by)
   arms.remove(base)
   if not arms:
     raise UserError(f'nothing to compare {baseline!r} with; give rows of '
                     'another arm.')
-  theirs, differences, texts = by_seed(rows, base, by), [], []
+  theirs, pairs = by_seed(shown, base, by), []
   for arm in arms:
-    ours = by_seed(rows, arm, by)
-    pairs = sorted(ours.keys() & theirs.keys())
-    differences.append([ours[s] - theirs[s] for s in pairs])
-    lost = len({r['seed'] for r in rows if arm_of(r, by) in (arm, base)}
-               ) - len(pairs)
-    mean = tables.NONE if not pairs else tables.number(
-        np.mean(differences[-1]),
-        np.std(differences[-1], ddof=1) if len(pairs) > 1 else None)
-    texts.append(f'{mean} ({len(pairs)}{f", {lost} lost" * bool(lost)})')
-  figure, axes = drawing.dots(
-      [name_of(arm, by) for arm in arms], differences, t_interval,
-      'mean, 95 % interval', texts)
-  axes.axvline(0, color='black', lw=0.8, zorder=0)
-  axes.set_xlabel(f'{metric} minus that of {baseline}, same seed; interval: '
-                  f'paired t{naive(rows, ", ")};\nright: mean ± std (pairs)')
+    ours = by_seed(shown, arm, by)
+    pairs.append([ours[s] - theirs[s] for s in sorted(ours.keys() & theirs)])
+  figure, (axes,) = drawing.beside(names_of(arms, by), 1)
+  drawing.dots(axes, pairs, mean=False)
+  told = (f'{split} split of {shown[0]["dataset"]}; right: mean ± std (pairs)'
+          + _differences(axes, rows, metric, arms, base, by, split, state))
+  texts = []
+  for arm, own in zip(arms, pairs, strict=True):
+    lost = len({r['seed'] for r in shown if arm_of(r, by) in (arm, base)}
+               ) - len(own)
+    mean = tables.NONE if not own else tables.number(
+        np.mean(own), np.std(own, ddof=1) if len(own) > 1 else None)
+    texts.append(f'{mean} ({len(own)}' + (f', {lost} lost)' if lost else ')'))
+  drawing.right_texts(axes, texts)
+  axes.set_xlabel(f'{metric} {axes.get_xlabel()}')
   drawing.key(axes)
+  drawing.below(figure, told)
   return figure
+
+
+def _base(arms, baseline, by):
+  """The arm that others are compared with."""
+  if baseline is None:
+    return arms[0]
+  want = samples.fields_of(baseline)
+  found = [arm for arm in arms
+           if samples.matches(dict(zip(by, arm, strict=True)), want)]
+  found = [arm for arm in found if set(arm[2:]) <= {None}] or found
+  if len(found) != 1:
+    raise UserError(f'no arm {baseline!r} without sweep fields; there are '
+                    f'{", ".join(name_of(arm, by) for arm in arms)}.')
+  return found[0]
+
+
+def _differences(axes, rows, metric, arms, base, by, split, state):
+  """Draws each arm minus `base`; returns what the intervals are, in words."""
+  methods, ends = [], []
+  for i, arm in enumerate(arms):
+    if arm == base:
+      continue
+    verdict = claims.less(
+        metric, *(dict(zip(by, a, strict=True)) for a in (arm, base)),
+        split=split, state=state)(rows)
+    if not np.isfinite(verdict.estimate):
+      continue
+    methods.append(verdict.method)
+    ends += [verdict.low, verdict.high]
+    clear = not verdict.low <= 0 <= verdict.high
+    drawing.interval(axes, i, verdict.low, verdict.estimate, verdict.high,
+                     hollow=not clear)
+  axes.axvline(0, color='black', lw=0.8, zorder=0)
+  if base in arms:
+    # On the side with more room.
+    left = abs(min(ends, default=0)) > abs(max(ends, default=0))
+    axes.text(0, arms.index(base), ' baseline ', va='center', fontsize=9,
+              color=drawing.GREY, ha='right' if left else 'left')
+  name = name_of(base, by) if sum(
+      arm[1] == base[1] for arm in arms) > 1 else base[1]
+  axes.set_xlabel(f'minus that of {name}, same seed'.replace('\n', ', '))
+  test = ' or '.join(dict.fromkeys(methods))
+  return f'; interval: 95 %, {test}; hollow: it holds 0' if methods else ''
 
 
 def against(rows, y, xs):
@@ -102,9 +160,8 @@ def against(rows, y, xs):
     across, up = (select(rows, **{'group': ''} | f) for f in (x, y))
     by = ['dataset', 'method', *tables.sweep_fields(across)]
     arms, means = tables.sorted_arms(across, {}, by), []
-    # Settings are named only where they tell arms apart.
-    several = len({arm[1] for arm in arms}) < len(arms)
-    for i, arm in enumerate(arms):
+    for i, (arm, name) in enumerate(zip(arms, names_of(arms, by),
+                                        strict=True)):
       first, second = (by_seed(r, arm, by) for r in (across, up))
       pairs = np.array([(first[s], second[s])
                         for s in sorted(first.keys() & second.keys())])
@@ -113,7 +170,7 @@ def against(rows, y, xs):
       style = drawing.line_and_mark(i) | {'ls': ''}
       axes.plot(*pairs.T, ms=4, alpha=0.35, mew=0, **style)
       axes.plot(*pairs.mean(axis=0), ms=9, mec='white',
-                label=name_of(arm, by) if several else arm[1], **style)
+                label=name, **style)
       means.append(pairs[:, 0].mean())
     log = bool(means and 0 < 5 * min(means) < max(means))
     if log:

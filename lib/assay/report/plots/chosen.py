@@ -1,6 +1,9 @@
 """Which rows a figure shows, and how its arms are called."""
 
+import functools
+
 from assay import results
+from assay.claims import intervals, samples
 from assay.errors import UserError
 
 
@@ -15,10 +18,18 @@ def select(rows, metric, split, state, group=''):
   return found
 
 
-def naive(rows, before):
-  """`before` and a warning where rows are of re-splits of one data set."""
-  shared = any(r.get('seed_varies') == 'resplit' for r in rows)
-  return f'{before}naive: re-splits share rows' if shared else ''
+def interval_of(given, rows):
+  """(function of values -> (low, high), its name): that of verdicts on a mean.
+
+  Args:
+    given: all rows of the variant.
+    rows: those shown.
+  """
+  if {row.get('seed_varies') for row in rows} == {'resplit'}:
+    ratio = samples.test_to_train(given, rows)
+    return (functools.partial(intervals.t_interval, ratio=ratio),
+            'corrected for re-splits that share rows')
+  return intervals.t_interval, "Student's t"
 
 
 def arm_of(row, by):
@@ -37,3 +48,10 @@ def name_of(arm, by):
   fields = [f'{k} {results.text_of(v)}'
             for k, v in zip(by[2:], arm[2:], strict=True) if v is not None]
   return '\n'.join([arm[1], *fields])
+
+
+def names_of(arms, by):
+  """`name_of` of each; settings are named only where they tell arms apart."""
+  methods = [arm[1] for arm in arms]
+  return [name_of(arm, by) if methods.count(arm[1]) > 1 else arm[1]
+          for arm in arms]

@@ -3,14 +3,18 @@
 import numpy as np
 
 from assay import results
-from assay.claims.intervals import t_interval
 from assay.errors import UserError
 from assay.report import drawing, tables
-from assay.report.plots.chosen import arm_of, naive, name_of, select
+from assay.report.plots.chosen import (
+    arm_of,
+    interval_of,
+    name_of,
+    select,
+)
 
 
 def sweep(rows, metric, over, baselines=(), split='test', state='best'):
-  """Mean and 95 % t interval against a sweep field, a line per method.
+  """Mean and 95 % interval against a sweep field, a line per method.
 
   An axis is logarithmic if its positive values span more than 20 times, means
   5 times; 0, infinity and a value far from all others then stand at the ends,
@@ -23,12 +27,13 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
     baselines: methods without that field, shown as horizontal bands.
     split, state: which rows to show, of all groups together.
   """
-  rows = select(rows, metric, split, state)
+  given, rows = rows, select(rows, metric, split, state)
   swept = [r for r in rows if r.get(over) is not None]
   if not swept:
     raise UserError(f'no row has a value of {over!r}; use a sweep field: '
                     f'{tables.sweep_fields(rows)}.')
   values = [v for v, in tables.sorted_arms(swept, {}, [over])]
+  interval, told = interval_of(given, rows)
   place, log, broken = drawing.places(values)
   named = any(isinstance(v, (str, bool)) for v in values)
   others = [f for f in tables.sweep_fields(swept) if f != over]
@@ -51,7 +56,7 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
     inner = [j for j, x in enumerate(xs) if not named and x not in broken]
     axes.plot(at, means, **style | {'lw': 1, 'ls': '' if named else ':'})
     axes.errorbar(
-        at, means, yerr=np.abs(np.array([t_interval(g) for g in groups]).T
+        at, means, yerr=np.abs(np.array([interval(g) for g in groups]).T
                                .reshape(2, -1) - means),
         fmt='osv^DPX'[i % 7], ms=5, **style)
     axes.plot([at[j] for j in inner], [means[j] for j in inner],
@@ -66,7 +71,7 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
       raise UserError(f'baseline {method!r} has no value of {metric}; leave it '
                       'out.')
     style = dict(color=drawing.COLORS[len(labels) % 7])
-    axes.axhspan(*t_interval(found), alpha=0.15, lw=0, **style)
+    axes.axhspan(*interval(found), alpha=0.15, lw=0, **style)
     axes.axhline(np.mean(found), ls=drawing.LINES[(i + 1) % 4], lw=1.2, **style)
     labels.append((np.mean(found), f'{method} (band)', style['color']))
     heights.append(np.mean(found))
@@ -84,8 +89,8 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
   axes.set_xticks(list(place.values()), texts, rotation=60 if crowded else 0)
   axes.set_xlabel(over + ' (log scale)' * log)
   axes.set_ylabel(f'{metric}, {split} split' + ' (log scale)' * tall)
-  axes.set_title('mean and 95 % t interval over seeds' + naive(rows, ', '),
-                 fontsize=9, loc='left')
+  axes.set_title(f'mean and 95 % interval over seeds, {told}', fontsize=9,
+                 loc='left')
   drawing.label_ends(axes, labels)
   return figure
 

@@ -1,0 +1,292 @@
+"""Checks: statements on rows, each of which gives a verdict and a sentence.
+
+A check is a frozen object. It is called on rows, and it has
+
+    check(rows)      the `Verdict`
+    check.cells      row fields of each mean it reads
+    check.metric     the metric it reads, '' if its parts read several
+    check.name       a few words, such as 'ours < erm'
+    check.sentence   what it says, such as '`rmse` of ours is below that of erm'
+
+A `Check` has `read(rows)` too, the numbers that it judges, and what is made of
+other checks has `parts`. A function of rows to a `Verdict` is a check with
+`ByHand`.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import hashlib
+import inspect
+
+import numpy as np
+
+from assay import results
+from assay.claims import intervals, rules, samples
+from assay.claims.intervals import TAIL
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+  """The mean over seeds of one number lies in a region.
+
+  The number is a metric of one arm, or a difference or a ratio of two arms.
+
+  Attributes:
+    metric: name of the metric.
+    arms: one or two; each a method or a dict of row fields.
+    region: (low, high) where the statement holds; may be infinite. Of logs if
+      `logs`.
+    words: the name, with a `{}` for each arm.
+    closed: whether the ends of the region belong to it.
+    logs: judge the log of the ratio of the arms, not their difference.
+    tail: probability left out on each side of the interval.
+    extra: goes on the name of the test.
+    split: row field, which an arm that is a dict may override.
+    state: the same; None: `best` where all arms have it, else `last`.
+    group: the same.
+  """
+  metric: str
+  arms: tuple
+  region: tuple
+  words: str
+  closed: bool = False
+  logs: bool = False
+  tail: float = TAIL
+  extra: str = ''
+  split: str = 'test'
+  state: str | None = None
+  group: str = ''
+
+  def value(self, x):
+    """[arms, n] float -> [n], the number that is judged; NaN: undefined."""
+    if self.logs:
+      x = np.log(x, out=np.full(x.shape, np.nan), where=x > 0)
+    return x[0] - x[1] if len(self.arms) == 2 else x[0]
+
+  def read(self, rows):
+    """The `Sample` that is judged; see `samples.read`."""
+    test = 'paired ' * (len(self.arms) == 2) + 't' + ' of logs' * self.logs
+    return samples.read(rows, self.metric, self.arms, self.value, test,
+                        **fields_read(self))
+
+  def __call__(self, rows):
+    return rules.mean_verdict(
+        self.read(rows), self.value, self.region, closed=self.closed,
+        tail=self.tail, extra=self.extra, show=np.exp if self.logs else float)
+
+  def is_true_of(self, value):
+    """Whether the number of one seed lies in the region."""
+    return rules.state_of((value, value), self.region, self.closed) == 'holds'
+
+  @property
+  def cells(self):
+    return tuple(cell(self, arm) for arm in self.arms)
+
+  @property
+  def name(self):
+    names, shared = samples.names_of(self.arms, fields_told(self))
+    return self.words.format(*names) + shared
+
+  @property
+  def sentence(self):
+    first, *second = map(in_words, self.arms)
+    return (f'{place(self)}`{self.metric}` of {first} '
+            + _region_in_words(self, *second))
+
+
+@dataclasses.dataclass(frozen=True)
+class EverySeed:
+  """Seed by seed, a `Check` is true in a fraction >= `at_least` of seeds."""
+  check: Check
+  at_least: float
+
+  def __call__(self, rows):
+    sample = self.check.read(rows)
+    n = len(sample.values)
+    good = sum(map(self.check.is_true_of, sample.values))
+    fraction = good / n if n else np.nan
+
+    def interval(n, ratio):
+      number = n / (1 + n * ratio)
+      return intervals.clopper_pearson(fraction * number, number)
+
+    number = n / (1 + n * sample.ratio)
+    method = 'exact binomial interval' + (
+        f', re-splits counted as {number:.1f} independent seeds'
+        if sample.ratio else '')
+    return rules.verdict_of(
+        sample, fraction, interval, (self.at_least, 1),
+        intervals.binomial_p_value(fraction * number, number, self.at_least),
+        method, [f'{good} of {n} seeds'], closed=True)
+
+  @property
+  def parts(self):
+    return (self.check,)
+
+  @property
+  def cells(self):
+    return self.check.cells
+
+  @property
+  def metric(self):
+    return self.check.metric
+
+  @property
+  def name(self):
+    return f'{self.check.name}, seed by seed'
+
+  @property
+  def sentence(self):
+    return (f'{self.check.sentence}, in {100 * self.at_least:g} % of seeds '
+            'or more')
+
+
+@dataclasses.dataclass(frozen=True)
+class Combined:
+  """All parts hold, or at least one of them."""
+  parts: tuple
+  every: bool  # False: one is enough
+
+  def __call__(self, rows):
+    # Where one part decides, it is likelier to do so by chance than if it
+    # stood alone.
+    order = ('fails', 'undecided', 'holds')
+    order = order if self.every else order[::-1]
+    verdict = rules.combine(
+        [(name, part(rows)) for name, part in zip(
+            self._names(), self.parts, strict=True)], order)
+    if verdict.state == order[0] and verdict.p is not None:
+      verdict = verdict._replace(p=min(1.0, len(self.parts) * verdict.p))
+    return verdict
+
+  def _names(self):
+    names = [getattr(part, 'name', f'part {i}')
+             for i, part in enumerate(self.parts, 1)]
+    if self.metric:
+      return names
+    metrics = [getattr(part, 'metric', '') for part in self.parts]
+    return [f'{metric} of {name}' if metric else name
+            for metric, name in zip(metrics, names, strict=True)]
+
+  @property
+  def cells(self):
+    return tuple(cell for part in self.parts
+                 for cell in getattr(part, 'cells', ()))
+
+  @property
+  def metric(self):
+    metrics = {getattr(part, 'metric', '') for part in self.parts}
+    return metrics.pop() if len(metrics) == 1 else ''
+
+  @property
+  def name(self):
+    return (' and ' if self.every else ' or ').join(self._names())
+
+  @property
+  def sentence(self):
+    return ('; and ' if self.every else '; or ').join(
+        getattr(part, 'sentence', f'part {i}')
+        for i, part in enumerate(self.parts, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class ByHand:
+  """A function of rows, with rows for which it holds and for which it fails.
+
+  Attributes:
+    function: rows -> `Verdict`.
+    holds: rows as `examples.rows` takes them: the fields that the function
+      reads, and the mean over seeds as `value`.
+    fails: the same.
+    sentence: what it says.
+  """
+  function: Callable[[list], rules.Verdict]
+  holds: tuple
+  fails: tuple
+  sentence: str = ''
+
+  def __call__(self, rows):
+    return self.function(rows)
+
+  @property
+  def cells(self):
+    return tuple({k: v for k, v in row.items() if k != 'value'}
+                 for row in self.holds)
+
+  @property
+  def metric(self):
+    metrics = {cell['metric'] for cell in self.cells}
+    return metrics.pop() if len(metrics) == 1 else ''
+
+  @property
+  def name(self):
+    return self.function.__name__
+
+
+def fields_read(check):
+  """The row fields by which a check chooses rows, whatever the arm."""
+  return {'split': check.split, 'state': check.state, 'group': check.group}
+
+
+def fields_told(check):
+  """The row fields of a check that are not the usual ones."""
+  usual = {'split': 'test', 'state': None, 'group': ''}
+  return {k: v for k, v in fields_read(check).items() if v != usual[k]}
+
+
+def cell(check, arm):
+  """The row fields of one mean that a check reads."""
+  where = {k: v for k, v in fields_read(check).items() if v is not None}
+  return {'metric': check.metric, **where, **samples.fields_of(arm)}
+
+
+def digest(check):
+  """16 hex digits over what a check asks; of a function, over its source."""
+  return hashlib.sha256(_asked(check).encode()).hexdigest()[:16]
+
+
+def _asked(check):
+  if isinstance(check, Combined):
+    return f'{check.every} {list(map(_asked, check.parts))}'
+  if isinstance(check, ByHand):
+    return _asked(check.function)
+  return (repr(check) if dataclasses.is_dataclass(check)
+          else inspect.getsource(check))
+
+
+# Sentences.
+
+
+def place(check):
+  """`far: `, what a sentence starts with; '' where a check looks as usual."""
+  told = [f'state {v}' if k == 'state' else v
+          for k, v in fields_told(check).items()]
+  return ', '.join(told) + ': ' if told else ''
+
+
+def in_words(arm):
+  """`c_mixup (bandwidth 1.75)`."""
+  fields = dict(samples.fields_of(arm))
+  method = fields.pop('method', '')
+  more = ', '.join(f'{k} {results.text_of(v)}' for k, v in fields.items())
+  return f'{method} ({more})' if method and more else method or more
+
+
+def _region_in_words(check, other=None):
+  """`is below that of erm`."""
+  low, high = check.region
+  if check.logs or other is None:
+    low, high = (np.exp(check.region) if check.logs else check.region)
+    times = f' times that of {other}' if check.logs else ''
+    if high == np.inf:
+      return f'is at least {low:g}{times}'
+    if low == (0 if check.logs else -np.inf):
+      return f'is at most {high:g}{times}'
+    return f'is {low:g} to {high:g}{times}'
+  if low == -high:
+    return f'differs from that of {other} by less than {high:g}'
+  side, by = ('below', -high) if low == -np.inf else ('above', low)
+  if by < 0:
+    side = 'above' if side == 'below' else 'below'
+    return f'is not {side} that of {other} by {-by:g} or more'
+  return f'is {side} that of {other}' + f' by more than {by:g}' * bool(by)

@@ -1,0 +1,28 @@
+"""Finds data files: the user's folder, then the cache, then the publisher.
+
+A file is used only when its bytes, or the numbers in it, have the checksum
+written down in `SOURCES`. Nothing stands in for a missing file, nothing is
+unpickled. To know the numbers a reader decodes bytes that nobody vouches for:
+it takes one format, holds no more than its limits, and raises whatever it
+raises.
+"""
+
+from assay.data.files.readers import (
+    read_binary_images,
+    read_binary_labels,
+    read_idx,
+    read_mat,
+    read_npz,
+    read_numbers,
+    read_sheet,
+)
+from assay.data.files.search import (
+    array_sha256,
+    cache_dir,
+    find,
+    read,
+)
+from assay.data.files.sources import (
+    SOURCES,
+    TRAIN_BATCHES,
+)

@@ -1,0 +1,104 @@
+"""The house: which room imports which, how long files are, who needs no JAX."""
+
+import ast
+import graphlib
+import subprocess
+import sys
+
+from assay import papers
+
+LIB = papers.ROOT / 'lib' / 'assay'
+
+# What each room may import. Arrows run down, so what stands below a room knows
+# nothing of it; `study` writes rows through `results`.
+ROOMS = {
+    '__main__': {'cli', 'new', 'report', 'errors'},
+    'cli': {'study', 'train', 'report', 'results', 'papers', 'config', 'disk',
+            'errors'},
+    'new': {'errors'},
+    'testbeds': {'study', 'train', 'methods', 'models', 'metrics', 'losses',
+                 'data', 'keys', 'errors'},
+    'study': {'train', 'results', 'papers', 'config', 'disk', 'errors'},
+    'train': {'data', 'models', 'disk', 'errors'},
+    'methods': {'models', 'losses', 'metrics', 'errors'},
+    'data': {'disk', 'keys', 'errors'},
+    'report': {'claims', 'results', 'papers', 'metrics', 'disk', 'errors'},
+    'claims': {'results', 'metrics', 'errors'},
+    'results': {'disk', 'errors'},
+    'models': {'errors'}, 'metrics': {'errors'},
+    'losses': {'metrics', 'errors'},
+    'papers': {'config', 'errors'}, 'config': {'errors'}, 'disk': {'errors'},
+    'keys': set(), 'errors': set(),
+}
+
+# A list that only gets shorter.
+OTHER_ARROWS = {  # a sweep shows its table; progress shows one
+    ('study.sweeps', 'report'), ('study.progress', 'report')}
+
+
+def modules():
+  """Name below assay -> file, without the doors `python -m assay.room`."""
+  found = {}
+  for file in LIB.rglob('*.py'):
+    parts = file.relative_to(LIB).with_suffix('').parts
+    if parts[0] != 'templates' and (parts[-1] != '__main__' or len(parts) < 2):
+      found['.'.join(parts[:-1] if parts[-1] == '__init__' else parts)] = file
+  return found
+
+
+def imports():
+  """Module -> the modules of assay that it imports, at the top or inside."""
+  known, found = modules(), {}
+  for module, file in known.items():
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+      if isinstance(node, ast.Import):
+        names |= {alias.name for alias in node.names}
+      elif isinstance(node, ast.ImportFrom):
+        names |= {f'{node.module}.{alias.name}' for alias in node.names}
+    found[module] = set()
+    for name in names:
+      if name.startswith('assay.'):
+        name = name.removeprefix('assay.')
+        while name not in known:
+          name = name.rpartition('.')[0]
+        found[module].add(name)
+    found[module] -= {module}
+  return found
+
+
+def test_arrows_run_down():
+  other = set()
+  for module, names in imports().items():
+    room = module.partition('.')[0]
+    for below in {name.partition('.')[0] for name in names} - {room}:
+      if module and below not in ROOMS[room]:  # assay itself has `load`
+        other.add((module, below))
+  assert other == OTHER_ARROWS
+
+
+def test_no_circle():
+  graphlib.TopologicalSorter(ROOMS).prepare()
+  graphlib.TopologicalSorter(imports()).prepare()
+
+
+def test_few_files_at_the_top_and_no_long_ones():
+  assert len(list(LIB.glob('*.py'))) <= 10
+  for file in LIB.rglob('*.py'):
+    assert len(file.read_text().splitlines()) <= 400, file
+
+
+WITHOUT_JAX = """
+import importlib, pathlib, sys
+sys.modules.update(dict.fromkeys(('jax', 'flax', 'optax', 'orbax')))
+for name in sys.argv[1:]:
+  importlib.import_module(name)
+"""
+
+
+def test_claims_results_reports_and_cards_need_no_jax():
+  names = [f'assay.{name}' for name in modules() if name.partition('.')[0] in (
+      'claims', 'results', 'report', 'papers', 'config', 'disk', 'errors')]
+  names += [f'configs.{paper}' for paper in papers.names('configs')]
+  subprocess.run([sys.executable, '-c', WITHOUT_JAX, *names], check=True,
+                 cwd=papers.ROOT, timeout=120)
