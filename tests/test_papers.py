@@ -13,6 +13,7 @@ from assay import claims, metrics, papers
 from assay import config as config_lib
 from assay.claims import examples
 from assay.errors import UserError
+from assay.report import figures
 
 ROOT = papers.ROOT
 PAPERS = papers.names('configs')
@@ -143,6 +144,9 @@ def test_figures_take_made_up_rows(paper):
           arm = arm | {'metric': metric}
           cells.setdefault(repr(sorted(arm.items())), cell | arm)
   drawn, rows = 0, made_up(paper, variant, cells.values())
+  if not hasattr(card, 'FIGURES'):
+    assert figures.of(paper, rows)
+    return
   for draw in card.FIGURES.values():
     try:
       drawn += draw(rows) is not None
@@ -161,8 +165,8 @@ EXCEPTIONS = {
     'lib/assay/methods/mixup.py': 175,
     'lib/assay/methods/sam.py': 117,
     'lib/assay/methods/temperature_networks.py': 119,
-    'experiments/c_mixup.py': 473,
-    'tests/test_c_mixup.py': 141,
+    'experiments/c_mixup.py': 190,
+    'tests/test_c_mixup.py': 99,
     'experiments/calibration_overview.py': 84,
     'experiments/correctness_aware.py': 207,
     'tests/test_correctness_aware.py': 120,
@@ -170,14 +174,13 @@ EXCEPTIONS = {
     'tests/test_gpicl.py': 512,
     'experiments/icl_uncertainty.py': 572,
     'tests/test_icl_uncertainty.py': 526,
-    'experiments/simplicity_bias.py': 460,
-    'tests/test_simplicity_bias.py': 354,
+    'experiments/simplicity_bias.py': 270,
+    'tests/test_simplicity_bias.py': 231,
     'experiments/useful.py': 363,
     'tests/test_useful.py': 197,
 }
 # Papers whose own loop is as long as it was before there were testbeds.
 OWN_PARTS = {
-    'c_mixup': ('make_apply', 'measure'),
     'correctness_aware': ('measure',),
     'gpicl': ('Data', 'make_apply', 'measure'),
     'icl_uncertainty': ('make_apply', 'measure'),
@@ -226,9 +229,10 @@ def test_limits_of_lines():
 def test_parts_of_a_testbed_are_not_written_again():
   found = {}
   for paper in PAPERS:
-    tree = ast.parse((ROOT / 'experiments' / f'{paper}.py').read_text())
-    defined = {node.name for node in tree.body
-               if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    found[paper] = defined & {'make_apply', 'measure', 'Data'}
+    text = (ROOT / 'experiments' / f'{paper}.py').read_text()
+    if 'assay.testbeds' in text:
+      defined = {node.name for node in ast.parse(text).body
+                 if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+      found[paper] = defined & {'make_apply', 'measure', 'Data'}
   for paper, names in found.items():
     assert names <= set(OWN_PARTS.get(paper, ())), paper

@@ -21,6 +21,7 @@ from assay.errors import UserError, told
 from assay.report import bars, coverage, figures, kept, page, stale, verdicts
 
 MARK = '<meta name="generator" content="assay site">'
+STATES = page.STATES
 STRIP = 240  # units of an SVG across, see `strip`
 SEEDS_VARY = {
     'fresh': 'new data and all else',
@@ -86,7 +87,7 @@ def _templates():
       loader=jinja2.PackageLoader('assay.report'), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
       keep_trailing_newline=True)
-  templates.globals |= dict(strip=strip, states=page.STATES, width=STRIP,
+  templates.globals |= dict(strip=strip, states=STATES, width=STRIP,
                             mark=MARK, numbers=verdicts.numbers,
                             word=verdicts.word_of, beside=verdicts.beside)
   templates.filters |= dict(code=code, duration=duration, seeds=_ranges)
@@ -132,10 +133,14 @@ def paper_page(path, draw=True):
     written[name] = file.read_text()
     first = dict(file=name, **figures.told(file))
   states = collections.Counter(j.verdict.state for j in judged if j.verdict)
-  counts = {state: states[state] for state in page.STATES} | {
+  counts = {state: states[state] for state in STATES} | {
       'not tested': len(everything) - sum(states.values())}
   return about(paper) | dict(
       counts=counts, variants=variants, left=dict(left), figure=first,
+      decided=[j for state in STATES[:2] for j in judged
+               if j.verdict and j.verdict.state == state],
+      undecided=[j for j in judged
+                 if j.verdict and j.verdict.state == STATES[2]],
       general=[j for j in judged if 'config' not in j.claim.where],
       seconds=sum(v['seconds'] for v in variants),
       stale=sum(v['state'] == stale.STALE for v in variants),
@@ -149,6 +154,7 @@ def _variant(paper, config, rows, runs, draw):
   used = {run: runs[run] for run in results.group_by(rows, 'run')}
   answers = {run: stale.state_of(data, paper) for run, data in used.items()}
   states = [state for state, _ in answers.values()]
+  table = page.table_of(rows, paper)
   try:
     drawn, trouble = figures.of(paper, rows) if draw else {}, ''
   except UserError as error:  # rows that a figure needs are missing
@@ -163,8 +169,8 @@ def _variant(paper, config, rows, runs, draw):
                       width=width, height=height, name=name.replace('_', ' ')))
   return dict(
       name=config, text=papers.configs(paper).VARIANTS.get(config, ''),
-      table=page.table_of(rows, paper), figures=shown,
-      short=page.short_table_of(rows, paper), trouble=trouble,
+      table=table, figures=shown,
+      short=page.short_of(table, rows, paper), trouble=trouble,
       seeds=page.reported_seeds(rows),
       seconds=sum(run.get('wall_seconds', 0) for run in used.values()),
       # One stale run is enough to doubt a comparison.
