@@ -183,15 +183,14 @@ CLAIMS = (
 )
 
 
-def _compared(rows, metric, split='test'):
+def _compared(rows, metric, split):
   from assay.report import plots
 
-  rows = [row for row in rows if row['split'] == split]
-  return plots.comparison(rows, metric, split=split, state='last'
-                          ) if rows else None
+  if any(row['split'] == split for row in rows):
+    return plots.comparison(rows, metric, split=split, state='last')
+  return None
 
 
-FIGURES = {
-    'ece_test': functools.partial(_compared, metric='ece'),
-    'ece_shifted': functools.partial(_compared, metric='ece', split='shifted'),
-    'auroc_test': functools.partial(_compared, metric='auroc')}
+FIGURES = {f'{metric}_{split}': functools.partial(
+    _compared, metric=metric, split=split) for metric, split in (
+        ('ece', 'test'), ('ece', 'shifted'), ('auroc', 'test'))}

@@ -221,15 +221,15 @@ CLAIMS = (
 
 
 def _errors_of(rows, split):
-  """A bar for each arm, or the line of a sweep."""
+  """Arms beside each other, or the line of a sweep; None without such rows."""
   from assay.report import plots
 
-  rows = [row for row in rows if row['split'] == split]
+  own = [row for row in rows if row['split'] == split]
   for over in ('copies', 'separating_epoch'):
-    if any(over in row for row in rows):
+    if any(over in row for row in own):
       return plots.sweep(rows, 'error', over, ('sgd',), split, 'last')
   return plots.comparison(rows, 'error', split=split, state='last'
-                          ) if rows else None
+                          ) if own else None
 
 
 def _sharpness_and_uniformity(rows):

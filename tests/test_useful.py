@@ -24,60 +24,58 @@ def data():
   return useful.load(CONFIG.net)
 
 
-def found(num_seeds, num_train, every=5):
-  """Every fifth example is slow, from another start for each seed."""
-  slow = np.stack([(np.arange(num_train) + s) % every == 0
-                   for s in range(num_seeds)])
+@pytest.fixture(scope='module')
+def clusters(data):
+  """Every fifth example is slow, from another start for each of two seeds."""
+  slow = np.stack([(np.arange(data.num_train) + s) % 5 == 0 for s in (0, 1)])
   return {'slow': slow, 'wrong': np.roll(slow, 1, axis=1)}
 
 
-def drawn(config, data, arm, clusters, i):
-  """How often the seed at i trains on each example, and in how many steps."""
-  source = vision.make_source(config.net, data, useful.arm_of(
-      config.net, arm, clusters), (0, 1))
-  steps = int(source.own['num_steps'][i])
-  rows = source.own['train_rows'][i][source.items(i, 0, steps)]
-  counts = np.bincount(rows.ravel(), minlength=len(data.shared['y']))
-  assert counts.sum() == counts[data.shared['train_rows']].sum()
-  return counts[data.shared['train_rows']], steps
-
-
-def test_arms_train_on_what_they_say(data):
+@pytest.fixture
+def drawn(data, clusters):
+  """(arm, i) -> how often the seed at i trains on each example, its steps."""
   # A batch that divides all sizes, so that no example is dropped.
-  config, n = small(batch_size=1, num_epochs=2), data.num_train
-  clusters = found(2, n)
-  masked = useful.groups_of(config.net, data)['masked']
-  assert 0 < masked.sum() < n
+  net = small(batch_size=1, num_epochs=2).net
+
+  def of(arm, i):
+    source = vision.make_source(
+        net, data, useful.arm_of(net, arm, clusters), (0, 1))
+    steps = int(source.own['num_steps'][i])
+    rows = source.own['train_rows'][i][source.items(i, 0, steps)]
+    counts = np.bincount(rows.ravel(), minlength=len(data.shared['y']))
+    counts = counts[data.shared['train_rows']]
+    assert counts.sum() == steps
+    return counts
+
+  return of
+
+
+def test_arms_train_on_what_they_say(data, clusters, drawn):
+  masked = useful.groups_of(CONFIG.net, data)['masked']
+  assert 0 < masked.sum() < data.num_train
   for arm, extra in (
       ('sgd', lambda i: 0), ('sam', lambda i: 0), ('sgd_weighted', lambda i: 0),
       ('sgd_useful', lambda i: clusters['slow'][i]),
       ('sam_useful', lambda i: clusters['slow'][i]),
-      ('sgd_jtt', lambda i: config.net.jtt_copies * clusters['wrong'][i]),
+      ('sgd_jtt', lambda i: CONFIG.net.jtt_copies * clusters['wrong'][i]),
       ('sgd_oracle', lambda i: masked)):
     for i in range(2):
-      counts, steps = drawn(config, data, arm, clusters, i)
-      assert counts.tolist() == (2 * (np.ones(n) + extra(i))).tolist(), arm
-      assert steps == counts.sum()
+      assert (drawn(arm, i) == 2 * (np.ones(len(masked)) + extra(i))).all(), arm
 
 
-def test_controls_have_the_size_of_useful(data):
-  config, n = small(batch_size=1, num_epochs=2), data.num_train
-  clusters = found(2, n)
-  for i in range(2):
-    slow = clusters['slow'][i]
-    random, fast, equal = (
-        drawn(config, data, arm, clusters, i)
-        for arm in ('sgd_random', 'sgd_fast', 'sgd_equal_steps'))
-    for counts, steps in (random, fast, equal):
-      assert steps == counts.sum() == 2 * (n + slow.sum())
-    assert (fast[0][slow] == 2).all() and set(fast[0][~slow]) == {2, 4}
-    assert set(random[0]) == {2, 4}
-    assert (random[0][slow] == 4).sum() < slow.sum()
-    assert set(equal[0]) <= {2, 3}
+def test_controls_have_the_size_of_useful(data, clusters, drawn):
+  for i, slow in enumerate(clusters['slow']):
+    random, fast, equal = (drawn(arm, i) for arm in (
+        'sgd_random', 'sgd_fast', 'sgd_equal_steps'))
+    for counts in (random, fast, equal):
+      assert counts.sum() == 2 * (data.num_train + slow.sum())
+    assert (fast[slow] == 2).all() and set(fast[~slow]) == {2, 4}
+    assert set(random) == {2, 4}
+    assert (random[slow] == 4).sum() < slow.sum()
+    assert set(equal) <= {2, 3}
 
 
-def test_weighted_arm_weighs_slow_examples_twice(data):
-  clusters = found(2, data.num_train)
+def test_weighted_arm_weighs_slow_examples_twice(data, clusters):
   arm = useful.arm_of(CONFIG.net, 'sgd_weighted', clusters)
   source = vision.make_source(CONFIG.net, data, arm, (0, 1))
   batch = vision.make_draw(CONFIG.net, data, arm)(
@@ -150,20 +148,19 @@ def test_cifar_variants_train_a_few_steps(variant, fields, monkeypatch):
                  eval_batch_size=20, sharpness_examples=0,
                  arms=('sam',) if variant == 'cifar10_wrn' else ('sgd_useful',),
                  **fields)
-  rng = np.random.default_rng(0)
-  noise = rng.integers(0, 256, (120, 32, 32, 3)).astype(np.uint8)
-  table = {'x': noise, 'y': np.repeat(np.arange(10, dtype=np.int32), 12)}
+  table = {'x': np.random.default_rng(0).integers(
+      0, 256, (120, 32, 32, 3)).astype(np.uint8),
+           'y': np.repeat(np.arange(10, dtype=np.int32), 12)}
   monkeypatch.setattr(images, 'load', lambda name, folder: {
       f'{part}_{k}': v for part in ('train', 'test') for k, v in table.items()})
   rows = useful.run(config, Study('useful', variant, config))
-  errors = {(r['method'], r['split']): r for r in rows
+  errors = {r['split']: r for r in rows
             if r['metric'] == 'error' and r['group'] == ''}
-  assert {split for _, split in errors} == {'train', 'test'}
+  assert errors.keys() == {'train', 'test'}
   assert all(0 <= r['value'] <= 1 and r['step'] >= 1 for r in errors.values())
   assert any(r['group'] == 'noisy' for r in rows) == (
       variant == 'cifar10_noise')
-  assert (errors[config.arms[0], 'train']['n'] < 120) == (
-      variant == 'cifar10_long_tail')
+  assert (errors['train']['n'] < 120) == (variant == 'cifar10_long_tail')
 
 
 def test_groups_of_examples_have_perturbations_of_their_own(data):
