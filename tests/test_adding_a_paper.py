@@ -55,7 +55,7 @@ def test_the_new_arm_applies_and_runs(clone):
   (_, diff), (_, command) = BLOCKS[:2]
   shell(clone, 'git apply -', diff)
   assert added(diff) < 20  # a small diff
-  out = shell(clone, f'{command.strip()} --seeds=1 --config.num_epochs=1')
+  out = shell(clone, f'{command.strip()} --seeds=1 --config.net.num_epochs=1')
   assert 'tophat_mixup' in out and 'kernel' in out
 
 

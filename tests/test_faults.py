@@ -319,17 +319,17 @@ def wait_for(path, process):
 
 
 def test_a_killed_run_does_not_hold_its_workdir(tmp_path, capsys, at_root):
-  process = start(tmp_path, '--config.num_epochs=100000')
+  process = start(tmp_path, '--config.net.num_epochs=100000')
   try:
     wait_for(tmp_path / 'config.json', process)
-    args = [*SMOKE, '--config.num_epochs=100000', f'--workdir={tmp_path}']
+    args = [*SMOKE, '--config.net.num_epochs=100000', f'--workdir={tmp_path}']
     assert cli.main('c_mixup', args) == 2
     assert 'another run is using' in capsys.readouterr().err
   finally:
     process.kill()
     process.communicate()
   config = papers.configs('c_mixup').get_config('smoke').unlock()
-  config.num_epochs = 100000
+  config.net.num_epochs = 100000
   Study('c_mixup', 'smoke', config.lock(), workdir=tmp_path)
 
 

@@ -7,7 +7,7 @@ from test_results import REPORTED, make_workdir, row
 
 from assay import claims, papers, results
 from assay.claims import Claim, rules
-from assay.report import bars, figures, folds, outcome, page, plots, tables
+from assay.report import bars, figures, folds, kept, outcome, plots, tables
 
 
 def verdict(state, estimate, low, high, region):
@@ -153,7 +153,7 @@ def paper(monkeypatch, tmp_path):
 
 def test_the_first_figure_is_what_claims_read_most(paper):
   rows, card = paper
-  judged = page.judged_of({'made_up': rows})['made_up']
+  judged = kept.judge(papers.claims('made_up'), rows).judged
   assert figures.first('made_up', rows, judged) == (
       'small', 'rmse', (), (('method', 'erm'),))
   card.LEAD = ('small', 'mine')
@@ -167,7 +167,7 @@ def test_the_first_figure_is_what_claims_read_most(paper):
 def test_a_figure_is_drawn_only_where_its_rows_changed(paper, tmp_path,
                                                        monkeypatch):
   rows, _ = paper
-  judged = page.judged_of({'made_up': rows})['made_up']
+  judged = kept.judge(papers.claims('made_up'), rows).judged
   update = lambda rows, **more: figures.update(
       tmp_path, 'made_up', rows, judged, **more)
   file = tmp_path / 'figure.svg'

@@ -19,8 +19,6 @@ from assay.report import plots, tables
 
 NAME = 'figure.svg'
 MANY = 12  # arms; of more only those are drawn that claims read
-# What says how a value was made, not what it is.
-BESIDE = ('paper', 'run', 'wrong', 'planned_seeds')
 
 
 def of(paper, rows):
@@ -122,10 +120,8 @@ def _arm_of(row):
 
 
 def digest(rows, chosen):
-  """Hex digits over the rows of a figure, in any order, and what it shows."""
-  lines = sorted(disk.dumps({k: row[k] for k in sorted(row)
-                             if k not in BESIDE}) for row in rows)
-  text = '\n'.join([repr(tuple(chosen)), *lines])
+  """Hex digits over the rows of a figure and what it shows of them."""
+  text = f'{results.digest(rows)} {tuple(chosen)}'
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -134,7 +134,8 @@ def _tables(rows, paper, runs):
 
 def _table_text(rows, paper, runs):
   """Markdown: what a table has to say, where it was tested, and all of it."""
-  full, short = table_of(rows, paper), short_table_of(rows, paper)
+  full = table_of(rows, paper)
+  short = short_of(full, rows, paper)
   parts = [tables.to_markdown(short), tested_on(rows, runs)]
   if short != full:
     parts += ['<details><summary>All columns and arms</summary>',
@@ -142,11 +143,11 @@ def _table_text(rows, paper, runs):
   return '\n\n'.join(parts)
 
 
-def short_table_of(rows, paper):
-  """What of `table_of` says something; see `folds.short`."""
+def short_of(table, rows, paper):
+  """What of a `table_of` says something; see `folds.short`."""
   read = folds.cells(claims.about(papers.claims(paper), rows))
-  return folds.short(table_of(rows, paper), read,
-                     getattr(papers.configs(paper), 'CHANCE', None))
+  chance = getattr(papers.configs(paper), 'CHANCE', None)
+  return folds.short(table, read, chance)
 
 
 def _judged(rows, paper):

@@ -149,6 +149,7 @@ def _variant(paper, config, rows, runs, draw):
   used = {run: runs[run] for run in results.group_by(rows, 'run')}
   answers = {run: stale.state_of(data, paper) for run, data in used.items()}
   states = [state for state, _ in answers.values()]
+  table = page.table_of(rows, paper)
   try:
     drawn, trouble = figures.of(paper, rows) if draw else {}, ''
   except UserError as error:  # rows that a figure needs are missing
@@ -163,8 +164,8 @@ def _variant(paper, config, rows, runs, draw):
                       width=width, height=height, name=name.replace('_', ' ')))
   return dict(
       name=config, text=papers.configs(paper).VARIANTS.get(config, ''),
-      table=page.table_of(rows, paper), figures=shown,
-      short=page.short_table_of(rows, paper), trouble=trouble,
+      table=table, figures=shown,
+      short=page.short_of(table, rows, paper), trouble=trouble,
       seeds=page.reported_seeds(rows),
       seconds=sum(run.get('wall_seconds', 0) for run in used.values()),
       # One stale run is enough to doubt a comparison.
