@@ -6,7 +6,7 @@ paper changes; what it leaves out is plain training. Splits: `train`; `val`,
 held out to choose or to calibrate by; `test`; the shifts of the test images,
 and `shifted`, their mean.
 
-`config.net` holds what a classifier depends on, see `vision_config`. Of the
+`config.net` holds what a classifier depends on, see `networks.vision`. Of the
 config itself are read: shifts (keys of `corruptions.CORRUPTIONS`), level (1 to
 5) and num_bins.
 """
@@ -23,8 +23,12 @@ import numpy as np
 from assay import losses, train
 from assay.data import augment, corruptions, images, tabular
 from assay.errors import UserError, check_names
-from assay.methods import binning, calibrators, linear_maps
-from assay.methods import temperature_networks as networks
+from assay.methods import (
+    binning,
+    calibrators,
+    linear_maps,
+    temperature_networks,
+)
 from assay.study import replaced
 from assay.testbeds import vision_nets as nets
 from assay.testbeds import vision_rows as rows
@@ -40,8 +44,9 @@ CALIBRATORS = {
     'vector': linear_maps.vector,
     'matrix': linear_maps.matrix,
     'dirichlet': linear_maps.dirichlet,
-    'parameterized_temperature': networks.parameterized_temperature,
-    'adaptive_temperature': networks.adaptive_temperature,
+    'parameterized_temperature':
+        temperature_networks.parameterized_temperature,
+    'adaptive_temperature': temperature_networks.adaptive_temperature,
     'isotonic': binning.isotonic,
     'multi_isotonic': binning.multi_isotonic,
     'histogram': binning.histogram,
