@@ -173,7 +173,7 @@ EXCEPTIONS = {
     'experiments/simplicity_bias.py': 270,
     'tests/test_simplicity_bias.py': 231,
     'experiments/useful.py': 360,
-    'tests/test_useful.py': 194,
+    'tests/test_useful.py': 198,
 }
 # Papers whose own loop is as long as it was before there were testbeds.
 OWN_PARTS = {
