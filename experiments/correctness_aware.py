@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from assay import cli, losses
-from assay.data import corruptions
+from assay.data import corruptions, images
 from assay.errors import check_names
 from assay.methods import calibrators
 from assay.methods import temperature_networks as networks
@@ -136,8 +136,8 @@ def run(config, study):
     for block in study.blocks(arm):
       known = classified(config, data, study, block.seeds)
       if arm != TRAINED:
-        with block.recorder(step=known['step'], dataset=config.net.dataset,
-                            method=arm) as add:
+        with block.recorder(step=known['step'], method=arm,
+                            dataset=images.label(config.net.dataset)) as add:
           add.why = {i: str(why) for i, why in enumerate(known['why']) if why}
           measure(add, config, data, arm, known, block.seeds)
   return study.rows()
@@ -157,7 +157,7 @@ def classified(config, data, study, seeds):
         vision_nets.logits(config.net, data, fitted.state, split, config.level,
                            shift, copy) for copy in ('', *corruptions.COPIES)],
                             axis=1) for name, (split, shift) in sets.items()}
-    with block.recorder(fitted, dataset=config.net.dataset,
+    with block.recorder(fitted, dataset=images.label(config.net.dataset),
                         method=TRAINED) as add:
       measure(add, config, data, TRAINED, known, block.seeds)
       why = [fitted.why.get(i, '') for i in range(len(block.seeds))]

@@ -197,8 +197,8 @@ def find_slow(config, data, block, optimizer, fields):
       useful.separate(seen[i], y, classification.losses(z, y)).slow
       for i, z in enumerate(logits)])
   hard = next(iter(groups_of(net, data).values()), None)
-  with block.recorder(fitted, num_params=0, dataset=net.dataset,
-                      method=optimizer, **fields) as add:
+  with block.recorder(fitted, num_params=0, method=optimizer,
+                      dataset=images.label(net.dataset), **fields) as add:
     add.curves = curves
     add.save(slow=slow, wrong=np.argmax(logits, axis=-1) != y,
              digest=np.array([useful.digest(each) for each in slow]))
@@ -226,7 +226,8 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
   """
   fitted = train(config, data, block, arm_of(config.net, arm, found))
   net, state = config.net, fitted.state
-  with block.recorder(fitted, dataset=net.dataset, method=arm, **fields) as add:
+  with block.recorder(fitted, dataset=images.label(net.dataset), method=arm,
+                      **fields) as add:
     for split in splits or [k[:-5] for k in data.shared if k.endswith('_rows')]:
       logits = nets.logits(net, data, state, split)
       tested = split == 'test'

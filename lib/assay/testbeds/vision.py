@@ -201,8 +201,8 @@ def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
       data = nets.load(mine.net, study.data_dir)
     for block in study.blocks(name):
       fitted = fit(mine, data, block, arms(mine)[arm])
-      with block.recorder(fitted, dataset=mine.net.dataset, method=arm,
-                          **fields) as add:
+      with block.recorder(fitted, dataset=images.label(mine.net.dataset),
+                          method=arm, **fields) as add:
         _calibrated(add, mine, data, fitted, arms(mine)[arm], metrics, splits)
   return study.rows()
 
