@@ -92,7 +92,7 @@ def test_a_run_ends_with_a_sentence_and_the_next_command(monkeypatch):
       '2 are undecided (no number of seeds can settle it).',
       'Next: make reproduce PAPER=toy VARIANT=large   # hours']
   assert outcome.ending('toy', judged(None), ['small', 'large']) == (
-      'No claim speaks about small and large.')
+      'No claim can be judged on small and large.')
 
 
 # Tables without what says nothing.

@@ -67,7 +67,7 @@ def ending(paper, judged, ran):
       texts.append(f'{len(own)} {_verb(state, len(own))} ('
                    + '; '.join(told[:3]) + ', ...' * (len(told) > 3) + ')')
   came_out = (f'Of the claims on {" and ".join(ran)}, {", ".join(texts)}.'
-              if texts else f'No claim speaks about {" and ".join(ran)}.')
+              if texts else f'No claim can be judged on {" and ".join(ran)}.')
   later = next_variant(paper, ran)
   return came_out + (
       f'\nNext: make reproduce PAPER={paper} VARIANT={later}   '
