@@ -12,6 +12,7 @@ import pytest
 
 from assay import cli, papers, results
 from assay.errors import UserError
+from assay.report import page
 
 ROOT = papers.ROOT
 SMOKE = '--config=configs/c_mixup.py:smoke'
@@ -106,7 +107,7 @@ def test_a_command_that_names_no_variant_runs_the_first_ones(monkeypatch,
   ran = []
   monkeypatch.setattr(cli, '_run', lambda paper, flags, fields: ran.append(
       (flags.config, str(flags.workdir))) or 0)
-  monkeypatch.setattr(cli, '_ending', lambda paper, folders: 'the end')
+  monkeypatch.setattr(page, 'ending', lambda paper, folders: 'the end')
   monkeypatch.chdir(papers.ROOT)
   def of(folder, *variants):
     return [(f'configs/c_mixup.py:{v}', folder.format(v)) for v in variants]

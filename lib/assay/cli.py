@@ -102,18 +102,10 @@ def _run_each(paper, flags, fields):
     if status:
       return status
   if not flags.dry_run and _is_first():
-    print(f'\n{_ending(paper, folders)}')
+    from assay.report import page
+
+    print(f'\n{page.ending(paper, folders)}')
   return 0
-
-
-def _ending(paper, folders):
-  """What came out of these runs, {variant: workdir}, and what to run next."""
-  from assay import claims, results
-  from assay.report import outcome
-
-  rows = results.read(folders.values())
-  about = claims.about(papers.claims(paper), rows)
-  return outcome.ending(paper, claims.judge(about, rows), list(folders))
 
 
 def _run(paper, flags, fields):
