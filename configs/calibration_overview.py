@@ -11,6 +11,7 @@ import functools
 
 from assay import papers
 from assay.claims import all_of, claims_of, equal, greater, less
+from assay.testbeds import vision_config
 
 PAPER = papers.Paper(
     'Training losses times calibrators', authors='', year='',
@@ -19,27 +20,23 @@ PAPER = papers.Paper(
          "shift, on one network and data set. This is no paper's table: it "
          'asks which folklore on calibration holds here.')
 
-DIGITS = dict(dataset='digits', split_sizes=(300, 700, 700), batch_size=20,
-              eval_batch_size=700)
-
 VARIANTS = papers.variants({
-    'digits': ('default: scikit-learn digits, no download', DIGITS),
+    'digits': ('default: scikit-learn digits, no download',
+               vision_config.DIGITS),
     'fashion_mnist': (
         'Fashion-MNIST, 10,000 images, a small convolutional net', {}),
-    'cifar10_resnet18': ('CIFAR-10, 45,000 images, ResNet-18 (GPU)', dict(
-        dataset='cifar10', split_sizes=(45_000, 5000, 10_000),
-        model='resnet18', width=64, augment='crop_flip', dtype='bfloat16',
-        num_epochs=30, batch_size=128, learning_rate=0.1, weight_decay=5e-4)),
-    'smoke': ('seconds: digits, three losses, three calibrators', DIGITS | dict(
-        arms=('cross_entropy', 'focal', 'correctness_ranking'),
-        calibrators=('uncalibrated', 'temperature', 'isotonic'),
-        split_sizes=(60, 40, 30), shifts=('noise',), num_epochs=3, num_seeds=2,
-        width=4, eval_batch_size=40)),
+    'cifar10_resnet18': ('CIFAR-10, 45,000 images, ResNet-18 (GPU)',
+                         vision_config.CIFAR10_RESNET18),
+    'smoke': ('seconds: digits, three losses, three calibrators',
+              vision_config.SMOKE | dict(
+                  arms=('cross_entropy', 'focal', 'correctness_ranking'),
+                  calibrators=('uncalibrated', 'temperature', 'isotonic'),
+                  shifts=('noise',), num_seeds=2)),
 })
 
 
 def get_config(variant='digits'):
-  """The settings of one variant, locked."""
+  """The values of one variant, locked."""
   c = papers.new_config('calibration_overview', VARIANTS, variant)
   # What is compared: losses in training, times calibrators.
   c.arms = ('cross_entropy', 'label_smoothing', 'brier', 'focal', 'mmce',
@@ -50,35 +47,11 @@ def get_config(variant='digits'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'not in the paper'
-  # Data.
-  c.dataset = 'fashion_mnist'
-  c.split_sizes = (10_000, 5000, 5000)  # train, calibration, test
-  c.data_seed = 0
-  c.augment = ''  # or 'crop_flip'
+  c.net = vision_config.get_config(  # weights are beside cross entropy
+      smoothing=0.05, focal_gamma=3.0, mmce_weight=2.0, mdca_weight=1.0,
+      margin=10.0, margin_weight=0.1, ranking_weight=1.0)
   c.shifts = ('blur', 'noise', 'contrast', 'flip', 'rotation')
   c.level = 3  # of 5
-  # The classifier.
-  c.model = 'cnn'
-  c.width = 16  # of the first convolution
-  c.normalize = False  # batch normalization, for 'cnn'
-  c.dtype = 'float32'  # of the computation
-  c.num_epochs = 20
-  c.batch_size = 64
-  c.learning_rate = 0.05
-  c.schedule = 'cosine'  # or 'piecewise': a tenth after 50 % and 75 %
-  c.momentum = 0.9
-  c.nesterov = False
-  c.weight_decay = 0.0
-  c.eval_batch_size = 1000
-  # The losses: weights are beside cross entropy.
-  c.smoothing = 0.05
-  c.focal_gamma = 3.0
-  c.mmce_weight = 2.0
-  c.mdca_weight = 1.0
-  c.margin = 10.0
-  c.margin_weight = 0.1
-  c.ranking_weight = 1.0
-  # What is measured.
   c.num_bins = 15
   return papers.config_of(c, VARIANTS, variant)
 

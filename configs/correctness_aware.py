@@ -9,27 +9,19 @@ here. `# ours` where the paper's setting is not known or does not apply.
 `cifar10_resnet18` and `cifar10_wrn` need a GPU.
 """
 
+import functools
+
 from assay import papers
+from assay.claims import all_of, claims_of, equal, greater, less
+from assay.testbeds import vision_config
 
-ABOUT = {
-    'title': 'Correctness-aware calibration',
-    'authors': 'Liu, Wang, Zou, Zou and Zheng',
-    'published': '2024',
-    'arxiv': '2404.13016',
-    'idea': 'A network gives each example a temperature, trained such that '
-            'confidence is near 1 where the prediction is right and near 0 '
-            'where it is wrong. It is compared with the same network under '
-            'other losses, and with other calibrators of the same logits.',
-}
-
-VARIANTS = {
-    'digits': 'default: scikit-learn digits, no download',
-    'cifar10': 'CIFAR-10, 12,000 images, a small convolutional network',
-    'cifar10_early': 'the same after one epoch, most predictions wrong',
-    'cifar10_resnet18': 'CIFAR-10, 45,000 images, ResNet-18 (GPU)',
-    'cifar10_wrn': 'CIFAR-10, 45,000 images, WRN-28-4 (GPU)',
-    'smoke': 'seconds: digits, five arms',
-}
+PAPER = papers.Paper(
+    'Correctness-aware calibration', authors='Liu, Wang, Zou, Zou and Zheng',
+    year='2024', arxiv='2404.13016', family='calibration_theory',
+    idea='A network gives each example a temperature, trained such that '
+         'confidence is near 1 where the prediction is right and near 0 where '
+         'it is wrong. It is compared with the same network under other '
+         'losses, and with other calibrators of the same logits.')
 
 # Temperatures of the network g are named by its features and objective: `own`
 # are the four largest probabilities, `copies` those of transformed copies.
@@ -40,35 +32,39 @@ ARMS = ('uncalibrated', 'temperature', 'temperature_balanced',
         'own_ca_balanced', 'copies_ce', 'copies_mse', 'copies_mdca',
         'copies_dca', 'copies_ca', 'copies_ca_balanced', 'copies_ca_released')
 
+_NOT_THERE = dict(scale='not in the paper')
+_CIFAR10 = dict(dataset='cifar10', split_sizes=(12_000, 5000, 5000), width=32)
+VARIANTS = papers.variants({
+    'digits': ('default: scikit-learn digits, no download',
+               vision_config.DIGITS | _NOT_THERE),
+    'cifar10': ('CIFAR-10, 12,000 images, a small convolutional network',
+                _CIFAR10 | dict(num_epochs=18)),
+    'cifar10_early': (
+        'the same after one epoch, most predictions wrong', _CIFAR10 | dict(
+            num_epochs=1,
+            arms=('uncalibrated', 'temperature', 'temperature_balanced',
+                  'own_ca', 'own_ca_balanced', 'copies_ce', 'copies_ca',
+                  'copies_ca_balanced'))),
+    'cifar10_resnet18': ('CIFAR-10, 45,000 images, ResNet-18 (GPU)',
+                         vision_config.CIFAR10_RESNET18),
+    'cifar10_wrn': (
+        'CIFAR-10, 45,000 images, WRN-28-4 (GPU)',
+        vision_config.CIFAR10_RESNET18 | dict(model='wide_resnet28_4')),
+    'smoke': ('seconds: digits, five arms', vision_config.SMOKE | _NOT_THERE
+              | dict(arms=('uncalibrated', 'temperature', 'isotonic', 'own_ca',
+                           'copies_ca'),
+                     shifts=('noise',), num_seeds=2, calibrator_steps=4)),
+})
+
 
 def get_config(variant='digits'):
-  """The settings of one variant, locked."""
+  """The values of one variant, locked."""
   c = papers.new_config('correctness_aware', VARIANTS, variant)
-  # What is compared.
   c.arms = ARMS
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'reduced'
-  # Data.
-  c.dataset = 'cifar10'
-  c.split_sizes = (12_000, 5000, 5000)  # train, calibration, test  # ours
-  c.data_seed = 0
-  c.augment = ''  # or 'crop_flip'
-  c.shifts = ('blur', 'noise', 'contrast', 'flip', 'rotation')
-  c.level = 3  # of 5
-  # The classifier.  # ours
-  c.model = 'cnn'
-  c.width = 32  # of the first convolution
-  c.normalize = False  # batch normalization, for 'cnn'
-  c.dtype = 'float32'  # of the computation
-  c.num_epochs = 18
-  c.batch_size = 64
-  c.learning_rate = 0.05
-  c.schedule = 'cosine'  # or 'piecewise': a tenth after 50 % and 75 %
-  c.momentum = 0.9
-  c.nesterov = False
-  c.weight_decay = 0.0
-  c.eval_batch_size = 1000
+  c.net = vision_config.get_config()  # ours
   # The network g, the same for all its objectives.
   c.calibrator_steps = 600  # ours
   c.calibrator_learning_rate = 0.03  # ours
@@ -76,48 +72,99 @@ def get_config(variant='digits'):
   c.released_steps = 50  # 10 epochs of 5,000 examples, as in their code
   c.released_learning_rate = 1e-4
   # What is measured.
+  c.shifts = ('blur', 'noise', 'contrast', 'flip', 'rotation')
+  c.level = 3  # of 5
   c.num_bins = 15
   c.narrow_margin = 0.1  # p of the top class less that of the true  # ours
-
-  if variant in ('digits', 'smoke'):
-    c.dataset = 'digits'
-    c.split_sizes = (300, 700, 700)
-    c.scale = 'not in the paper'
-    c.width = 16
-    c.batch_size = 20
-    c.num_epochs = 20
-    c.eval_batch_size = 700
-  if variant == 'cifar10_early':
-    c.num_epochs = 1
-    c.arms = ('uncalibrated', 'temperature', 'temperature_balanced', 'own_ca',
-              'own_ca_balanced', 'copies_ce', 'copies_ca',
-              'copies_ca_balanced')
-  if variant in ('cifar10_resnet18', 'cifar10_wrn'):
-    c.split_sizes = (45_000, 5000, 10_000)
-    c.model = 'resnet18' if variant == 'cifar10_resnet18' else 'wide_resnet28_4'
-    c.width = 64
-    c.augment = 'crop_flip'
-    c.dtype = 'bfloat16'
-    c.num_epochs = 30
-    c.batch_size = 128
-    c.learning_rate = 0.1
-    c.weight_decay = 5e-4
-  if variant == 'smoke':
-    c.arms = ('uncalibrated', 'temperature', 'isotonic', 'own_ca', 'copies_ca')
-    c.split_sizes = (60, 40, 30)
-    c.shifts = ('noise',)
-    c.num_epochs = 3
-    c.num_seeds = 2
-    c.width = 4
-    c.calibrator_steps = 4
-    c.eval_batch_size = 40
-  return c.lock()
+  return papers.config_of(c, VARIANTS, variant)
 
 
-REPORTED = {}  # see the docstring
+PUBLISHED = ()  # see the docstring
 
 METRICS = ('error', 'nll', 'ece', 'adaptive_ece', 'classwise_ece', 'ks',
            'top_label_brier', 'auroc')
 # (metric, split) that the table shows beside those of the test set.
 COLUMNS = (('ece', 'shifted'), ('auroc', 'shifted'),
            ('top_label_brier', 'shifted'))
+
+# --- Claims ------------------------------------------------------------------
+
+_PAPER = 'Liu et al., 2024'
+_TESTED = ('cifar10', 'cifar10_resnet18', 'cifar10_wrn')
+_NARROW = [{'method': arm, 'group': 'narrowly_wrong'}
+           for arm in ('copies_ca', 'copies_ce')]
+_shifted = functools.partial(less, 'ece', split='shifted')
+_OF_THE_PAPER = {
+    'calibrates': all_of(
+        less('ece', 'copies_ca', 'uncalibrated'),
+        equal('ece', 'copies_ca', 'temperature', 0.015)),
+    'balanced below none, shifted': _shifted(
+        'copies_ca_balanced', 'uncalibrated'),
+    'balanced below a temperature, shifted': _shifted(
+        'copies_ca_balanced', 'temperature'),
+    'unweighted below a temperature, shifted': _shifted(
+        'copies_ca', 'temperature'),
+    'unweighted below cross entropy, shifted': all_of(
+        _shifted('copies_ca', 'copies_ce'),
+        _shifted('copies_ca', 'copies_mse')),
+    'narrowly wrong': less('confidence_change', *_NARROW),
+    'narrowly wrong more than far': (
+        'The difference is larger for narrowly wrong predictions than for '
+        'others that are wrong.',
+        less('narrow_excess', 'copies_ca', 'copies_ce')),
+    'copies tell right from wrong': greater('auroc', 'copies_ca', 'own_ca'),
+    'the loss tells right from wrong': greater(
+        'auroc', 'copies_ca', 'copies_ce'),
+}
+
+CLAIMS = (
+    *claims_of(_PAPER, _TESTED, _OF_THE_PAPER),
+    *claims_of(_PAPER, ('digits',), _OF_THE_PAPER, gated=False),
+    *claims_of('control ours', ('digits', *_TESTED), {
+        'more than the level, shifted': (
+            'Under shift the balanced network beats one temperature of the '
+            'same mean confidence: it does more than lower all confidences.',
+            _shifted('copies_ca_balanced', 'temperature_matched')),
+        'more than the weights, shifted': (
+            'Under shift the balanced network beats a temperature fitted with '
+            'the same weights.',
+            _shifted('copies_ca_balanced', 'temperature_balanced')),
+    }, gated=False),
+    *claims_of('ours', ('digits', *_TESTED), {
+        'weights cost calibration': greater(
+            'ece', 'copies_ca_balanced', 'copies_ca'),
+        'weights lower confidence': less(
+            'mean_confidence', 'copies_ca_balanced', 'copies_ca'),
+        'a temperature leaves AUROC': equal(
+            'auroc', 'temperature', 'uncalibrated', 0.005),
+        'dead as released': (
+            'With the clamp, learning rate and epochs of the released code the '
+            'network calibrates worse than none.',
+            greater('ece', 'copies_ca_released', 'uncalibrated')),
+    }, gated=False),
+    *claims_of("the reviews' question", ('digits', *_TESTED), {
+        'not other calibration losses': all_of(
+            equal('ece', 'copies_mdca', 'copies_ca', 0.01),
+            equal('ece', 'copies_dca', 'copies_ca', 0.01)),
+    }, gated=False),
+    # Where most predictions are wrong.
+    *claims_of('ours', ('cifar10_early',), {
+        'weights raise confidence': greater(
+            'mean_confidence', 'copies_ca_balanced', 'copies_ca'),
+        'balanced worse than a temperature, shifted': greater(
+            'ece', 'copies_ca_balanced', 'temperature', split='shifted'),
+    }, gated=False),
+)
+
+def _compared(rows, metric, split='test'):
+  from assay.report import plots
+
+  rows = [row for row in rows if row['split'] == split]
+  return plots.comparison(rows, metric, split=split, state='last'
+                          ) if rows else None
+
+
+FIGURES = {
+    'ece_test': functools.partial(_compared, metric='ece'),
+    'ece_shifted': functools.partial(_compared, metric='ece', split='shifted'),
+    'auroc_test': functools.partial(_compared, metric='auroc')}

@@ -7,189 +7,231 @@ read when this was written. `# ours` where the paper's setting is not known or
 does not apply. `cifar10_*` need a GPU.
 """
 
+import functools
+
 from assay import papers
+from assay.claims import all_of, claims_of, greater, less
+from assay.testbeds import vision_config
 
-ABOUT = {
-    'title': 'USEFUL: simplicity bias, SAM and the training distribution',
-    'authors': 'Nguyen, Haddad, Gan and Mirzasoleiman',
-    'published': 'NeurIPS 2024',
-    'arxiv': '2404.17768',
-    'idea': 'USEFUL trains for a few epochs, splits each class in two by the '
-            "network's outputs, and trains again with one more copy of each "
-            'example in the slower half. The claim is that data which are '
-            'learned more uniformly generalize better, in distribution.',
-}
-
-VARIANTS = {
-    'digits': 'default: dominoes of scikit-learn digits, no download',
-    'dominoes': 'MNIST 0/1 above Fashion-MNIST pullover/coat, all arms',
-    'dominoes_norm': 'the same with batch normalization',
-    'dominoes_copies': 'the same, slow examples 2, 3, 5 times',
-    'dominoes_epochs': 'the same, separated after 1 to 12 epochs',
-    'fashion_mnist': 'Fashion-MNIST, 10,000 images',
-    'cifar10_resnet18': "CIFAR-10, ResNet-18, the paper's recipe (GPU)",
-    'cifar10_wrn': 'CIFAR-10, WRN-28-10, the recipe of the SAM paper (GPU)',
-    'cifar10_noise': 'CIFAR-10, ResNet-18, 20 % of the labels wrong (GPU)',
-    'cifar10_long_tail': 'CIFAR-10, ResNet-18, classes 1:10 (GPU)',
-    'smoke': 'seconds: digits, three arms, three epochs',
-}
+PAPER = papers.Paper(
+    'USEFUL: simplicity bias, SAM and the training distribution',
+    authors='Nguyen, Haddad, Gan and Mirzasoleiman', year='2024',
+    venue='NeurIPS', arxiv='2404.17768', family='calibration_theory',
+    idea='USEFUL trains for a few epochs, splits each class in two by the '
+         "network's outputs, and trains again with one more copy of each "
+         'example in the slower half. The claim is that data which are '
+         'learned more uniformly generalize better, in distribution.')
 
 ARMS = ('sgd', 'sam', 'asam', 'sgd_useful', 'sgd_random', 'sgd_fast',
         'sgd_oracle', 'sgd_weighted', 'sgd_equal_steps', 'sgd_jtt',
         'sam_useful')
+_NOT_THERE = dict(scale='not in the paper')  # its data at a GPU's scale are
+_DIGITS = _NOT_THERE | dict(
+    fast='digits', slow='digits', slow_classes=((3, 5), (8, 9)),
+    split_sizes=(320, 40, 290), batch_size=16, num_seeds=5,
+    sharpness_examples=320, sharpness_batch_size=160, eval_batch_size=320,
+    arms=('sgd', 'sam', 'sgd_useful', 'sgd_random', 'sgd_oracle'))
+_SWEPT = _NOT_THERE | dict(  # the learning rate as tuned in `dominoes`
+    learning_rate=0.02, arms=('sgd', 'sgd_useful'), num_seeds=5,
+    swept_arms=('sgd_useful',), sharpness_examples=0)
+_CIFAR10 = vision_config.CIFAR10_RESNET18 | dict(
+    split_sizes=(50_000, 0, 10_000), num_epochs=200, schedule='piecewise',
+    separating_epoch=8, num_seeds=5, scale='as published',
+    arms=('sgd', 'sgd_useful', 'sam', 'sgd_random', 'sam_useful',
+          'sgd_equal_steps'))
+
+VARIANTS = papers.variants({
+    'digits': ('default: dominoes of scikit-learn digits, no download',
+               _DIGITS),
+    'dominoes': ('MNIST 0/1 above Fashion-MNIST pullover/coat, all arms',
+                 _NOT_THERE | dict(trials=4)),
+    'dominoes_norm': ('the same with batch normalization', _NOT_THERE | dict(
+        normalize=True, num_seeds=5, arms=(
+            'sgd', 'sam', 'sgd_useful', 'sgd_random', 'sam_useful'))),
+    'dominoes_copies': ('the same, slow examples 2, 3, 5 times', _SWEPT | dict(
+        sweep='copies', sweep_values=(1, 2, 4))),
+    'dominoes_epochs': ('the same, separated after 1 to 12 epochs', _SWEPT
+                        | dict(sweep='separating_epoch',
+                               sweep_values=(1, 2, 4, 8, 12))),
+    'fashion_mnist': ('Fashion-MNIST, 10,000 images', _NOT_THERE | dict(
+        dataset='fashion_mnist', split_sizes=(10_000, 1000, 10_000), trials=4,
+        num_seeds=5, arms=('sgd', 'sam', 'sgd_useful', 'sgd_random',
+                           'sgd_equal_steps'))),
+    'cifar10_resnet18': ("CIFAR-10, ResNet-18, the paper's recipe (GPU)",
+                         _CIFAR10),
+    'cifar10_wrn': (
+        'CIFAR-10, WRN-28-10, the recipe of the SAM paper (GPU)',
+        _CIFAR10 | dict(
+            model='wide_resnet28_10', augment='crop_flip_cutout',
+            schedule='cosine', nesterov=True, batch_size=256, rho=0.05,
+            group_size=32,  # 256 examples on 8 devices
+            decay_in_perturbation=True,  # as the authors' code
+            arms=('sgd', 'sam'), sharpness_examples=0)),
+    'cifar10_noise': ('CIFAR-10, ResNet-18, 20 % of the labels wrong (GPU)',
+                      _CIFAR10 | dict(label_noise=0.2, num_seeds=3)),
+    'cifar10_long_tail': ('CIFAR-10, ResNet-18, classes 1:10 (GPU)',
+                          _CIFAR10 | dict(imbalance=10.0, num_seeds=3)),
+    'smoke': ('seconds: digits, three arms, three epochs', _DIGITS | dict(
+        arms=('sgd', 'sam', 'sgd_useful'), split_sizes=(64, 16, 40),
+        num_epochs=3, separating_epoch=1, num_seeds=2, width=4,
+        sharpness_examples=32, sharpness_batch_size=16, eval_batch_size=64)),
+})
 
 
 def get_config(variant='digits'):
-  """The settings of one variant, locked."""
+  """The values of one variant, locked."""
   c = papers.new_config('useful', VARIANTS, variant)
   # What is compared.
   c.arms = ARMS
   c.num_seeds = 10  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'reduced'
-  # Data.
-  c.dataset = 'dominoes'
-  c.fast = 'mnist'
-  c.slow = 'fashion_mnist'
-  c.fast_classes = ((0,), (1,))
-  c.slow_classes = ((2,), (4,))  # pullover, coat
-  c.alpha = 0.9  # share of examples that have the fast half
-  c.split_sizes = (3000, 500, 2000)  # train, validation, test
-  c.data_seed = 0
-  c.label_noise = 0.0  # share of training labels that are wrong
-  c.imbalance = 1.0  # largest class : smallest class in training
-  c.augment = ''  # or 'crop_flip', 'crop_flip_cutout'
-  # Model and training.
-  c.model = 'cnn'
-  c.width = 16  # of the first convolution
-  c.normalize = False  # batch normalization, for 'cnn'
-  c.dtype = 'float32'  # of the computation
-  c.num_epochs = 20
-  c.batch_size = 64
-  c.learning_rate = 0.05
-  c.schedule = 'cosine'  # or 'piecewise': a tenth after 50 % and 75 %
-  c.momentum = 0.9
-  c.nesterov = False
-  c.weight_decay = 0.0
-  # SAM.
-  c.rho = 0.1
-  c.asam_rho = 1.0
-  c.asam_eta = 0.01  # of the authors' class; their script has 0
-  c.group_size = 0  # examples that share a perturbation (m); 0: the batch
-  c.decay_in_perturbation = False
-  # USEFUL.
-  c.separating_epoch = 0  # 0: the elbow of the training error
-  c.elbow_epochs = 12  # trained to find it  # ours
-  c.separate_with = 'same'  # optimizer before clustering: the arm's, or 'sgd'
-  c.cluster_on = 'logits'  # or 'probabilities'; the paper does not say
-  c.copies = 1  # more of each slow example
-  c.jtt_copies = 4  # more of each misclassified example  # ours
+  c.net = vision_config.get_config(
+      # Data.
+      dataset='dominoes', fast='mnist', slow='fashion_mnist',
+      fast_classes=((0,), (1,)), slow_classes=((2,), (4,)),  # pullover, coat
+      alpha=0.9,  # share of examples that have the fast half
+      split_sizes=(3000, 500, 2000),
+      label_noise=0.0,  # share of training labels that are wrong
+      imbalance=1.0,  # largest class : smallest class in training
+      # SAM.
+      rho=0.1, asam_rho=1.0,
+      asam_eta=0.01,  # of the authors' class; their script has 0
+      group_size=0,  # examples that share a perturbation (m); 0: the batch
+      decay_in_perturbation=False,
+      # USEFUL.
+      separating_epoch=0,  # 0: the elbow of the training error
+      elbow_epochs=12,  # trained to find it  # ours
+      separate_with='same',  # optimizer before clustering: the arm's, or 'sgd'
+      cluster_on='logits',  # or 'probabilities'; the paper does not say
+      copies=1,  # more of each slow example
+      jtt_copies=4)  # more of each misclassified example  # ours
   # What is measured.
   c.sharpness_examples = 2000  # 0: no sharpness
   c.sharpness_batch_size = 125
   c.sharpness_tolerance = 1e-3  # of eigenvalues, relative to the largest
-  c.eval_batch_size = 1000
   # Tuning of sgd, sam and asam; the other arms take over their setting.
   c.trials = 0  # settings tried for each; 0 takes those above
   c.tuning_seeds = (100, 101, 102)
-
-  if variant in ('digits', 'smoke'):
-    c.fast = c.slow = 'digits'
-    c.slow_classes = ((3, 5), (8, 9))
-    c.split_sizes = (320, 40, 290)
-    c.scale = 'not in the paper'
-    c.batch_size = 16
-    c.num_seeds = 5
-    c.sharpness_examples = 320
-    c.sharpness_batch_size = 160
-    c.eval_batch_size = 320
-    c.arms = ('sgd', 'sam', 'sgd_useful', 'sgd_random', 'sgd_oracle')
-  if variant.startswith('dominoes'):
-    c.scale = 'not in the paper'  # its data sets at a GPU's scale are
-  if variant in ('dominoes', 'fashion_mnist'):
-    c.trials = 4
-  if variant == 'dominoes_norm':
-    c.normalize = True
-    c.arms = ('sgd', 'sam', 'sgd_useful', 'sgd_random', 'sam_useful')
-    c.num_seeds = 5
-  if variant in ('dominoes_copies', 'dominoes_epochs'):
-    c.learning_rate = 0.02  # as tuned in `dominoes`
-  if variant == 'dominoes_copies':
-    c.arms = ('sgd', 'sgd_useful')
-    c.swept_arms = ('sgd_useful',)
-    c.sweep = 'copies'
-    c.sweep_values = (1, 2, 4)
-    c.num_seeds = 5
-    c.sharpness_examples = 0
-  if variant == 'dominoes_epochs':
-    c.arms = ('sgd', 'sgd_useful')
-    c.swept_arms = ('sgd_useful',)
-    c.sweep = 'separating_epoch'
-    c.sweep_values = (1, 2, 4, 8, 12)
-    c.num_seeds = 5
-    c.sharpness_examples = 0
-  if variant == 'fashion_mnist':
-    c.dataset = 'fashion_mnist'
-    c.split_sizes = (10_000, 1000, 10_000)
-    c.num_seeds = 5
-    c.arms = ('sgd', 'sam', 'sgd_useful', 'sgd_random', 'sgd_equal_steps')
-    c.scale = 'not in the paper'
-  if variant.startswith('cifar10'):
-    c.dataset = 'cifar10'
-    c.split_sizes = (50_000, 0, 10_000)
-    c.augment = 'crop_flip'
-    c.model = 'resnet18'
-    c.width = 64
-    c.dtype = 'bfloat16'  # ours
-    c.num_epochs = 200
-    c.batch_size = 128
-    c.learning_rate = 0.1
-    c.schedule = 'piecewise'
-    c.weight_decay = 5e-4
-    c.separating_epoch = 8
-    c.num_seeds = 5
-    c.scale = 'as published'
-    c.arms = ('sgd', 'sgd_useful', 'sam', 'sgd_random', 'sam_useful',
-              'sgd_equal_steps')
-  if variant == 'cifar10_wrn':
-    c.model = 'wide_resnet28_10'
-    c.augment = 'crop_flip_cutout'
-    c.schedule = 'cosine'
-    c.nesterov = True
-    c.batch_size = 256
-    c.rho = 0.05
-    c.group_size = 32  # 256 examples on 8 devices
-    c.decay_in_perturbation = True  # as the authors' code
-    c.arms = ('sgd', 'sam')
-    c.sharpness_examples = 0
-  if variant == 'cifar10_noise':
-    c.label_noise = 0.2
-    c.num_seeds = 3
-  if variant == 'cifar10_long_tail':
-    c.imbalance = 10.0
-    c.num_seeds = 3
-  if variant == 'smoke':
-    c.arms = ('sgd', 'sam', 'sgd_useful')
-    c.split_sizes = (64, 16, 40)
-    c.num_epochs = 3
-    c.separating_epoch = 1
-    c.num_seeds = 2
-    c.width = 4
-    c.sharpness_examples = 32
-    c.sharpness_batch_size = 16
-    c.eval_batch_size = 64
-  return c.lock()
+  return papers.config_of(c, VARIANTS, variant)
 
 
 # The grid of tuned variants; sgd has its learning rate alone.  # ours
-GRID = {
-    'learning_rate': (0.02, 0.05, 0.1, 0.2),
-    'rho': (0.05, 0.1, 0.2),
-    'asam_rho': (0.5, 1.0, 2.0),
-}
+GRID = {'learning_rate': (0.02, 0.05, 0.1, 0.2), 'rho': (0.05, 0.1, 0.2),
+        'asam_rho': (0.5, 1.0, 2.0)}
 
-REPORTED = {}  # see the docstring
+PUBLISHED = ()  # see the docstring
 
 # (metric, split) that the table shows beside those of the test set.
 COLUMNS = (('error', 'masked'), ('lambda_max', 'train'),
            ('learning_gap', 'train'), ('forgetting', 'train'))
+
+# --- Claims ------------------------------------------------------------------
+
+_PAPER, _SAM = 'Nguyen et al., 2024', 'Foret et al., 2021'
+# An arm, one of a higher error, the sentence and who says so.
+_PAIRS = (
+    ('sam', 'sgd', 'SAM has a lower test error than SGD', _SAM),
+    ('sgd_useful', 'sgd', 'USEFUL lowers the test error of SGD', _PAPER),
+    ('sgd_useful', 'sgd_random', 'USEFUL beats as many random copies', _PAPER),
+    ('sgd_useful', 'sgd_equal_steps', 'USEFUL beats as many steps on the '
+     'original data', f'{_PAPER}; control ours'),
+    ('sgd_useful', 'sgd_fast', 'Copies of slow examples beat copies of fast '
+     'ones', f'{_PAPER}; control ours'),
+    ('sgd_useful', 'sgd_weighted', 'Copies beat a doubled loss weight', _PAPER),
+    ('sgd_useful', 'sgd_jtt', 'USEFUL beats JTT', _PAPER),
+    ('sam_useful', 'sam', 'USEFUL lowers the test error of SAM', _PAPER))
+
+
+def _errors(variant, splits=('test',), gated=True):
+  """The claims on errors of the arms that a variant has."""
+  arms = VARIANTS.differs[variant].get('arms', ARMS)
+  for a, b, sentence, source in _PAIRS:
+    for split in splits if {a, b} <= set(arms) else ():
+      on = '' if split == 'test' else ', fast half missing'
+      yield from claims_of(source, (variant,), {f'{a} below {b}{on}': (
+          f'{sentence}{on}.', less('error', a, b, split=split))}, gated=gated)
+
+
+def _sgd(group):
+  return {'method': 'sgd', 'group': group}
+
+
+def _both_below_sgd(metric):
+  return all_of(*(less(metric, arm, 'sgd', split='train')
+                  for arm in ('sam', 'sgd_useful')))
+
+
+def _copies(count):
+  return {'method': 'sgd_useful', 'copies': count}
+
+
+_DIAGNOSED = ('dominoes', 'fashion_mnist', 'cifar10_resnet18')
+_MASKED = ('test', 'masked')
+
+CLAIMS = (
+    *_errors('digits', _MASKED, gated=False), *_errors('dominoes', _MASKED),
+    *_errors('dominoes_norm', _MASKED), *_errors('fashion_mnist'),
+    *_errors('cifar10_resnet18'), *_errors('cifar10_noise', gated=False),
+    *_errors('cifar10_long_tail'),
+    *claims_of(f'{_SAM}: 2.3 against 2.6 % with cutout', ('cifar10_wrn',), {
+        'sam below sgd': less('error', 'sam', 'sgd')}),
+    # What the paper says about who is slow, sharpness and weights.
+    *claims_of(f'{_PAPER}, forgetting scores', _DIAGNOSED, {
+        'slow examples are forgotten more': greater(
+            'forgetting', _sgd('slow'), _sgd('fast'), split='train'),
+        'fewer events of forgetting': _both_below_sgd('forgetting'),
+    }, gated=('slow examples are forgotten more',)),
+    *claims_of(f'{_PAPER}, first-learned epochs', _DIAGNOSED, {
+        'slow examples are learned later': greater(
+            'first_learned', _sgd('slow'), _sgd('fast'), split='train')}),
+    *claims_of(f'{_PAPER}, sharpness on CIFAR-10', _DIAGNOSED, {
+        'order of sharpness': all_of(
+            less('lambda_max', 'sam', 'sgd_useful', split='train'),
+            less('lambda_max', 'sgd_useful', 'sgd', split='train'))}),
+    *claims_of(f'{_PAPER}, L1 norms', _DIAGNOSED, {
+        'smaller weights': _both_below_sgd('weight_l1')}, gated=False),
+    *claims_of('ours', ('dominoes',), {
+        'the oracle is best': less('error', 'sgd_oracle', 'sgd_useful',
+                                   split='masked')}, gated=False),
+    *claims_of(f'{_PAPER}, theory', ('dominoes',), {
+        'SAM learns more uniformly': (
+            'Between examples with and without the fast half, the gap of '
+            'first-learned epochs is smaller for SAM than for SGD.',
+            less('learning_gap', 'sam', 'sgd', split='train'))}),
+    *claims_of(f'{_PAPER}, upsampling factor; weak', ('dominoes_copies',), {
+        'twice is enough': all_of(*(less(
+            'error', _copies(1), _copies(k), split='masked') for k in (2, 4)))
+    }, gated=False),
+)
+
+# --- Figures -----------------------------------------------------------------
+
+
+def _errors_of(rows, split):
+  """A bar for each arm, or the line of a sweep."""
+  from assay.report import plots
+
+  rows = [row for row in rows if row['split'] == split]
+  for over in ('copies', 'separating_epoch'):
+    if any(over in row for row in rows):
+      return plots.sweep(rows, 'error', over, ('sgd',), split, 'last')
+  return plots.comparison(rows, 'error', split=split, state='last'
+                          ) if rows else None
+
+
+def _sharpness_and_uniformity(rows):
+  from assay.report import plots
+
+  if not any(row['metric'] == 'lambda_max' for row in rows):
+    return None
+  split = 'masked' if any(row['split'] == 'masked' for row in rows) else 'test'
+  of = {'split': 'train', 'state': 'last'}
+  return plots.against(
+      rows, {'metric': 'error', 'split': split, 'state': 'last'},
+      [of | {'metric': 'lambda_max'}, of | {'metric': 'learning_gap'}])
+
+
+FIGURES = {'error_test': functools.partial(_errors_of, split='test'),
+           'error_masked': functools.partial(_errors_of, split='masked'),
+           'sharpness_and_uniformity': _sharpness_and_uniformity}

@@ -195,7 +195,8 @@ def test_a_mesh_larger_than_the_machine(tmp_path):
   done = subprocess.run(
       [sys.executable, '-m', 'experiments.useful', '--dry_run',
        '--config=configs/useful.py:smoke', '--mesh=data:128,model:2',
-       '--config.batch_size=256', '--config.split_sizes=(256,64,64)',
+       '--config.net.batch_size=256',
+       '--config.net.split_sizes=(256,64,64)',
        f'--workdir={tmp_path / "w"}'],
       cwd=papers.ROOT, env=env, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stderr

@@ -22,8 +22,7 @@ MOVED = [paper for paper in PAPERS if hasattr(card_of(paper), 'CLAIMS')]
 
 # Those whose experiment has neither ARMS nor `arms(config)`: a list that only
 # gets shorter.
-WITHOUT_ARMS = ('calibration_overview', 'correctness_aware', 'gpicl',
-                'icl_uncertainty')
+WITHOUT_ARMS = ('gpicl', 'icl_uncertainty')
 
 
 @functools.cache
@@ -179,12 +178,11 @@ EXCEPTIONS = {
 # Papers whose own loop is as long as it was before there were testbeds.
 OWN_PARTS = {
     'c_mixup': ('make_apply', 'measure'),
-    'calibration_overview': ('make_apply', 'measure'),
-    'correctness_aware': ('make_apply',),
+    'correctness_aware': ('measure',),
     'gpicl': ('Data', 'make_apply', 'measure'),
     'icl_uncertainty': ('make_apply', 'measure'),
     'simplicity_bias': ('make_apply', 'measure'),
-    'useful': ('Data', 'make_apply', 'measure'),
+    'useful': ('make_apply', 'measure'),
 }
 
 

@@ -155,7 +155,7 @@ def test_rows_of_a_recorder_by_hand(tmp_path):
   with next(made.blocks('erm')).recorder(fitted(), **COMMON, depth=3) as add:
     add('sum', lambda a, b: np.sum(a + b), x, x, split='test', state='best')
     add('given', x[:, 0], split='val', n=np.arange(1, 7), group='all')
-    add('one', 7, split='train', n=2, step=0, wrong=['AA=='] * 6)
+    add('one', 7, split='train', n=2, step=0, wrong=np.zeros((6, 2), bool))
     add.one(2, 'single', 0.5, split='train', n=1, more='x')
     add.save(last=jnp.ones((6, 4)))
   rows = [(r['seed'], r['metric'], r['value'], r['n'], r['step'], r['state'],
@@ -169,6 +169,7 @@ def test_rows_of_a_recorder_by_hand(tmp_path):
   assert rows[18:] == [(2, 'single', .5, 1, 20, 'last', 'train', '')]
   assert all(r['depth'] == 3 and r['dataset'] == 'made' for r in made.rows())
   assert made.rows()[-1]['more'] == 'x'
+  assert made.rows()[12]['wrong'] == results.pack([False, False])
   kept = made.predictions_of('erm', (1, 4))
   np.testing.assert_array_equal(kept['seeds'], [1, 4])
   assert kept['last'].shape == (2, 4)

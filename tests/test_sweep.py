@@ -65,7 +65,7 @@ def test_more_values_extend_a_sweep(tmp_path, capsys):
 def test_a_field_of_data_that_all_arms_share_counts(tmp_path):
   """`useful` builds its data once a run."""
   rows = swept('useful', tmp_path, '--arms=sgd', '--seeds=1',
-               '--sweep.alpha=0.5,0.9')
+               '--sweep.net.alpha=0.5,0.9')
   masked = {row['alpha']: row['n'] for row in rows if row['seed'] == 0
             and row['group'] == 'masked' and row['split'] == 'train'
             and row['metric'] == 'forgetting'}
@@ -76,7 +76,7 @@ def test_an_experiment_that_plans_no_sweeps_is_swept(tmp_path):
   rows = swept('calibration_overview', tmp_path, '--seeds=1',
                '--arms=cross_entropy',
                '--config.calibrators=("uncalibrated",)',
-               '--sweep.schedule=cosine,piecewise')
+               '--sweep.net.schedule=cosine,piecewise')
   one, other = (value_of(rows, 'nll', schedule=s)
                 for s in ('cosine', 'piecewise'))
   assert one.keys() == other.keys() and one != other

@@ -19,6 +19,7 @@ Example:
   4.0
 """
 
+from concurrent import futures
 from typing import NamedTuple
 import warnings
 
@@ -242,6 +243,35 @@ def sharpness(loss, params, batches, num_steps=100, tolerance=1e-3,
   if num_samples:
     row['hessian_trace'] = trace(hvp, params, num_samples, seed).estimate
   return row
+
+
+def by_seed(loss, params, extra, batches, skip=(), **how):
+  """`sharpness` of S networks, on as many devices as there are.
+
+  Args:
+    loss: `(params, batch, extra) -> []`.
+    params, extra: trees of arrays with a leading seed axis [S, ...].
+    batches: as in `sharpness`.
+    skip: positions of networks that are not looked at, as they diverged.
+    **how: as in `sharpness`.
+
+  Returns:
+    S dicts, {} for those that were skipped.
+  """
+  devices = jax.local_devices()
+
+  def of_one(i):
+    if i in skip:
+      return {}
+    device = devices[i % len(devices)]
+    mine, rest = jax.device_put(jax.tree.map(
+        lambda x: np.asarray(x[i]), (params, extra)), device)
+    with jax.default_device(device):
+      return sharpness(jax.tree_util.Partial(loss, extra=rest), mine,
+                       jax.device_put(batches, device), **how)
+
+  with futures.ThreadPoolExecutor(len(devices)) as pool:
+    return list(pool.map(of_one, range(len(jax.tree.leaves(params)[0]))))
 
 
 @jax.jit

@@ -13,7 +13,7 @@ import functools
 import jax
 import numpy as np
 
-from assay import disk, train
+from assay import disk, results, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,12 +103,17 @@ class Block:
 
   def row(self, seed, metric, value, *, dataset, method, split, n, step, state,
           group='', why='not finite', **sweep):
-    """One row; a value that is not finite becomes null with a reason."""
+    """One row; a value that is not finite becomes null with a reason.
+
+    Of a classifier `wrong` may be given, bool [n]: see `results.pack`.
+    """
     row = {'paper': self.study.paper, 'config': self.study.variant,
            'run': self.study.run, 'dataset': dataset, 'method': method,
            'seed': int(seed), 'split': split, 'group': group, 'metric': metric,
            'value': float(value), 'n': int(n), 'step': int(step),
            'state': state} | sweep
+    if 'wrong' in row:
+      row['wrong'] = results.pack(row['wrong'])
     if not np.isfinite(row['value']):
       row.pop('wrong', None)
       row |= {'value': None, 'why': why}

@@ -1,0 +1,199 @@
+"""Image classifiers: data, networks, training, and what they say.
+
+The papers ask how another loss, gradient or choice of examples trains a
+classifier, or how one that is trained is calibrated. An `Arm` replaces what a
+paper changes; what it leaves out is plain training. Splits: `train`; `val`,
+held out to choose or to calibrate by; `test`; the shifts of the test images,
+and `shifted`, their mean.
+
+`config.net` holds what a classifier depends on, see `vision_config`. Of the
+config itself are read: shifts (keys of `corruptions.CORRUPTIONS`), level (1 to
+5) and num_bins.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from assay import losses, train
+from assay.data import augment, corruptions, images, tabular
+from assay.errors import UserError, check_names
+from assay.methods import calibrators
+from assay.study import replaced
+from assay.testbeds import vision_nets as nets
+from assay.testbeds import vision_rows as rows
+
+# By `augment`: what is cut out of a training image that is cropped and flipped.
+CUTOUT_SIZES = {'': None, 'crop_flip': 0, 'crop_flip_cutout': 16}
+
+
+def mean_of(loss):
+  """The socket `loss` of one `(logits [B, K], labels [B]) -> [B] or []`."""
+  return lambda logits, batch, extra: (
+      jnp.mean(loss(logits, batch['y'])), {}, {})
+
+
+class Arm(NamedTuple):
+  """What a paper may replace.
+
+  Attributes:
+    loss: `(logits [B, K], batch, extra) -> ([], new, metrics)`; `new` replaces
+      what it keeps in `extra`. See `mean_of`.
+    gradient: gradient -> gradient, as SAM.
+    draw: draw -> draw, of training batches.
+    own: `(own, data, seeds) -> own`, whose train_rows [S, n] are what a seed
+      trains on, the first num_train [S] of them; it may set num_steps [S].
+    memory: `num_images -> dict`, what is kept in `extra` besides what the model
+      has.
+    calibrators: name -> `Calibrator`, fitted to the held-out images; the name
+      is the field `calibrator` of rows, unless it is ''.
+  """
+  loss: Callable = mean_of(losses.cross_entropy)
+  gradient: Callable = lambda gradient: gradient
+  draw: Callable = lambda draw: draw
+  own: Callable = lambda own, data, seeds: own
+  memory: Callable = lambda num_images: {}
+  calibrators: dict = {'': calibrators.uncalibrated}
+
+
+# --- Training ----------------------------------------------------------------
+
+
+def make_apply(config, arm=None):
+  """See `vision_nets.apply_of`; all arms have the same model."""
+  del arm
+  return nets.apply_of(nets.make_model(
+      config.net, nets.num_classes(config.net)))
+
+
+def make_grad(model, arm):
+  """The gradient of an arm, as `train.make_step` takes it."""
+
+  def loss_fn(params, extra, batch, key):
+    logits, new = nets.in_training(model, params, extra, batch, key)
+    loss, memory, metrics = arm.loss(logits, batch, extra)
+    return loss, (new | memory, metrics)
+
+  return arm.gradient(jax.value_and_grad(loss_fn, has_aux=True))
+
+
+def make_draw(net, data, arm):
+  """The training batches of an arm, augmented as the config says."""
+  mean, std = data.statistics
+  draw = images.draw_from('train', mean, std)
+  if net.augment:
+    # Zero is the mean color of normalized images; the crop's border is black.
+    draw = augment.augmented(draw, functools.partial(
+        augment.standard, fill=-np.array(mean) / np.array(std),
+        cutout_size=CUTOUT_SIZES[net.augment]))
+  return arm.draw(draw)
+
+
+def make_source(net, data, arm, seeds):
+  """Data of a block of seeds, as `fit` takes it."""
+  own = arm.own({
+      'train_rows': np.tile(data.shared['train_rows'], (len(seeds), 1)),
+      'num_train': np.full(len(seeds), data.num_train, np.int32)}, data, seeds)
+  lengths, size = own.pop('num_train'), net.batch_size
+  orders = [tabular.epoch_items(length, size, seed)
+            for length, seed in zip(lengths.tolist(), seeds, strict=True)]
+  steps = (lengths // size * net.num_epochs).astype(np.int32)
+  return train.Source(data.shared, {'num_steps': steps} | own,
+                      lambda position, *steps: orders[position](*steps))
+
+
+def fit(config, data, block, arm=Arm(), stage='fit'):  # noqa: B008
+  """Trains an arm on a block of seeds; a `Fitted`."""
+  net = config.net
+  model, tx = nets.make_model(net, data.num_classes), nets.sgd(net)
+  source = make_source(net, data, arm, block.seeds)
+  x = jnp.zeros((1, *data.shared['x'].shape[1:]))
+  variables = lambda key: {
+      **model.init(key, x), **arm.memory(len(data.shared['y']))}
+  return block.fit(
+      stage, config, train.make_init(variables, tx),
+      train.make_step(make_grad(model, arm), tx), make_draw(net, data, arm),
+      source, num_steps=int(source.own['num_steps'].max()),
+      eval_every=data.num_train // net.batch_size)  # an epoch
+
+
+# --- The study ---------------------------------------------------------------
+
+
+def check(config, **more):
+  """Raises a UserError that names a value which cannot be meant.
+
+  Args:
+    config: the config.
+    **more: field of `config.net` -> the values it may have.
+  """
+  net = config.net
+  for name, values in (('model', nets.MODELS), ('schedule', nets.SCHEDULES),
+                       ('augment', CUTOUT_SIZES), *more.items()):
+    if net[name] not in values:
+      raise UserError(f'{name}={net[name]!r}; use one of '
+                      f'{", ".join(map(repr, values))}.')
+  if len(net.split_sizes) != 3:
+    raise UserError(f'split_sizes={net.split_sizes} must be the numbers of '
+                    'images to train on, hold out and test on.')
+  for name, low, high in (('batch_size', 1, net.split_sizes[0]),
+                          ('num_epochs', 1, np.inf)):
+    if not low <= net[name] <= high:
+      raise UserError(f'{name}={net[name]} must be from {low} to {high}.')
+
+
+def check_shifts(config):
+  """As `check`, of what is measured on shifted images."""
+  check_names('shifts', config.shifts, corruptions.CORRUPTIONS, 'corruption')
+  for name, high in (('level', corruptions.NUM_LEVELS), ('num_bins', np.inf)):
+    if not 1 <= config[name] <= high:
+      raise UserError(f'{name}={config[name]} must be from 1 to {high}.')
+  if min(config.net.split_sizes) < 1:
+    raise UserError(f'split_sizes={config.net.split_sizes} must be 1 or more '
+                    'each: images to train on, calibrate on and test on.')
+
+
+def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
+  """Trains every arm on every seed, in all its ways to calibrate; the rows.
+
+  Args:
+    config, study: the run's.
+    arms: `config -> {name: Arm}`, asked again for each value of a sweep.
+    metrics, splits: of the rows.
+  """
+  check(config)
+  check_shifts(config)
+  check_names('arms', config.arms, arms(config), 'arm')
+  data = nets.load(config.net, study.data_dir)
+  for name, arm, fields in study.planned():
+    mine = replaced(config, fields)
+    if fields:  # they may be of the data
+      data = nets.load(mine.net, study.data_dir)
+    for block in study.blocks(name):
+      fitted = fit(mine, data, block, arms(mine)[arm])
+      with block.recorder(fitted, dataset=mine.net.dataset, method=arm,
+                          **fields) as add:
+        _calibrated(add, mine, data, fitted, arms(mine)[arm], metrics, splits)
+  return study.rows()
+
+
+def _calibrated(add, config, data, fitted, arm, metrics, splits):
+  """Fits an arm's calibrators to each seed, and records what they say."""
+  say = functools.partial(nets.logits, config.net, data, fitted.state,
+                          level=config.level)
+  held, y = say('val'), data.labels('val')
+  found = {shift or 'test': say('test', shift=shift)
+           for shift in ('', *config.shifts)}
+  add.save(val=held, **found)
+  for name, calibrator in arm.calibrators.items():
+    log_p = [None] * len(held)
+    for i in set(range(len(held))) - add.why.keys():
+      params = calibrator.fit(held[i], y)
+      log_p[i] = {split: np.asarray(calibrator.apply(params, each[i]))
+                  for split, each in found.items()}
+    rows.record(add, config, log_p, data.labels('test'), metrics, splits,
+                **{'calibrator': name} if name else {})

@@ -1,0 +1,148 @@
+"""Data and networks of the testbed `vision`: what it trains, and its logits."""
+
+import dataclasses
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from assay import train
+from assay.data import corruptions, images
+from assay.errors import UserError
+from assay.models import cnn, densenet, resnet, vgg
+from assay.train import evaluate
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Data:
+  """What all arms and seeds share.
+
+  Attributes:
+    shared: x [N, H, W, C] uint8, y [N] int32, and row lists `<split>_rows`.
+    num_classes: K.
+  """
+  shared: dict
+  num_classes: int
+
+  @functools.cached_property
+  def statistics(self):
+    """(mean, std) by channel, of the training images."""
+    return images.channel_statistics(self.shared['x'],
+                                     self.shared['train_rows'])
+
+  @property
+  def num_train(self):
+    return len(self.shared['train_rows'])
+
+  def labels(self, split):
+    """y [n] int32 of a split."""
+    return self.shared['y'][self.shared[f'{split}_rows']]
+
+
+def num_classes(net):
+  """K of the data set of a `config.net`."""
+  return images.IMAGES[net.dataset]['num_classes']
+
+
+def load(net, data_dir=None):
+  """The `Data` of a `config.net`; without `val` where it has no images."""
+  num_train, num_val, num_test = net.split_sizes
+  shared = images.subset(images.load(net.dataset, data_dir), num_train, num_val,
+                         net.data_seed)
+  if num_test > len(shared['test_rows']):
+    raise UserError(f'split_sizes={net.split_sizes}: {net.dataset} has '
+                    f'{len(shared["test_rows"])} test images; use at most as '
+                    'many.')
+  shared['test_rows'] = shared['test_rows'][:num_test]
+  if not num_val:
+    del shared['val_rows']
+  return Data(shared, num_classes(net))
+
+
+# --- Networks ----------------------------------------------------------------
+
+MODELS = {
+    'cnn': lambda c, k, dtype: cnn.CNN(
+        (c.width, 2 * c.width, 2 * c.width), k, c.normalize, dtype),
+    'resnet18': lambda c, k, dtype: resnet.resnet18(k, c.width, dtype),
+    'resnet34': lambda c, k, dtype: resnet.resnet34(k, c.width, dtype),
+    'wide_resnet28_4': lambda c, k, dtype: resnet.WideResNet(
+        28, 4, k, dtype=dtype),
+    'wide_resnet28_10': lambda c, k, dtype: resnet.WideResNet(
+        28, 10, k, dtype=dtype),
+    'vgg19': lambda c, k, dtype: vgg.vgg19(num_classes=k, dtype=dtype),
+    'densenet121': lambda c, k, dtype: densenet.densenet121(
+        num_classes=k, dtype=dtype),
+}
+SCHEDULES = {
+    'cosine': lambda progress: 0.5 * (1 + jnp.cos(jnp.pi * progress)),
+    'piecewise': lambda progress: jnp.where(
+        progress < 0.5, 1., jnp.where(progress < 0.75, .1, .01)),
+}
+
+
+def make_model(net, num_classes):
+  """The network of a config: [B, H, W, C] float -> [B, num_classes] float32."""
+  return MODELS[net.model](net, num_classes, jnp.dtype(net.dtype))
+
+
+def apply_of(model):
+  """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`.
+
+  In evaluation mode; of `extra` the batch statistics alone are read.
+  """
+
+  def apply(params, extra, x):
+    return model.apply({'params': params, **_statistics(extra)}, x)
+
+  return apply
+
+
+def _statistics(extra):
+  return {k: v for k, v in extra.items() if k == 'batch_stats'}
+
+
+def in_training(model, params, extra, batch, key):
+  """(logits [B, K], new batch statistics) of a batch in training mode."""
+  logits, new = model.apply(
+      {'params': params, **_statistics(extra)}, batch['x'], train=True,
+      mutable=['batch_stats'], rngs={'dropout': key})
+  return logits, dict(new)
+
+
+def sgd(net):
+  """SGD with momentum; its schedule goes by the share of a seed's steps."""
+  return optax.chain(
+      optax.add_decayed_weights(net.weight_decay),
+      optax.trace(net.momentum, net.nesterov),
+      train.scale_by_progress(SCHEDULES[net.schedule]),
+      optax.scale(-net.learning_rate))
+
+
+@functools.lru_cache  # the same object again: one compilation for all
+def _draw_from(mean, std, level):
+  if level is None:
+    return images.draw_from('eval', mean, std)
+  return corruptions.draw_from('eval', mean, std, level)
+
+
+def logits(net, data, state, split, level=None, shift='', copy=''):
+  """[S, n, K] float32: what all seeds say about a split.
+
+  Args:
+    net, data: which.
+    state: as `fit` leaves it.
+    split: one of `data`.
+    level: 1 to 5, of the shift, where there is a shift or copy.
+    shift: '' or a key of `corruptions.CORRUPTIONS`.
+    copy: '' or a key of `corruptions.COPIES`.
+  """
+  rows = data.shared[f'{split}_rows']
+  predict = evaluate.predictor(
+      apply_of(make_model(net, data.num_classes)),
+      _draw_from(*data.statistics, level), net.eval_batch_size)
+  shared = {'x': data.shared['x'][rows], 'y': data.shared['y'][rows],
+            'eval_rows': np.arange(len(rows), dtype=np.int32)}
+  return predict(state.params, state.extra,
+                 shared | corruptions.chosen(shift, copy), {}, len(rows))[0]

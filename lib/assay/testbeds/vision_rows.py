@@ -1,0 +1,75 @@
+"""Rows of the testbed `vision`: errors, calibration of confidence."""
+
+import numpy as np
+
+from assay.data import corruptions
+from assay.metrics import calibration, classification
+
+TEST, SHIFTED = 'test', 'shifted'  # the second: the mean over shifts
+SPLITS = ('train', 'val', TEST, *corruptions.CORRUPTIONS, SHIFTED)
+METRICS = calibration.SUMMARY
+# What is measured on each shift alone; on the test set and the mean all.
+OF_A_SHIFT = ('error', 'ece', 'auroc', 'mean_confidence')
+
+
+def record_errors(add, logits, labels, split, groups=None, pack=False):
+  """Adds the error and negative log-likelihood of a split.
+
+  Args:
+    add: from `block.recorder`.
+    logits: [S, n, K].
+    labels: [n] int.
+    split: its name.
+    groups: name -> bool [n], of which errors are added too, if none is empty.
+    pack: whether rows tell which examples are wrong, see `results.pack`.
+  """
+  y = np.tile(labels, (len(logits), 1))
+  more = {'wrong': [classification.wrong(*each) for each in zip(
+      logits, y, strict=True)]} if pack else {}
+  add('error', classification.error, logits, y, split=split, **more)
+  add('nll', classification.nll, logits, y, split=split)
+  if all(members.any() for members in (groups or {}).values()):
+    for name, members in (groups or {}).items():
+      add('error', classification.error, logits[:, members], y[:, members],
+          split=split, group=name)
+
+
+def measured(config, log_p, labels):
+  """{(split, metric): value} of one seed.
+
+  Args:
+    config: its `shifts` and `num_bins` are read.
+    log_p: {'test' or a shift: [n, K] log-probabilities}, or None of a
+      classifier that diverged: all values are then NaN.
+    labels: [n] int.
+  """
+  found = {split: dict.fromkeys(METRICS, np.nan) if log_p is None else
+           # In float64, where few probabilities round to 0.
+           calibration.summary(np.exp(log_p[split].astype(np.float64)), labels,
+                               config.num_bins)
+           for split in (TEST, *config.shifts)}
+  if config.shifts:
+    found[SHIFTED] = {metric: np.mean([found[shift][metric]
+                                       for shift in config.shifts])
+                      for metric in METRICS}
+  return {(split, metric): value for split, values in found.items()
+          for metric, value in values.items()
+          if split in (TEST, SHIFTED) or metric in OF_A_SHIFT}
+
+
+def record(add, config, log_p, labels, metrics=METRICS, splits=SPLITS,
+           **fields):
+  """Adds the rows of `measured` to a recorder.
+
+  Args:
+    add: from `block.recorder`.
+    config, labels: as in `measured`.
+    log_p: S of what `measured` takes.
+    metrics, splits: which rows.
+    **fields: of the rows.
+  """
+  found = [measured(config, each, labels) for each in log_p]
+  for split, metric in found[0]:
+    if metric in metrics and split in splits:
+      add(metric, [values[split, metric] for values in found], split=split,
+          n=len(labels), why='not defined', **fields)
