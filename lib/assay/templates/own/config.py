@@ -9,26 +9,23 @@ is a choice and stands in no paper.
 """
 
 from assay import papers
+from assay.claims import claims_of, less
 
-# What the report page says about the paper.
-ABOUT = {
-    'title': 'TODO: title',
-    'authors': '',  # of a published paper; where and when; its identifier
-    'published': '',
-    'arxiv': '',
-    'idea': 'TODO: the idea in two sentences. With a bounded loss a wrong '
-            'label can only pull so far, so fewer of them are memorized.',
-}
+PAPER = papers.Paper(
+    'TODO: title', authors='', year='', family='calibration_theory',
+    idea='TODO: the idea in two sentences. With a bounded loss a wrong label '
+         'can only pull so far.')
 
-# The first is the default; `smoke` is for the tests.
-VARIANTS = {
-    'digits': 'default: scikit-learn digits, no download',
-    'smoke': 'seconds: digits, two epochs',
-}
+# The first is the default, and `smoke` is for the tests: what differs in each.
+VARIANTS = papers.variants({
+    'digits': ('default: scikit-learn digits, no download', {}),
+    'smoke': ('seconds: digits, two epochs', dict(
+        num_seeds=2, num_epochs=2, split_sizes=(200, 0, 100))),
+})
 
 
 def get_config(variant='digits'):
-  """The settings of one variant, locked."""
+  """The values of one variant, locked."""
   c = papers.new_config('my_paper', VARIANTS, variant)
   # What is compared.
   c.arms = ('baseline', 'mine')
@@ -46,14 +43,15 @@ def get_config(variant='digits'):
   c.learning_rate = 2e-3
   # The method.
   c.q = 0.5  # towards 0 is cross entropy  # ours
-
-  if variant == 'smoke':
-    c.num_seeds = 2
-    c.num_epochs = 2
-    c.split_sizes = (200, 0, 100)
-  return c.lock()
+  return papers.config_of(c, VARIANTS, variant)
 
 
-# Published numbers: {dataset: {arm: {metric: {'mean': 0.1, 'std': 0.01, 'n': 3,
-# 'tag': 'recall', 'source': 'table 1'}}}}. They stand beside yours.
-REPORTED = {}
+# TODO: numbers that stand beside yours, see `papers.published`.
+PUBLISHED = ()
+
+# TODO: what must come out, and where that is said, before you look.
+CLAIMS = claims_of('Zhang and Sabuncu, 2018; settings ours', ('digits',), {
+    'below the baseline': (
+        'With wrong labels in training, a bounded loss has a lower test error '
+        'than cross entropy.', less('error', 'mine', 'baseline')),
+})
