@@ -36,7 +36,7 @@ def generated(num_rows):
 
 
 def make_source(config, seeds, num_train=SIZES[0], candidates=None):
-  """As `experiments.c_mixup.make_source`, of a generated table.
+  """What the arm prepares, of a generated table.
 
   Args:
     config: the config.
@@ -59,7 +59,7 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
     own['partner_table'] = np.stack([mixup.partner_table(y, config.bandwidth)
                                      for y in own['features']])
   orders = lambda stream: [tabular.epoch_items(
-      num_train, config.batch_size, seed, stream) for seed in seeds]
+      num_train, config.net.batch_size, seed, stream) for seed in seeds]
   first = orders('order')
   if not candidates:
     return train.Source(shared, own, lambda i, *steps: first[i](*steps))
@@ -69,14 +69,15 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
 
 
 def fit(config, seeds, source, **settings):
-  """`train.fit` of manifold C-Mixup, as the experiment calls it."""
+  """`train.fit` of manifold C-Mixup, as the testbed calls it."""
   from assay import train
+  from assay.testbeds import tabular
   from experiments import c_mixup
 
-  block = types.SimpleNamespace(
-      seeds=tuple(seeds), settings=train.Settings(**settings),
-      directory=lambda stage, config: None)
-  return c_mixup.train_block(config, block, ARM, 'fit', source)
+  block = types.SimpleNamespace(fit=lambda stage, config, *args, **more: (
+      train.fit(*args, seeds=seeds, settings=train.Settings(**settings),
+                **more)))
+  return tabular.fit(config, block, c_mixup.ARMS[ARM], source)
 
 
 def make_config(**fields):
@@ -92,8 +93,8 @@ def make_reference(config, seeds, source, per_call):
   import jax.numpy as jnp
 
   from assay.data import tabular
+  from assay.testbeds.tabular import make_model
   from benchmarks import reference
-  from experiments import c_mixup
 
   def scaled(split):
     draw = functools.partial(tabular.draw_from(split), source.shared)
@@ -104,7 +105,7 @@ def make_reference(config, seeds, source, per_call):
 
   def start(seed):
     init_key, key = jax.random.split(jax.random.key(seed))
-    model = c_mixup.make_model(config)
+    model = make_model(config.net)
     return model.init(init_key, jnp.zeros((1, DIMS)))['params'], key
 
   params, keys = jax.vmap(start)(np.asarray(seeds, np.uint32))
@@ -112,8 +113,8 @@ def make_reference(config, seeds, source, per_call):
                   scaled('train') + scaled('val'), strict=True))
   data |= {name: source.own[name] for name in ('alpha', 'bandwidth')}
   data['table'] = source.own['partner_table']
-  return reference.train(params, keys, seeds, data, config.num_epochs,
-                         per_call, config.batch_size)
+  return reference.train(params, keys, seeds, data, config.net.num_epochs,
+                         per_call, config.net.batch_size)
 
 
 def difference(fitted, carry):
@@ -204,16 +205,17 @@ def _stepper(choose, num_train, steps, candidates=None):
   from assay import train
   from assay.data import tabular
   from assay.methods import mixup
+  from assay.testbeds.tabular import make_grad, make_model
   from assay.train import lanes, sharding
   from experiments import c_mixup
 
-  config = make_config()
-  model, tx = c_mixup.make_model(config), optax.adam(config.learning_rate)
-  source = make_source(config, SEEDS, num_train, candidates)
+  net = make_config().net
+  model, tx = make_model(net), optax.adam(net.learning_rate)
+  source = make_source(make_config(), SEEDS, num_train, candidates)
   paired = mixup.paired(tabular.draw_from('train'), choose)
   draw = lambda *args: mixup.blend(paired(*args), ('y',))
   init = train.make_init(lambda key: model.init(key, jnp.zeros((1, DIMS))), tx)
-  step = train.make_step(c_mixup.make_grad(ARM, model), tx)
+  step = train.make_step(make_grad(c_mixup.ARMS[ARM], model), tx)
   mesh = sharding.make_mesh(num_seeds=len(SEEDS))
   lane = lanes.Lanes(mesh, 'vmap', len(SEEDS))
   carries = lane.start(lanes.start(init, False), SEEDS, ())
@@ -239,7 +241,7 @@ def measure_study(report, quick):
   """The Airfoil study, nothing compiled before."""
   folder = _airfoil_folder()
   words = ['--config=configs/c_mixup.py:airfoil', f'--seeds={len(SEEDS)}']
-  words += ['--config.num_epochs=2'] if quick else []
+  words += ['--config.net.num_epochs=2'] if quick else []
   words += [f'--data_dir={folder}'] if folder else ['--stand-in']
   with tempfile.TemporaryDirectory() as temporary:
     seconds, _ = measuring.run(
@@ -265,7 +267,7 @@ def _airfoil_folder():
 def measure_start(report, quick):
   """From the command to the table, its memory; and to the help text."""
   seconds, peaks = {'empty cache': [], 'programs cached': []}, []
-  words = ['--config.num_epochs=2'] if quick else []
+  words = ['--config.net.num_epochs=2'] if quick else []
   for _ in range(1 if quick else 2):
     with tempfile.TemporaryDirectory() as temporary:
       for cached in seconds:

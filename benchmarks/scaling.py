@@ -9,6 +9,7 @@ nothing.
 """
 
 import functools
+import json
 import pathlib
 import sys
 import tempfile
@@ -154,20 +155,28 @@ def measure_results(report, quick):
 
   row = {'paper': 'made_up', 'config': 'small', 'run': '0123abcd',
          'dataset': 'airfoil', 'method': 'erm', 'split': 'test', 'group': '',
-         'metric': 'rmse', 'n': 100, 'step': 10, 'state': 'best'}
+         'n': 100, 'step': 10, 'state': 'best'}
   run = {'seed_varies': 'fresh', 'planned_seeds': 10, 'scale': 'reduced'}
   for count in (10**3,) if quick else (10**3, 10**4, 10**5):
     with tempfile.TemporaryDirectory() as folder:
       folder = pathlib.Path(folder)
       disk.write_json(folder / 'runs' / '0123abcd.json', run)
       start = time.perf_counter()
-      results.write(folder / 'rows' / 'erm.0.jsonl', (
-          row | {'seed': i, 'value': i / 7} for i in range(count)))
+      file = folder / 'rows' / 'erm.0.jsonl'
+      results.write(file, (
+          row | {'metric': f'm{i // 10}', 'seed': i % 10, 'value': i / 7}
+          for i in range(count)))
       written = time.perf_counter()
       found = results.read([folder])
       seconds = time.perf_counter() - written
+      plain = time.perf_counter()
+      for line in file.read_bytes().splitlines():
+        json.loads(line)
+      plain = time.perf_counter() - plain
       report(f'{count:,} result rows: writing', 's', [written - start])
       report(f'{count:,} result rows: reading', 's', [seconds])
+      report(f'{count:,} result rows: reading / json.loads', '',
+             [seconds / plain], at_most=None if quick else 15)
       assert len(found) == count
 
 

@@ -7,35 +7,87 @@ in places; `# ours` where both are silent. RMSE of `erm` on Airfoil should come
 out near 2.83 (published 2.90), of `mixup` near 3.7.
 """
 
+import functools
+
 from assay import papers
+from assay.claims import (
+  all_of,
+  claims_of,
+  equal,
+  greater,
+  less,
+  minimum_inside,
+  ratio,
+  within,
+)
+from assay.testbeds import networks
 
-ABOUT = {
-    'title': 'C-Mixup: label-aware mixup for regression',
-    'authors': 'Yao, Wang, Zhang, Zou and Finn',
-    'published': 'NeurIPS 2022',
-    'arxiv': '2210.05775',
-    'idea': 'C-Mixup is mixup for regression that prefers partners of near '
-            'label. What is compared is who is paired with whom, and where '
-            'the two are mixed.',
-}
+PAPER = papers.Paper(
+    'C-Mixup: label-aware mixup for regression',
+    'Yao, Wang, Zhang, Zou and Finn', '2022', venue='NeurIPS',
+    arxiv='2210.05775', family='calibration_theory',
+    idea='C-Mixup is mixup for regression that prefers partners of near '
+         'label. What is compared is who is paired with whom, and where the '
+         'two are mixed.')
 
-VARIANTS = {
-    'diabetes': 'default: 442 patients from scikit-learn, no download',
-    'airfoil': 'Airfoil self-noise, the settings of the released code',
-    'no2': 'NO2 at Alnabru, the settings of the released code',
-    'airfoil_paper': 'Airfoil with alpha 0.5, as the paper (not its code) says',
-    'airfoil_train_scaled': 'Airfoil, inputs scaled by training rows only',
-    'airfoil_bandwidths': 'bandwidths 0.05 to 50, and both limits',
-    'airfoil_similarity': 'partners by input, hidden, label, both, none',
-    'airfoil_overfitting': 'errors of training and test rows by epoch',
-    'airfoil_pooled': 'partners from a pool of 2 batches, not from all rows',
-    'airfoil_tuned': 'every arm tuned with the same grid, budget and rule',
-    'synthetic': "the theory's setting: one curved direction, many nuisances",
-    'smoke': 'seconds: diabetes, three arms, two epochs',
-}
-
+HIDDEN = ('manifold_c_mixup',)
 ARMS = ('erm', 'mixup', 'manifold_mixup', 'k_mixup', 'local_mixup', 'c_mixup',
-        'manifold_c_mixup')
+        *HIDDEN)
+
+DIABETES = dict(
+    dataset='diabetes', scale='not in the paper', num_seeds=10,
+    bandwidth=19.5)  # ours: a quarter of a standard deviation, as on Airfoil
+BRIEF = dict(num_seeds=10, metrics=('rmse',))
+
+VARIANTS = papers.variants({
+    'diabetes': (
+        'default: 442 patients from scikit-learn, no download', DIABETES),
+    'airfoil': ('Airfoil self-noise, the settings of the released code', {}),
+    'no2': ('NO2 at Alnabru, the settings of the released code',
+            dict(dataset='no2', bandwidth=1.2)),
+    'airfoil_paper': (
+        'Airfoil with alpha 0.5, as the paper (not its code) says',
+        dict(alpha=.5)),
+    'airfoil_train_scaled': (
+        'Airfoil, inputs scaled by training rows only', dict(
+            normalize='train', num_seeds=10,
+            arms=('erm', 'mixup', 'manifold_mixup', *HIDDEN))),
+    'airfoil_bandwidths': (
+        'bandwidths 0.05 to 50, and both limits', BRIEF | dict(
+            arms=('erm', 'manifold_mixup', *HIDDEN), swept_arms=HIDDEN,
+            sweep='bandwidth',
+            sweep_values=(1e-6, 0.05, 0.1, 0.25, 0.5, 1.0, 1.75, 3.5, 7.0, 15.0,
+                          50.0, 1e6))),
+    'airfoil_similarity': (
+        'partners by input, hidden, label, both, none', BRIEF | dict(
+            arms=('erm', *HIDDEN), swept_arms=HIDDEN, sweep='similarity',
+            sweep_values=('label', 'input', 'hidden', 'joint', 'uniform'),
+            equal_partners=True)),
+    'airfoil_overfitting': (
+        'errors of training and test rows by epoch', BRIEF | dict(
+            arms=('erm', 'manifold_mixup', *HIDDEN),
+            report_epochs=(1, 2, 5, 10, 20, 50, 100, 200, 400),
+            num_epochs=400)),  # ours: long enough for a gap to widen
+    'airfoil_pooled': (
+        'partners from a pool of 2 batches, not from all rows', BRIEF | dict(
+            arms=HIDDEN, swept_arms=HIDDEN, sweep='pooled',
+            sweep_values=(False, True))),
+    'airfoil_tuned': (
+        'every arm tuned with the same grid, budget and rule',
+        dict(trials=12, metrics=('rmse', 'mape'), num_seeds=10)),
+    'synthetic': (
+        "the theory's setting: one curved direction, many nuisances",
+        BRIEF | dict(
+            dataset='synthetic', num_nuisance=10, split_sizes=(200, 200, 1000),
+            num_epochs=250, learning_rate=3e-3, bandwidth=.05,
+            seed_varies='fresh',
+            scale='not in the paper',  # its theory, not one of its experiments
+            arms=('erm', 'mixup', 'c_mixup'), swept_arms=('c_mixup',),
+            sweep='similarity', sweep_values=('label', 'input'),
+            equal_partners=True)),
+    'smoke': ('seconds: diabetes, three arms, two epochs', DIABETES | dict(
+        arms=('erm', 'mixup', *HIDDEN), num_epochs=2, num_seeds=2)),
+})
 
 
 def get_config(variant='diabetes'):
@@ -47,17 +99,9 @@ def get_config(variant='diabetes'):
   c.num_seeds = 20  # planned before the run
   c.seed_varies = 'resplit'  # split of one data set, initialization, order
   c.scale = 'as published'
-  # Data.
-  c.dataset = 'airfoil'
-  c.split_sizes = (1003, 300, 200)  # train, validation, test rows
-  c.normalize = 'all'  # min and max of all rows, as the code; or 'train'
-  c.num_nuisance = 0  # synthetic data only
-  # Model and training.
-  c.width = 128
-  c.initialization = 'fan_in_uniform'  # PyTorch's
-  c.batch_size = 16
-  c.num_epochs = 100
-  c.learning_rate = 1e-2
+  # Data, network and its training: those of the data set, `# ours` there.
+  c.net = networks.tabular(VARIANTS.differs[variant].get('dataset', 'airfoil'))
+  c.net.num_nuisance = 0  # synthetic data only
   # Mixing.
   c.alpha = 2.0  # as in the code; the paper's table says 0.5
   c.bandwidth = 1.75  # in units of the label
@@ -69,78 +113,7 @@ def get_config(variant='diabetes'):
   c.report_epochs = ()
   c.trials = 0  # settings tried per arm; 0 takes those above
   c.tuning_seeds = (100, 101, 102)
-
-  if variant in ('diabetes', 'smoke'):
-    c.dataset = 'diabetes'
-    c.scale = 'not in the paper'
-    c.num_seeds = 10
-    c.split_sizes = (266, 88, 88)  # ours: 60, 20, 20 %
-    c.bandwidth = 19.5  # ours: a quarter of a standard deviation, as Airfoil
-  if variant == 'no2':
-    c.dataset = 'no2'
-    c.split_sizes = (200, 200, 100)  # which rows is not public: re-split
-    c.batch_size = 32
-    c.bandwidth = 1.2
-  if variant == 'airfoil_paper':
-    c.alpha = 0.5
-  if variant == 'airfoil_train_scaled':
-    c.normalize = 'train'
-    c.arms = ('erm', 'mixup', 'manifold_mixup', 'manifold_c_mixup')
-    c.num_seeds = 10
-  if variant == 'airfoil_bandwidths':
-    c.arms = ('erm', 'manifold_mixup', 'manifold_c_mixup')
-    c.swept_arms = ('manifold_c_mixup',)
-    c.sweep = 'bandwidth'
-    c.sweep_values = (1e-6, 0.05, 0.1, 0.25, 0.5, 1.0, 1.75, 3.5, 7.0, 15.0,
-                      50.0, 1e6)
-    c.num_seeds = 10
-    c.metrics = ('rmse',)
-  if variant == 'airfoil_similarity':
-    c.arms = ('erm', 'manifold_c_mixup')
-    c.swept_arms = ('manifold_c_mixup',)
-    c.sweep = 'similarity'
-    c.sweep_values = ('label', 'input', 'hidden', 'joint', 'uniform')
-    c.equal_partners = True
-    c.num_seeds = 10
-    c.metrics = ('rmse',)
-  if variant == 'airfoil_overfitting':
-    c.arms = ('erm', 'manifold_mixup', 'manifold_c_mixup')
-    c.report_epochs = (1, 2, 5, 10, 20, 50, 100, 200, 400)
-    c.num_epochs = 400  # ours: long enough for a gap to widen
-    c.num_seeds = 10
-    c.metrics = ('rmse',)
-  if variant == 'airfoil_pooled':
-    c.arms = ('manifold_c_mixup',)
-    c.swept_arms = ('manifold_c_mixup',)
-    c.sweep = 'pooled'
-    c.sweep_values = (False, True)
-    c.num_seeds = 10
-    c.metrics = ('rmse',)
-  if variant == 'airfoil_tuned':
-    c.trials = 12
-    c.metrics = ('rmse', 'mape')
-    c.num_seeds = 10
-  if variant == 'synthetic':
-    c.dataset = 'synthetic'
-    c.scale = 'not in the paper'  # its theory, not one of its experiments
-    c.seed_varies = 'fresh'
-    c.split_sizes = (200, 200, 1000)
-    c.num_nuisance = 10
-    c.num_epochs = 250
-    c.learning_rate = 3e-3
-    c.bandwidth = 0.05
-    c.arms = ('erm', 'mixup', 'c_mixup')
-    c.swept_arms = ('c_mixup',)
-    c.sweep = 'similarity'
-    c.sweep_values = ('label', 'input')
-    c.equal_partners = True
-    c.num_seeds = 10
-    c.metrics = ('rmse',)
-  if variant == 'smoke':
-    c.arms = ('erm', 'mixup', 'manifold_c_mixup')
-    c.num_epochs = 2
-    c.num_seeds = 2
-  return c.lock()
+  return papers.config_of(c, VARIANTS, variant)
 
 
 # The grid of `airfoil_tuned`; an arm varies the fields that it has. ERM's part
@@ -153,32 +126,153 @@ GRID = {
 }
 
 
-# Published RMSE and MAPE (%) on test rows, mean and standard deviation over 3
-# runs. How sure: `2src`, the means agree with an independent restatement;
-# `recall`, from memory and not read again, as is every standard deviation.
-# C-Mixup mixes hidden representations on Airfoil and inputs on NO2.
+# Test RMSE and MAPE (%). Every standard deviation is from memory, also where
+# the means agree with an independent restatement. C-Mixup mixes hidden
+# representations on Airfoil and inputs on NO2.
 _PUBLISHED = (
-    # dataset, method, rmse, std, mape, std, how sure
-    ('airfoil', 'erm', 2.901, .067, 1.753, .078, '2src'),
-    ('airfoil', 'mixup', 3.730, .190, 2.327, .159, '2src'),
-    ('airfoil', 'manifold_mixup', 3.063, .113, 1.842, .114, 'recall'),
-    ('airfoil', 'k_mixup', 2.938, .150, 1.769, .035, 'recall'),
-    ('airfoil', 'local_mixup', 3.703, .151, 2.290, .101, 'recall'),
-    ('airfoil', 'manifold_c_mixup', 2.717, .067, 1.610, .085, '2src'),
-    ('no2', 'erm', .537, .005, 13.615, .165, '2src'),
-    ('no2', 'mixup', .528, .005, 13.534, .125, '2src'),
-    ('no2', 'manifold_mixup', .522, .008, 13.382, .360, 'recall'),
-    ('no2', 'k_mixup', .519, .005, 13.173, .139, 'recall'),
-    ('no2', 'local_mixup', .517, .004, 13.202, .176, 'recall'),
-    ('no2', 'c_mixup', .509, .006, 12.998, .271, '2src'),
+    ('airfoil', 'erm', '2src', (2.901, .067), (1.753, .078)),
+    ('airfoil', 'mixup', '2src', (3.730, .190), (2.327, .159)),
+    ('airfoil', 'manifold_mixup', 'recall', (3.063, .113), (1.842, .114)),
+    ('airfoil', 'k_mixup', 'recall', (2.938, .150), (1.769, .035)),
+    ('airfoil', 'local_mixup', 'recall', (3.703, .151), (2.290, .101)),
+    ('airfoil', 'manifold_c_mixup', '2src', (2.717, .067), (1.610, .085)),
+    ('no2', 'erm', '2src', (.537, .005), (13.615, .165)),
+    ('no2', 'mixup', '2src', (.528, .005), (13.534, .125)),
+    ('no2', 'manifold_mixup', 'recall', (.522, .008), (13.382, .360)),
+    ('no2', 'k_mixup', 'recall', (.519, .005), (13.173, .139)),
+    ('no2', 'local_mixup', 'recall', (.517, .004), (13.202, .176)),
+    ('no2', 'c_mixup', '2src', (.509, .006), (12.998, .271)),
 )
+PUBLISHED = tuple(
+    number for dataset, method, tag, *values in _PUBLISHED
+    for number in papers.published(
+        'in-distribution table', ('rmse', 'mape'), {method: values}, n=3,
+        tag=tag, dataset=dataset,
+        of=tuple(v for v in VARIANTS if v.startswith(dataset))))
 
 COLUMNS = (('effective_partners', 'train', '%'),)
 
-REPORTED = {}
-for _dataset, _method, _rmse, _rmse_std, _mape, _mape_std, _tag in _PUBLISHED:
-  REPORTED.setdefault(_dataset, {})[_method] = {
-      metric: {'mean': mean, 'std': std, 'n': 3, 'tag': _tag,
-               'source': 'in-distribution table'}
-      for metric, mean, std in (('rmse', _rmse, _rmse_std),
-                                ('mape', _mape, _mape_std))}
+# A quarter of the published gaps: C-Mixup to ERM .184, to manifold mixup .346.
+_TO_ERM, _TO_MIXUP = .046, .086
+_OURS = HIDDEN[0]
+
+
+def _swept(field, value, arm=_OURS):
+  return {'method': arm, field: value}
+
+
+def _lowest(arm):
+  """C-Mixup has the lower error than each other arm of a variant."""
+  others = [a for a in ARMS if not a.endswith('c_mixup')]
+  return {
+      **{f'below {name}': (f'C-Mixup has a lower test RMSE than {what}.',
+                           less('rmse', arm, other))
+         for name, what, other in (
+             ('ERM', 'training without mixing', 'erm'),
+             ('mixup', 'mixup', 'mixup'))},
+      'best of all': ('C-Mixup has the lowest test RMSE of all arms.',
+                      all_of(*(less('rmse', arm, a) for a in others)))}
+
+
+_LABELS = {'labels help': (
+    'Partners of near label lower the error of mixing hidden representations '
+    '(published: 2.717 against 3.063).', less('rmse', _OURS, 'manifold_mixup'))}
+
+
+def _claims(said, variants, table, gated=True):
+  return claims_of(f'Yao et al., 2022{said}', variants, table, gated=gated)
+
+
+CLAIMS = (
+    *_claims(', in-distribution table', ('diabetes', 'no2'), _lowest('c_mixup'),
+             gated=False),
+    *_claims(', in-distribution table', ('airfoil', 'airfoil_tuned'),
+             _lowest(_OURS), gated=False),
+    *_claims(', in-distribution table', ('airfoil',), _LABELS | {
+        'mixup hurts': (
+            'Mixing inputs with uniform partners costs more than 0.5 dB '
+            '(published: 3.730 against 2.901).',
+            greater('rmse', 'mixup', 'erm', by=.5)),
+        'hidden is better': (
+            'Mixing hidden representations costs at least 0.4 dB less than '
+            'mixing inputs (published: 3.063 against 3.730).',
+            less('rmse', 'manifold_mixup', 'mixup', by=.4))}),
+    *_claims(', and a rerun of its code', ('airfoil',), {
+        'absolute values': all_of(*(
+            within('rmse', arm, low, high) for arm, low, high in (
+                ('erm', 2.6, 3.1), ('mixup', 3.4, 4.0),
+                ('manifold_mixup', 2.9, 3.3), (_OURS, 2.6, 3.1))))}),
+    *_claims(", with the paper's alpha", ('airfoil_paper',), _LABELS | {
+        'below ERM': _lowest(_OURS)['below ERM']}, gated=('labels help',)),
+    *_claims(', bandwidth analysis', ('airfoil_bandwidths',), {
+        'U shape': (
+            'Error over bandwidth has its minimum inside the range.',
+            minimum_inside('rmse', 'bandwidth', method=_OURS)),
+        'small bandwidth': (
+            f'A tiny bandwidth gives the error of ERM, to {_TO_ERM}.',
+            equal('rmse', _swept('bandwidth', 1e-6), 'erm', _TO_ERM)),
+        'large bandwidth': (
+            'A huge bandwidth gives the error of manifold mixup, to '
+            f'{_TO_MIXUP}.', equal('rmse', _swept('bandwidth', 1e6),
+                                   'manifold_mixup', _TO_MIXUP)),
+        'robust bandwidth': (
+            'Half or twice the bandwidth changes the error by less than '
+            f'{_TO_ERM}, a quarter of the published gain over ERM.',
+            all_of(*(equal('rmse', _swept('bandwidth', s),
+                           _swept('bandwidth', 1.75), _TO_ERM)
+                     for s in (1.0, 3.5))))},
+             gated=('U shape', 'small bandwidth', 'large bandwidth')),
+    *_claims(', similarity ablation (on other data sets)',
+             ('airfoil_similarity',), {'label is the best similarity': (
+                 'At equal effective partners, label similarity gives a lower '
+                 'error than that of inputs, of hidden representations, of '
+                 'both input and label, and none.',
+                 all_of(*(less('rmse', _swept('similarity', 'label'),
+                               _swept('similarity', other)) for other in (
+                                   'input', 'hidden', 'joint', 'uniform'))))},
+             gated=False),
+    *_claims(', overfitting analysis', ('airfoil_overfitting',), {
+        'less overfitting': (
+            'After the last epoch C-Mixup has the higher training error and '
+            'the lower test error than ERM.', all_of(*(
+                than('rmse', _swept('epoch', 400), _swept('epoch', 400, 'erm'),
+                     split=split, state='last')
+                for than, split in ((greater, 'train'), (less, 'test')))))},
+             gated=False),
+    *_claims(', batch sampling', ('airfoil_pooled',), {'pool is enough': (
+        'Partners from a pool of two batches change the error by less than '
+        f'{_TO_MIXUP}, a quarter of the published gain over manifold mixup.',
+        equal('rmse', _swept('pooled', True), _swept('pooled', False),
+              _TO_MIXUP))}, gated=False),
+    *claims_of('later papers re-tune; ours', ('airfoil_tuned',), {'tuned ERM': (
+        "Tuned as the other arms are, ERM is below C-Mixup's published 2.717.",
+        within('rmse', 'erm', 0, 2.717))}, gated=False),
+    *_claims(', theory', ('synthetic',), {
+        f'label beats {other}': (
+            f'In the single-index model C-Mixup has at most 0.9 of {whose}.',
+            ratio('rmse', _swept('similarity', 'label', 'c_mixup'), arm, 0, .9))
+        for other, whose, arm in (
+            ('uniform', "mixup's error", 'mixup'),
+            ('input', 'the error with partners of near input',
+             _swept('similarity', 'input', 'c_mixup')))}),
+)
+
+
+def _errors(rows, split='test'):
+  """The errors of all arms; over epochs or bandwidths where they are swept."""
+  from assay.report import plots
+
+  variant = rows[0]['config']
+  if get_config(variant).report_epochs:
+    return plots.sweep(rows, 'rmse', 'epoch', split=split, state='last')
+  if split == 'train':
+    return None
+  if get_config(variant).sweep == 'bandwidth':
+    return plots.sweep(rows, 'rmse', 'bandwidth', ('erm', 'manifold_mixup'))
+  state = 'best' if any(r['state'] == 'best' for r in rows) else 'last'
+  return plots.comparison(rows, 'rmse', papers.reported('c_mixup', variant),
+                          state=state)
+
+
+FIGURES = {'rmse': _errors,
+           'rmse_train': functools.partial(_errors, split='train')}

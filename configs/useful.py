@@ -153,10 +153,6 @@ def _errors(variant, splits=('test',), gated=True):
           f'{sentence}{on}.', less('error', a, b, split=split))}, gated=gated)
 
 
-def _sgd(group):
-  return {'method': 'sgd', 'group': group}
-
-
 def _both_below_sgd(metric):
   return all_of(*(less(metric, arm, 'sgd', split='train')
                   for arm in ('sam', 'sgd_useful')))
@@ -168,6 +164,7 @@ def _copies(count):
 
 _DIAGNOSED = ('dominoes', 'fashion_mnist', 'cifar10_resnet18')
 _MASKED = ('test', 'masked')
+_SLOW_AND_FAST = [{'method': 'sgd', 'group': k} for k in ('slow', 'fast')]
 
 CLAIMS = (
     *_errors('digits', _MASKED, gated=False), *_errors('dominoes', _MASKED),
@@ -175,34 +172,49 @@ CLAIMS = (
     *_errors('cifar10_resnet18'), *_errors('cifar10_noise', gated=False),
     *_errors('cifar10_long_tail'),
     *claims_of(f'{_SAM}: 2.3 against 2.6 % with cutout', ('cifar10_wrn',), {
-        'sam below sgd': less('error', 'sam', 'sgd')}),
+        'sam below sgd': ('SAM has a lower test error than SGD.',
+                          less('error', 'sam', 'sgd'))}),
     # What the paper says about who is slow, sharpness and weights.
     *claims_of(f'{_PAPER}, forgetting scores', _DIAGNOSED, {
-        'slow examples are forgotten more': greater(
-            'forgetting', _sgd('slow'), _sgd('fast'), split='train'),
-        'fewer events of forgetting': _both_below_sgd('forgetting'),
+        'slow examples are forgotten more': (
+            'Under SGD slow clusters have more events of forgetting than fast '
+            'ones.', greater('forgetting', *_SLOW_AND_FAST, split='train')),
+        'fewer events of forgetting': (
+            'SAM and SGD with USEFUL forget less than SGD.',
+            _both_below_sgd('forgetting')),
     }, gated=('slow examples are forgotten more',)),
     *claims_of(f'{_PAPER}, first-learned epochs', _DIAGNOSED, {
-        'slow examples are learned later': greater(
-            'first_learned', _sgd('slow'), _sgd('fast'), split='train')}),
+        'slow examples are learned later': (
+            'Under SGD slow clusters are first right in a later epoch than '
+            'fast ones.',
+            greater('first_learned', *_SLOW_AND_FAST, split='train'))}),
     *claims_of(f'{_PAPER}, sharpness on CIFAR-10', _DIAGNOSED, {
-        'order of sharpness': all_of(
-            less('lambda_max', 'sam', 'sgd_useful', split='train'),
-            less('lambda_max', 'sgd_useful', 'sgd', split='train'))}),
+        'order of sharpness': (
+            'The largest eigenvalue of the Hessian: SAM below SGD with USEFUL '
+            'below SGD.',
+            all_of(less('lambda_max', 'sam', 'sgd_useful', split='train'),
+                   less('lambda_max', 'sgd_useful', 'sgd', split='train')))}),
     *claims_of(f'{_PAPER}, L1 norms', _DIAGNOSED, {
-        'smaller weights': _both_below_sgd('weight_l1')}, gated=False),
+        'smaller weights': (
+            'SAM and SGD with USEFUL have a smaller L1 norm of weights than '
+            'SGD.', _both_below_sgd('weight_l1'))}, gated=False),
     *claims_of('ours', ('dominoes',), {
-        'the oracle is best': less('error', 'sgd_oracle', 'sgd_useful',
-                                   split='masked')}, gated=False),
+        'the oracle is best': (
+            'Copies of exactly the examples without the fast half do not do '
+            'worse than USEFUL, fast half missing.',
+            less('error', 'sgd_oracle', 'sgd_useful', split='masked'))},
+               gated=False),
     *claims_of(f'{_PAPER}, theory', ('dominoes',), {
         'SAM learns more uniformly': (
             'Between examples with and without the fast half, the gap of '
             'first-learned epochs is smaller for SAM than for SGD.',
             less('learning_gap', 'sam', 'sgd', split='train'))}),
     *claims_of(f'{_PAPER}, upsampling factor; weak', ('dominoes_copies',), {
-        'twice is enough': all_of(*(less(
-            'error', _copies(1), _copies(k), split='masked') for k in (2, 4)))
-    }, gated=False),
+        'twice is enough': (
+            'One more copy does not do worse than two or four more, fast half '
+            'missing.', all_of(*(less('error', _copies(1), _copies(k),
+                                      split='masked') for k in (2, 4))))},
+               gated=False),
 )
 
 # --- Figures -----------------------------------------------------------------

@@ -45,14 +45,13 @@ NEEDS_CLUSTERS = ('slow', 'random', 'fast', 'weighted', 'equal_steps',
 
 
 def load(net, data_dir=None):
-  """The `vision.Data` of a config; its groups are (hard, easy) in name."""
-  num_train, num_val, num_test = net.split_sizes
+  """The `Data` of a config; `group` is 1 where an example is easy."""
   if net.dataset == 'dominoes':
-    fast, slow = (images.load(name, data_dir) for name in (net.fast, net.slow))
     shared = images.dominoes(
-        fast, slow, net.fast_classes, net.slow_classes, net.alpha, num_train,
-        num_val, num_test, net.data_seed)
-    if not num_val:
+        images.load(net.fast, data_dir), images.load(net.slow, data_dir),
+        net.fast_classes, net.slow_classes, net.alpha, *net.split_sizes,
+        net.data_seed)
+    if not net.split_sizes[1]:
       del shared['val_rows']
   else:
     shared = nets.load(net, data_dir).shared
@@ -62,21 +61,18 @@ def load(net, data_dir=None):
         rows, shared['y'], net.imbalance, net.data_seed)
   if net.label_noise:
     shared['y'], noisy = images.noisy_labels(
-        shared['y'], rows, net.label_noise, num_classes(net), net.data_seed)
+        shared['y'], rows, net.label_noise, nets.Data(shared).num_classes,
+        net.data_seed)
     shared['group'] = 1 - noisy.astype(np.int32)
-  return nets.Data(shared, num_classes(net))
-
-
-def num_classes(net):
-  if net.dataset == 'dominoes':
-    return len(net.slow_classes)
-  return nets.num_classes(net)
+  return nets.Data(shared)
 
 
 def make_apply(config, arm=None):
   """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`."""
-  del arm  # all have the same model
-  return nets.apply_of(nets.make_model(config.net, num_classes(config.net)))
+  if config.net.dataset != 'dominoes':
+    return vision.make_apply(config, arm)
+  return nets.apply_of(nets.make_model(
+      config.net, len(config.net.slow_classes)))
 
 
 def groups_of(net, data, split='train'):
@@ -182,8 +178,7 @@ def find_slow(config, data, block, optimizer, fields):
 
   def train_for(epochs, stage):  # the beginning of the whole run
     ends = {'num_steps': np.array(epochs, np.int32) * steps,
-            'schedule_steps': np.full(len(epochs), net.num_epochs * steps,
-                                      np.int32)}
+            'schedule_steps': np.int32(len(epochs) * [net.num_epochs * steps])}
     return train(config, data, block, arm._replace(
         own=lambda own, data, seeds: own | ends), stage)
 
@@ -195,12 +190,11 @@ def find_slow(config, data, block, optimizer, fields):
   if fitted.broken:
     raise UserError(f'{block.name}: {"; ".join(fitted.why.values())}; nothing '
                     'to separate by. Lower the learning rate.')
-  logits, y = nets.logits(net, data, fitted.state, 'train'), data.labels(
-      'train')
-  outputs = jax.nn.softmax(logits) if net.cluster_on == 'probabilities' else (
-      logits)
+  logits = nets.logits(net, data, fitted.state, 'train')
+  y, seen = data.labels('train'), {
+      'logits': logits, 'probabilities': jax.nn.softmax(logits)}[net.cluster_on]
   slow = np.stack([
-      useful.separate(outputs[i], y, classification.losses(z, y)).slow
+      useful.separate(seen[i], y, classification.losses(z, y)).slow
       for i, z in enumerate(logits)])
   hard = next(iter(groups_of(net, data).values()), None)
   with block.recorder(fitted, num_params=0, dataset=net.dataset,
@@ -275,13 +269,6 @@ def learning(add, net, data, state, slow):
         n=data.num_train)
 
 
-@functools.lru_cache  # the same object again: one compilation for all
-def _mean_loss(model):
-  apply = nets.apply_of(model)
-  return lambda params, batch, extra: jnp.mean(losses.cross_entropy(
-      apply(params, extra, batch['x']), batch['y']))
-
-
 def sharpness_of(add, config, data, state):
   """Adds eigenvalues of the Hessian of the loss.
 
@@ -298,7 +285,7 @@ def sharpness_of(add, config, data, state):
   batches = [draw(data.shared, {}, np.arange(start, start + size), None)
              for start in range(0, count, size)]
   found = sharpness.by_seed(
-      _mean_loss(model), state.params, {
+      nets.mean_loss(model), state.params, {
           k: v for k, v in state.extra.items() if k != 'learning'},
       [{k: batch[k] for k in 'xy'} for batch in batches], skip=add.why,
       tolerance=config.sharpness_tolerance)

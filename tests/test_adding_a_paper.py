@@ -68,6 +68,14 @@ def walked(clone, blocks):
   return '\n'.join(said)
 
 
+def test_the_new_arm_applies_and_runs(clone):
+  (_, diff), (_, command) = parts('A new arm')
+  assert added(diff) < 20  # a small diff
+  shell(clone, 'git apply -', diff)
+  out = shell(clone, f'{command.strip()} --seeds=1 --config.num_epochs=1')
+  assert 'tophat_mixup' in out and 'the kernel matters' in out
+
+
 def test_a_paper_in_a_testbed_goes_from_nothing_to_its_page(clone):
   said = walked(clone, parts('In a testbed'))
   assert re.search('(HOLDS|FAILS|UNDECIDED).* below smoothing', said)

@@ -6,6 +6,7 @@ import ml_collections
 import pytest
 
 from assay import papers
+from assay.errors import UserError
 
 GOOD = dict(title='Mixing', authors='Doe and Roe', year='2024', venue='ICML',
             arxiv='2401.12129', family='ood_and_shift', idea='It mixes.')
@@ -36,8 +37,8 @@ def test_what_is_no_paper_has_no_authors():
 
 def reported(monkeypatch, numbers, variant):
   card = types.SimpleNamespace(
-      PUBLISHED=numbers, get_config=lambda variant: types.SimpleNamespace(
-          dataset=f'data of {variant}'))
+      PUBLISHED=numbers, get_config=lambda variant: {
+          'net': {'dataset': f'data of {variant}'}})
   monkeypatch.setattr(papers, 'configs', lambda name: card)
   return papers.reported('mixing', variant)
 
@@ -93,11 +94,7 @@ def test_a_variant_is_what_differs():
   assert large.net.width == 9 and large.arms == () and large.is_locked
 
 
-@pytest.mark.parametrize(('base', 'said'), [
-    ({'depth': 3}, 'large: width is no field of the base config'),
-    ({'width': 1, 'net': {'width': 3}},
-     'large: width is in two places of the base config')])
-def test_what_differs_is_one_field_of_the_base(base, said):
+def test_what_differs_is_a_field_of_the_base():
   table = papers.variants({'large': ('a large one', {'width': 9})})
-  with pytest.raises(ValueError, match=said):
-    papers.config_of(ml_collections.ConfigDict(base), table, 'large')
+  with pytest.raises(UserError, match='width: the config has no such field'):
+    papers.config_of(ml_collections.ConfigDict({'depth': 3}), table, 'large')

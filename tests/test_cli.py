@@ -1,6 +1,5 @@
 """The command line as a user meets it: help, errors, stopping, continuing."""
 
-import json
 import os
 import pathlib
 import signal
@@ -11,7 +10,7 @@ import urllib.error
 
 import pytest
 
-from assay import cli, papers
+from assay import cli, papers, results
 from assay.errors import UserError
 
 ROOT = papers.ROOT
@@ -35,7 +34,7 @@ def error_of(capsys, *argv):
 @pytest.mark.parametrize('argv,words', [
   (['--config.bandwith=1.0'], ['config.bandwith', 'mean --config.bandwidth?']),
   (['--config.bandwidth=wide'], ['config.bandwidth=wide', 'float', '19.5']),
-  (['--config.batch_size=1.5'], ['config.batch_size=1.5', 'int']),
+  (['--config.net.batch_size=1.5'], ['config.net.batch_size=1.5', 'int']),
   (['--config=configs/c_mixup.py:airfoyl'], ['airfoyl', 'airfoil', 'no2']),
   (['--config=configs/nope.py'], ['configs/nope.py', 'no such file']),
   (['--arms=erm,mixap'], ["'mixap'", 'manifold_c_mixup']),
@@ -44,10 +43,10 @@ def error_of(capsys, *argv):
   (['--sedes=3'], ['--sedes=3', 'did you mean --seeds']),
   (['--mesh=seed:x'], ['seed:x', 'seed:2,data:4']),
   (['--mesh=seed:64'], ['64 devices', 'smaller mesh']),
-  (['--config.batch_size=1000'], ['batch_size=1000', '266']),
-  (['--config.learning_rate=1e30'], ['seed 0', 'loss is not finite',
+  (['--config.net.batch_size=1000'], ['batch_size=1000', '266']),
+  (['--config.net.learning_rate=1e30'], ['seed 0', 'loss is not finite',
                                      'learning rate']),
-  (['--config.split_sizes=(400,40,40)'], ['442']),
+  (['--config.net.split_sizes=(400,40,40)'], ['442']),
 ])
 def test_errors_name_the_value_and_the_remedy(argv, words, capsys, tmp_path):
   config = [] if argv[0].startswith('--config=') else [SMOKE]
@@ -72,7 +71,7 @@ def test_missing_data_says_where_to_get_and_put_it(capsys, tmp_path,
 def test_a_workdir_with_another_config_is_refused(capsys, tmp_path):
   args = [SMOKE, f'--workdir={tmp_path}', '--quiet', '--arms=erm']
   assert cli.main('c_mixup', args) == 0
-  text = error_of(capsys, *args, '--config.width=64')
+  text = error_of(capsys, *args, '--config.net.width=64')
   for word in (str(tmp_path), 'width: 128 there, 64 here', '--workdir'):
     assert word in text
   # The same again, with more seeds or arms, is welcome.
@@ -123,8 +122,7 @@ def environment():
 def rows(workdir):
   """{what was measured: value} of a workdir's rows.jsonl."""
   named = {}
-  for line in (pathlib.Path(workdir) / 'rows.jsonl').read_text().splitlines():
-    row = json.loads(line)
+  for row in results.read_rows(pathlib.Path(workdir) / 'rows.jsonl'):
     key = tuple(row[k] for k in ('method', 'seed', 'split', 'metric', 'state'))
     named[key] = row['value']
   return named
@@ -135,7 +133,8 @@ def test_kill_and_terminate_lose_nothing(tmp_path, environment):
   def start(name, **env):
     return subprocess.Popen(
         command(SMOKE, f'--workdir={tmp_path / name}', '--save_every=0',
-                '--steps_per_call=1', '--config.num_epochs=4', '--arms=erm'),
+                '--steps_per_call=1', '--config.net.num_epochs=4',
+                '--arms=erm'),
         env=environment | env, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE)
 

@@ -4,7 +4,6 @@
 """
 
 import fcntl
-import json
 import os
 import resource
 import shutil
@@ -19,7 +18,7 @@ import numpy as np
 import pytest
 import toy
 
-from assay import cli, disk, papers, train
+from assay import cli, disk, papers, results, train
 from assay.errors import UserError
 from assay.study import Study
 from assay.train import checkpoint
@@ -50,10 +49,9 @@ def assert_same(workdir, whole, arms=('erm', 'mixup')):
   """Rows, predictions and curves are those of `whole`, and nothing else is."""
 
   def rows(folder):
-    lines = (folder / 'rows.jsonl').read_text().splitlines()
     # A run is named after the commit, which says nothing of the numbers.
-    return [row | {'run': ''} for row in map(json.loads, lines)
-            if row['method'] in arms]
+    return [row | {'run': ''} for row in results.read_rows(
+        folder / 'rows.jsonl') if row['method'] in arms]
 
   assert rows(workdir) and rows(workdir) == rows(whole)
   for kind in ('predictions', 'curves'):
@@ -321,17 +319,17 @@ def wait_for(path, process):
 
 
 def test_a_killed_run_does_not_hold_its_workdir(tmp_path, capsys, at_root):
-  process = start(tmp_path, '--config.num_epochs=100000')
+  process = start(tmp_path, '--config.net.num_epochs=100000')
   try:
     wait_for(tmp_path / 'config.json', process)
-    args = [*SMOKE, '--config.num_epochs=100000', f'--workdir={tmp_path}']
+    args = [*SMOKE, '--config.net.num_epochs=100000', f'--workdir={tmp_path}']
     assert cli.main('c_mixup', args) == 2
     assert 'another run is using' in capsys.readouterr().err
   finally:
     process.kill()
     process.communicate()
   config = papers.configs('c_mixup').get_config('smoke').unlock()
-  config.num_epochs = 100000
+  config.net.num_epochs = 100000
   Study('c_mixup', 'smoke', config.lock(), workdir=tmp_path)
 
 

@@ -1,6 +1,5 @@
 """Two real processes on loopback are one run, whatever becomes of them."""
 
-import json
 import os
 import random
 import signal
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from assay import papers
+from assay import papers, results
 from assay.errors import UserError
 from assay.train import hosts, sharding
 
@@ -37,7 +36,7 @@ def start(workdir, *flags, index=0, count=1, port=0, stop_at=''):
   return subprocess.Popen(
       [sys.executable, '-m', 'experiments.c_mixup',
        '--config=configs/c_mixup.py:smoke', f'--arms={ARM}',
-       f'--config.num_epochs={STEPS // 16}', f'--workdir={workdir}',
+       f'--config.net.num_epochs={STEPS // 16}', f'--workdir={workdir}',
        '--save_every=0', '--steps_per_call=16', *flags],
       cwd=papers.ROOT, env=env, text=True, stdout=subprocess.PIPE,
       stderr=subprocess.PIPE)
@@ -62,7 +61,7 @@ def ended(processes, timeout=180):
 
 
 def values(workdir):
-  rows = map(json.loads, (workdir / 'rows.jsonl').read_text().splitlines())
+  rows = results.read_rows(workdir / 'rows.jsonl')
   # A run is named after the commit, which says nothing of the numbers.
   return {tuple(sorted((k, v) for k, v in row.items()
                        if k not in ('run', 'value'))): row['value']
@@ -119,12 +118,12 @@ def test_two_processes_are_one_run_that_survives_them(tmp_path, one):
 
 def test_processes_that_differ_say_in_what(tmp_path):
   port = free_port()
-  outs = ended([start(tmp_path, f'--config.width={width}', index=i, count=2,
+  outs = ended([start(tmp_path, f'--config.net.width={width}', index=i, count=2,
                       port=port) for i, width in enumerate((64, 128))])
   for status, _, error in outs:
     assert status == 2
-    assert ('error: the processes of this run differ in config.width: 64 in '
-            'process 0, 128 in process 1') in error
+    assert ('error: the processes of this run differ in config.net.width: '
+            '64 in process 0, 128 in process 1') in error
 
 
 def test_processes_that_never_meet_say_so():
@@ -211,7 +210,7 @@ def test_killed_at_any_time_a_run_of_two_ends_right(tmp_path, one,
 @pytest.mark.parametrize('lost', [0, 1])
 def test_a_process_that_hangs_ends_the_others(lost, tmp_path,
                                               record_property):
-  processes = start_two(tmp_path, '--config.num_epochs=2000')
+  processes = start_two(tmp_path, '--config.net.num_epochs=2000')
   try:
     while not list(tmp_path.glob(f'{ARM}/fit/seeds_0-1/[1-9]*')):
       time.sleep(.2)

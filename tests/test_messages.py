@@ -87,18 +87,18 @@ PRINTED = {
     '--config.bandwith=1':
         '--config.bandwith: the config has no such field; did you mean '
         '--config.bandwidth?',
-    '--config.batch_size=1.5':
-        '--config.batch_size=1.5: must be of type int, like 16.',
-    '--config.split_sizes=(400,40,"3")':
-        '--config.split_sizes=(400,40,"3"): must be of type tuple, like '
+    '--config.net.batch_size=1.5':
+        '--config.net.batch_size=1.5: must be of type int, like 16.',
+    '--config.net.split_sizes=(400,40,"3")':
+        '--config.net.split_sizes=(400,40,"3"): must be of type tuple, like '
         '(266, 88, 88).',
-    '--config.split_sizes=(400,40,40)':
+    '--config.net.split_sizes=(400,40,40)':
         "sizes=(400, 40, 40) add up to 480, more than the 442 rows of "
         "'diabetes'; use at most 442.",
-    '--config.batch_size=1000':
+    '--config.net.batch_size=1000':
         'batch_size=1000 must be at least 1 and not exceed the 266 examples; '
         'use at most 266.',
-    '--config.learning_rate=1e30':
+    '--config.net.learning_rate=1e30':
         'seed 0: loss is not finite after step 1; seed 1: loss is not finite '
         'after step 1. Lower the learning rate, or look at the data.',
     '--config=configs/nope.py':

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay.models import mlp
+from assay.models import cubic, mlp
 
 LAYERS = 'hidden_0', 'hidden_1', 'output'
 INPUTS, WIDTH, OUTPUTS, NUM_KEYS = 5, 16, 3, 200
@@ -132,3 +132,19 @@ def test_decode_goes_on_where_encode_ends():
   np.testing.assert_array_equal(
       model.apply(variables, hidden, method='decode'),
       model.apply(variables, x))
+
+
+def test_the_cubic_network_is_odd_and_cubic():
+  model = cubic.CubicNetwork(3, .1)
+  x = jax.random.normal(jax.random.key(0), (5, 2, 4))
+  variables = model.init(jax.random.key(1), x)
+  out = model.apply(variables, x)
+  assert out.shape == (5,)
+  np.testing.assert_allclose(model.apply(variables, -2 * x), -8 * out,
+                             rtol=1e-5)
+
+
+def test_alignments_are_those_of_the_nearest_neuron():
+  weights = np.array([[[1., 2.], [3., -4.]]])
+  np.testing.assert_array_equal(
+      cubic.alignments(weights, np.array([[1., 0.], [0., -1.]])), [[3., 4.]])

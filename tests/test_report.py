@@ -2,12 +2,12 @@ import types
 
 import ml_collections
 import pytest
-from test_results import REPORTED, RUN, make_workdir, row
+from test_results import REPORTED, RUN, make_workdir, row, write_lines
 
 from assay import papers, results
 from assay.claims import Claim, within
 from assay.errors import UserError
-from assay.report import coverage, page
+from assay.report import coverage, kept, page
 
 
 def test_insert_replaces_between_the_markers_only(tmp_path):
@@ -51,7 +51,9 @@ def paper(monkeypatch):
 
 def sections(rows, runs):
   by_paper = {'made_up': rows}
-  return page.sections(by_paper, runs, page.judged_of(by_paper))
+  return page.sections(by_paper, runs, {
+      paper: kept.judge(papers.claims(paper), own).judged
+      for paper, own in by_paper.items()})
 
 
 def test_report_has_table_where_tested_and_verdicts(tmp_path, paper):
@@ -168,6 +170,16 @@ def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
   readme.write_text('mine')  # what is there stays
   assert page.main(['b', '--publish']) == 0
   assert readme.read_text() == 'mine'
+
+
+def test_main_migrates_rows_of_lines(tmp_path, paper, capsys):
+  file = make_workdir(tmp_path) / 'rows' / 'erm.0.jsonl'
+  cells = file.read_bytes()
+  write_lines(file, [row(1.0), row(3.0, seed=1)])
+  assert page.main([str(tmp_path), '--migrate']) == 0
+  assert capsys.readouterr().out == f'{file}\n' and file.read_bytes() == cells
+  assert page.main([str(tmp_path), '--migrate']) == 0
+  assert capsys.readouterr().out == ''
 
 
 def test_a_run_with_another_config_is_not_published(tmp_path, paper, capsys,

@@ -155,13 +155,104 @@ def test_rows_come_back_exactly(tmp_path_factory, value, bandwidth):
   assert repr(got[0]['value']) == repr(value)  # -0.0 as well
 
 
-def test_rows_are_plain_json_lines_in_the_order_of_the_schema(tmp_path):
-  results.write(tmp_path / 'a.jsonl', [dict(reversed(list(row(
-      0.1, width=2, bandwidth=math.inf, scale='reduced').items())))])
-  text = (tmp_path / 'a.jsonl').read_text()
-  assert list(json.loads(text)) == [*results.FIELDS, 'bandwidth', 'width']
-  assert '"value": 0.1' in text and '"bandwidth": "inf"' in text
-  assert text.count('\n') == 1
+def write_lines(path, rows):
+  """Rows as they were written before cells, and as a person writes them."""
+  path.write_text(''.join(json.dumps(r) + '\n' for r in rows))
+
+
+def test_a_file_has_a_line_for_what_is_shared_and_one_for_each_cell(tmp_path):
+  rows = [dict(reversed(list(row(
+      value, seed, width=2, bandwidth=math.inf, scale='reduced', step=step,
+      metric=metric).items()))) for seed, (value, step) in enumerate([
+          (0.1, 5), (-0.0, 7)]) for metric in ('rmse', 'mape')]
+  rows[2] |= {'value': None, 'why': 'loss is nan', 'run': 'ffffffff'}
+  results.write(tmp_path / 'a.jsonl', rows)
+  assert (tmp_path / 'a.jsonl').read_text() == (
+      '{"cells": 2, "paper": "made_up", "config": "small", "dataset": '
+      '"airfoil", "method": "erm", "split": "test", "group": "", "state": '
+      '"best", "bandwidth": "inf", "width": 2, "n": 200, "step": [5, 7], '
+      '"seeds": [0, 1]}\n'
+      '{"metric": "rmse", "run": ["0123abcd", "ffffffff"], "why": [null, '
+      '"loss is nan"], "values": [0.1, null]}\n'
+      '{"metric": "mape", "run": "0123abcd", "values": [0.1, -0.0]}\n')
+  got = results.read_rows(tmp_path / 'a.jsonl')
+  want = [{k: v for k, v in r.items() if k != 'scale'} for r in rows]
+  assert got == [want[i] for i in (0, 2, 1, 3)]
+  assert list(got[0])[:len(results.FIELDS)] == list(results.FIELDS)
+
+
+ROWS = st.lists(st.builds(
+    lambda seed, value, sweep, more: row(value, seed, **sweep, **more),
+    st.integers(0, 5), st.floats(allow_nan=False, allow_infinity=False),
+    st.dictionaries(st.sampled_from(['rho', 'kernel']), st.sampled_from(
+        [0.0, -0.0, 0, 1, 1.0, True, 'a', math.inf]), max_size=2),
+    st.dictionaries(st.sampled_from(['n', 'step']), st.integers(0, 3))
+    | st.just({'why': ''}) | st.just({'method': 'mixup'})))
+
+
+@hypothesis.given(ROWS)
+@hypothesis.settings(max_examples=200, deadline=None)
+def test_both_forms_hold_the_same_rows(tmp_path_factory, rows):
+  folder = tmp_path_factory.getbasetemp()
+  results.write(folder / 'cells.jsonl', rows)
+  write_lines(folder / 'lines.jsonl', [
+      {k: str(v) if v == math.inf else v for k, v in r.items()} for r in rows])
+  told = lambda rows: sorted(repr(sorted(r.items())) for r in rows)
+  for form in 'cells', 'lines':
+    assert told(results.read_rows(folder / f'{form}.jsonl')) == told(rows)
+
+
+def test_rows_of_lines_are_migrated(tmp_path):
+  rows = [row(float(seed), seed, method=m) for m in 'ab' for seed in (0, 1)]
+  make_workdir(tmp_path, rows)
+  file = tmp_path / 'rows' / 'erm.0.jsonl'
+  cells = file.read_bytes()
+  write_lines(file, rows)
+  before = results.read([tmp_path])
+  assert results.migrate(tmp_path) == [file]
+  assert results.read([tmp_path]) == before and file.read_bytes() == cells
+  assert results.migrate(tmp_path) == []
+
+
+@pytest.mark.parametrize('field', ['cells', 'seeds', 'values'])
+def test_names_with_a_meaning_in_files_are_no_sweep_fields(field):
+  with pytest.raises(UserError, match=f'{field}: means something else'):
+    results.validate(row() | {field: 1})
+
+
+CELL = {k: v for k, v in row().items() if k not in ('seed', 'value')} | {
+    'seeds': [0, 1], 'values': [0.5, 1]}
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'values': [0.5, 'x']}, 'value: cannot be of type str'),
+    ({'values': [0.5, 10**400]}, 'value: .* is not finite'),
+    ({'values': [0.5, None]}, 'why: missing'),
+    ({'values': [0.5, None], 'why': ['x', None]}, 'why: missing'),
+    ({'values': [0.5]}, 'values: 1 for 2 seeds'),
+    ({'values': [], 'seeds': []}, 'seeds: 0 for 0 seeds'),
+    ({'values': 0.5}, 'values: must be a list, in place of value'),
+    ({'value': 0.5}, 'values: must be a list, in place of value'),
+    ({'seeds': [0, True]}, 'seed: cannot be of type bool'),
+    ({'seeds': [0, -1]}, 'seed: -1 is not in'),
+    ({'n': [1, 2.0]}, 'n: cannot be of type float'),
+    ({'n': [1]}, 'n: 1 for 2 seeds'),
+    ({'n': None}, 'n: cannot be of type NoneType'),
+    ({'run': ['0123abcd', 'x']}, "run: 'x' is not a word"),
+    ({'run': ['0123abcd', None]}, 'run: cannot be of type NoneType'),
+    ({'method': ['a', 'b']}, 'method: cannot be of type list'),
+    ({'rho': [1, 2]}, 'rho: cannot be of type list'),
+    ({'why': 3}, 'why: cannot be of type int'),
+    ({'cells': 3}, 'cells: means something else'),
+    ({'wrong': ['QA==', None], 'n': 8, 'metric': 'error'},
+     'wrong: 1 of 8 examples, but the error is 0.5')])
+def test_validate_cell_names_the_wrong_field(change, message):
+  results.schema.validate_cell(CELL | {'wrong': [None, 'QA=='], 'n': 8})
+  with pytest.raises(UserError, match=f'^{message}'):
+    results.schema.validate_cell(CELL | change)
+  with pytest.raises(UserError, match='state: missing'):
+    results.schema.validate_cell(
+        {k: v for k, v in CELL.items() if k != 'state'})
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -273,15 +364,33 @@ def test_what_is_attached_to_a_value_does_not_tell_results_apart(
 @pytest.mark.parametrize('line', [
     b'{"paper": "made_up"', b'[]', b'\xff\xfe', b'null', b'NaN', b'{}',
     b'[' * 100_000, b'1' * 5000])
-def test_a_broken_line_is_named_by_file_and_number(tmp_path, line):
+@pytest.mark.parametrize('form', ['cells', 'lines'])
+def test_a_broken_line_is_named_by_file_and_number(tmp_path, line, form):
   path = make_workdir(tmp_path) / 'rows' / 'erm.0.jsonl'
+  if form == 'lines':
+    write_lines(path, [row(), row(seed=1)])
   path.write_bytes(path.read_bytes() + line + b'\n')
   with pytest.raises(UserError, match=r'erm\.0\.jsonl:3: '):
     results.read([tmp_path])
 
 
-def test_a_file_cut_anywhere_reads_as_whole_rows_or_not_at_all(tmp_path):
+def test_cells_cut_anywhere_read_whole_or_not_at_all(tmp_path):
+  path = make_workdir(tmp_path, [row(), row(seed=1), row(method='mixup')]
+                      ) / 'rows' / 'erm.0.jsonl'
+  data = path.read_bytes()
+  assert data.count(b'\n') == 3
+  for cut in range(len(data)):
+    path.write_bytes(data[:cut])
+    if cut in (0, len(data) - 1):
+      assert len(results.read([tmp_path])) == (cut and 3)
+    else:
+      with pytest.raises(UserError, match=r'erm\.0\.jsonl:[123]: '):
+        results.read([tmp_path])
+
+
+def test_lines_cut_anywhere_read_as_whole_rows_or_not_at_all(tmp_path):
   path = make_workdir(tmp_path) / 'rows' / 'erm.0.jsonl'
+  write_lines(path, [row(1.0), row(3.0, seed=1)])
   data = path.read_bytes()
   first = data.index(b'\n')
   for cut in range(len(data)):

@@ -27,7 +27,7 @@ ROOMS = {
     'results': {'disk', 'errors'},
     'models': {'errors'}, 'metrics': {'errors'},
     'losses': {'metrics', 'errors'},
-    'papers': {'errors'}, 'config': {'errors'}, 'disk': {'errors'},
+    'papers': {'config', 'errors'}, 'config': {'errors'}, 'disk': {'errors'},
     'keys': set(), 'errors': set(),
 }
 

@@ -258,3 +258,17 @@ def test_warns_when_not_converged():
   params, batches = mlp_case()
   with pytest.warns(UserWarning, match='not converged in 6 steps'):
     sharpness.sharpness(mlp_loss, params, batches, num_steps=6)
+
+
+def test_by_seed_is_each_network_alone():
+  def loss(w, batch, extra):
+    return jnp.mean(batch['x']) * jnp.sum(extra * w**2) / 2
+
+  scales = np.array([[5., 4, 3, 2, 1], [1, 1, 1, 1, 1], [9, 1, 1, 1, .5]],
+                    np.float32)
+  found = sharpness.by_seed(loss, jnp.zeros((3, 5)), scales,
+                            [{'x': jnp.ones(8)}], skip=(1,))
+  assert found[1] == {}
+  for i, ratio in ((0, 5), (2, 18)):
+    assert found[i]['lambda_max'] == pytest.approx(scales[i].max(), rel=1e-4)
+    assert found[i]['lambda_ratio'] == pytest.approx(ratio, rel=1e-3)

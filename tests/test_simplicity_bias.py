@@ -1,4 +1,4 @@
-"""Simplicity bias: identities of the theory in float64, times, claims."""
+"""Simplicity bias: identities of the theory in float64, and times."""
 
 import itertools
 
@@ -9,13 +9,11 @@ import pytest
 
 from assay import papers
 from assay.errors import UserError
-from assay.methods import milestones, sam
-from assay.models import cubic
+from assay.methods import sam
 from assay.study import Block, Study, replaced
 
 experiment = papers.load('simplicity_bias')
 settings = papers.configs('simplicity_bias')
-LAW = dict(slow_strength=.4, fast_strength=1., fast_probability=.9)
 
 
 def small(variant='smoke', **fields):
@@ -139,9 +137,8 @@ def fitted():
     config = small('rho_strong', num_steps=1500, rho=rho)
     block = Block(Study('simplicity_bias', 'rho_strong', config), 'sam',
                   (0, 1, 2))
-    own = [experiment.make_data(config, seed) for seed in block.seeds]
-    own = {k: np.stack([one[k] for one in own]) for k in own[0]}
-    found = experiment.train_block(config, block, 'sam', 'fit', own)
+    found = experiment.train_block(config, block, 'sam', 'fit',
+                                   experiment.make_data(config, block.seeds))
     return experiment.first_times(config, found)
   return {rho: of(rho) for rho in (0., .02)}
 
@@ -179,18 +176,17 @@ def test_closed_forms_of_the_times():
 
 def test_clusters_are_the_masked_examples():
   config = small('separability', num_examples=500)
-  data = experiment.make_data(config, 0)
-  own = {k: v[None] for k, v in data.items()}
+  own = experiment.make_data(config, (0,))
   weights = np.random.default_rng(0).normal(0, .01, (40, 50))
-  weights[0] += .05 * data['directions'][1]  # a little of the fast feature
+  weights[0] += .05 * own['directions'][0, 1]  # a little of the fast feature
   slow = experiment.slow_examples(weights, own, 0)
-  np.testing.assert_array_equal(slow, ~data['has_fast'])
+  np.testing.assert_array_equal(slow, ~own['has_fast'][0])
 
 
 def test_upsampling_weighs_as_copies_do():
   config = small('useful', upsampling=3., num_examples=40)
   study = Study('simplicity_bias', 'useful', config)
-  own = {k: v[None] for k, v in experiment.make_data(config, 0).items()}
+  own = experiment.make_data(config, (0,))
   heavier, steps = experiment.upsampled(
       config, Block(study, 'gd_masked', (0,)), 'gd_masked', own)
   rows = np.concatenate([np.arange(40)] + 2 * [
@@ -202,126 +198,6 @@ def test_upsampling_weighs_as_copies_do():
   np.testing.assert_allclose(
       gradient(config, weights, batch(heavier))[1],
       gradient(config, weights, batch(copies))[1], atol=1e-7)
-
-
-def test_milestones_note_the_first_time_only():
-  loss_fn = lambda p, extra, batch, key: (jnp.sum(p ** 2), (extra, {}))
-  grad_fn = milestones.noted(
-      jax.value_and_grad(loss_fn, has_aux=True),
-      lambda p, loss, batch: jnp.stack([p[0] > 2, loss > 1e9]))
-  params = jnp.array([1., 0.])
-  extra = {'milestones': milestones.start(params, 2), 'other': 7}
-  for value in (1., 3., 0., 5.):
-    (_, (extra, _)), grads = grad_fn(params.at[0].set(value), extra, {}, None)
-  np.testing.assert_allclose(grads, [10., 0.])
-  notes = extra['milestones']
-  assert extra['other'] == 7 and int(notes['updates']) == 4
-  np.testing.assert_array_equal(notes['step'], [1, -1])
-  np.testing.assert_array_equal(notes['params'], [[3., 0.], [0., 0.]])
-
-
-def test_the_network_is_odd_and_cubic():
-  model = cubic.CubicNetwork(3, .1)
-  x = jax.random.normal(jax.random.key(0), (5, 2, 4))
-  variables = model.init(jax.random.key(1), x)
-  out = model.apply(variables, x)
-  assert out.shape == (5,)
-  np.testing.assert_allclose(model.apply(variables, -2 * x), -8 * out,
-                             rtol=1e-5)
-
-
-# Claims on made-up rows.
-
-
-def rows_of(config, metric, values, **fields):
-  rng = np.random.default_rng(0)
-  common = dict(split='test', state='last', group='', dataset='patches', n=2,
-                seed_varies='fresh', planned_seeds=10, scale='reduced')
-  return [common | dict(config=config, metric=metric, seed=seed,
-                        value=value * (1 + .001 * rng.normal()))
-          | fields | arm for seed in range(10) for arm, value in values]
-
-
-def swept(field, method, values):
-  return [({'method': method, field: k}, v) for k, v in values.items()]
-
-
-def of_radius(*values):
-  return swept('rho', 'sam', dict(zip((0., .005, .01, .02), values,
-                                      strict=True)))
-
-
-def arms(**values):
-  return [({'method': k}, v) for k, v in values.items()]
-
-
-RANDOM = ({'method': 'sam_random'}, 131.)
-ALONG = dict(split='train')
-CASES = {
-    'fast feature first': ('early', 'slow_growth', arms(gd=1.01), arms(gd=2.)),
-    'rho: more uniform in time': (
-        'rho', 'time_ratio', of_radius(132, 119, 105, 73),
-        of_radius(132, 119, 125, 73)),
-    'rho: in most seeds': (
-        'rho', 'time_ratio', of_radius(132, 119, 105, 73),
-        of_radius(132, 119, 125, 73)),
-    'rho: more uniform at equal progress': (
-        'rho', 'slow_alignment', of_radius(.023, .024, .025, .027),
-        of_radius(.023, .024, .022, .027)),
-    'rho: fast feature later': ('rho', 'time_fast', of_radius(71, 85, 105, 184),
-                                of_radius(71, 72, 73, 74)),
-    'rho: slow feature sooner': ('rho', 'time_slow', of_radius(9, 8, 7, 6),
-                                 of_radius(6, 7, 8, 9)),
-    'rho: random direction': (
-        'rho', 'time_ratio', [RANDOM, *of_radius(132, 119, 105, 73)],
-        [RANDOM, *of_radius(110, 119, 105, 73)]),
-    'radius of image models': (
-        'radii', 'time_fast', swept('rho', 'sam', {0.: 70., .05: 480.}),
-        swept('rho', 'sam', {0.: 70., .05: 80.})),
-    **{f'upsampling by {k}': (
-        'upsampling', 'time_slow',
-        swept('upsampling', 'gd_masked', {1.: 8700., float(k): 8700 * good}),
-        swept('upsampling', 'gd_masked', {1.: 8700., float(k): 8700 * bad}))
-       for k, good, bad in ((2, .55, .5), (3, .4, .333), (5, .28, .2))},
-    'upsampling and SAM add': (
-        'upsampling', 'time_ratio',
-        swept('upsampling', 'gd_masked', {1.: 130., 2.: 65.})
-        + swept('upsampling', 'sam_masked', {1.: 100., 2.: 50.}),
-        swept('upsampling', 'gd_masked', {1.: 130., 2.: 65.})
-        + swept('upsampling', 'sam_masked', {1.: 100., 2.: 70.})),
-    'smaller gap at equal iteration': (
-        'trajectories', 'alignment_gap',
-        *(swept('iteration', 'sam', {100: sam_gap})
-          + swept('iteration', 'gd', {100: 1.}) for sam_gap in (.1, 2.))),
-    **{f'separable early: {arm}': (
-        'separability', 'cluster_accuracy',
-        swept('loss_drop', arm, {.001: .995}),
-        swept('loss_drop', arm, {.001: .9})) for arm in ('gd', 'sam')},
-    **{f'USEFUL: {name}': ('useful', metric, arms(**{a: 800., b: 1300.}),
-                           arms(**{a: 1300., b: 800.}))
-       for name, metric, a, b in (
-           ('below GD', 'steps_to_accuracy', 'gd_useful', 'gd'),
-           ('below random', 'steps_to_accuracy', 'gd_useful', 'gd_random'),
-           ('with all steps', 'total_steps', 'gd_useful', 'gd'),
-           ('with SAM', 'steps_to_accuracy', 'sam_useful', 'sam'),
-           ('SAM alone', 'steps_to_accuracy', 'sam', 'gd'))},
-}
-
-
-@pytest.mark.parametrize('name', CASES)
-def test_claims_hold_and_fail(name):
-  config, metric, good, bad = CASES[name]
-  claim, = (c for c in experiment.CLAIMS if c.name == name)
-  along = metric in ('alignment_gap', 'cluster_accuracy')
-  for values, state in ((good, 'holds'), (bad, 'fails')):
-    rows = rows_of(config, metric, values, **ALONG if along else {})
-    assert claim.check(rows).state == state, name
-  assert claim.where == {'config': config}
-
-
-def test_every_claim_has_a_case():
-  names = {c.name for c in experiment.CLAIMS}
-  assert names - CASES.keys() == {n for n in names if 'rho_strong' in n}
 
 
 def test_an_accuracy_counts_from_when_it_stays():

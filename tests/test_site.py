@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 import pytest
 from test_results import REPORTED, RUN, make_workdir, row
 
-from assay import claims, papers, results
+from assay import papers, results
 from assay.claims import Claim, rules, within
 from assay.errors import UserError
-from assay.report import site, stale
+from assay.report import coverage, kept, site, stale
 
 HOSTILE = '<script>alert("x")</script>&amp; \'"'
 VOID = {'meta', 'link', 'img', 'wbr'}
@@ -77,14 +77,16 @@ def judged():
 @pytest.fixture(scope='module')
 def built(tmp_path_factory, judged):
   """The site of the committed rows, without figures, which take longest."""
-  judge = claims.judge
+  judge = kept.judge
 
-  def noted(those, rows):
-    return judged.setdefault(rows[0]['paper'], judge(those, rows))
+  def noted(everything, rows, folder):
+    found = judge(everything, rows, folder)
+    judged[folder.name] = found.judged
+    return found
 
   out = tmp_path_factory.mktemp('site') / 'site'
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(claims, 'judge', noted)
+    patch.setattr(kept, 'judge', noted)
     site.build(papers.ROOT / 'results', out, draw=False)
   return out
 
@@ -129,7 +131,26 @@ def test_pages_are_well_formed_small_and_complete(built):
 def test_nothing_is_loaded_from_elsewhere(built):
   for name, data in files(built).items():
     text = data.decode()
-    assert not re.search(r'@import|url\(|src="(?!figures/)', text), name
+    # A name after # is one in the same file.
+    assert not re.search(r'@import|url\((?!#)|src="(?!figures/)', text), name
+
+
+def test_every_paper_of_the_plan_is_on_the_front_page(built):
+  front = read(built)['index.html']
+  text = ' '.join(''.join(front.text).split())
+  for entry in coverage.read():
+    assert ' '.join(entry.title.split()) in text and entry.asks in text
+    assert not entry.why or entry.why in text
+
+
+def test_a_page_begins_with_what_came_out_and_its_figure(built):
+  for name in names():
+    text = (built / f'{name}.html').read_text()
+    figure = f'src="figures/{name}.svg"'
+    assert (text.index('What came out') < text.index(figure)
+            < text.index('How to read this') < text.index('Tested on'))
+    assert (built / 'figures' / f'{name}.svg').read_bytes() == (
+        papers.ROOT / 'results' / name / 'figure.svg').read_bytes()
 
 
 def test_verdict_counts_are_those_of_the_claims(built, judged):
@@ -252,7 +273,9 @@ def clone(tmp_path, monkeypatch):
       'experiments/made_up.py': 'from assay import losses, train\nfrom '
       'assay.methods import mixup as m, sam\nfrom assay.data import tabular\n',
       'lib/assay/losses.py': '', 'lib/assay/methods/sam.py': '',
-      'lib/assay/methods/mixup.py': '', 'lib/assay/train.py': ''}.items():
+      'lib/assay/methods/mixup.py': '', 'lib/assay/train.py': '',
+      'configs/papers.tsv': (papers.ROOT / 'configs/papers.tsv').read_text(),
+      }.items():
     (tmp_path / 'clone' / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / 'clone' / file).write_text(text)
   monkeypatch.setattr(papers, 'ROOT', tmp_path / 'clone')
@@ -298,7 +321,7 @@ def test_age_of_a_run(clone, made_up, monkeypatch, git, commit, state):
     ('x = "a"', 'x = "b"', False),
     ('x = (', 'x = (', True), ('x = (', 'x = [', False)])
 def test_code_is_compared_without_what_is_only_read(old, new, same):
-  assert (stale._code(old) == stale._code(new)) == same
+  assert (stale.code_of(old) == stale.code_of(new)) == same
 
 
 def test_a_run_with_another_config_is_stale(clone, made_up, monkeypatch):

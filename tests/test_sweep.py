@@ -53,11 +53,11 @@ def test_each_value_is_the_run_that_its_override_makes(tmp_path, capsys):
 
 
 def test_more_values_extend_a_sweep(tmp_path, capsys):
-  swept('c_mixup', tmp_path, '--arms=erm', '--seeds=1', '--sweep.width=8')
+  swept('c_mixup', tmp_path, '--arms=erm', '--seeds=1', '--sweep.net.width=8')
   block = tmp_path / 'width=8' / 'rows' / 'erm.0.jsonl'
   before = block.stat().st_mtime_ns
   rows = swept('c_mixup', tmp_path, '--arms=erm', '--seeds=1',
-               '--sweep.width=8,16')
+               '--sweep.net.width=8,16')
   assert {row['width'] for row in rows} == {8, 16}
   assert block.stat().st_mtime_ns == before  # not trained again
 
@@ -83,7 +83,7 @@ def test_an_experiment_that_plans_no_sweeps_is_swept(tmp_path):
 
 
 @pytest.mark.parametrize('argv,words', [
-  (['--sweep.alpha=1,2', '--sweep.width=8'], ['one field at a time']),
+  (['--sweep.alpha=1,2', '--sweep.net.width=8'], ['one field at a time']),
   (['--sweep.alpha=1', '--config.alpha=2'], ['use one of them']),
   (['--sweep.alpha'], ['--sweep.alpha: must be of the form',
                        '--sweep.FIELD=VALUE,VALUE']),
@@ -93,12 +93,12 @@ def test_an_experiment_that_plans_no_sweeps_is_swept(tmp_path):
   (['--sweep.alpha='], ['alpha', 'float']),
   (['--sweep.alpha=1,1.0'], ['there twice']),
   (['--sweep.metrics=rmse,mape'], ['metrics']),
-  (['--sweep.split_sizes=1,2'], ['split_sizes is a tuple']),
+  (['--sweep.net.split_sizes=1,2'], ['split_sizes is a tuple']),
   (['--sweep.num_seeds=1,2'], ['no number depends on num_seeds']),
   (['--sweep.dataset=diabetes,a/b'], ["'a/b' cannot be part of a file name"]),
   (['--config=configs/c_mixup.py:airfoil_bandwidths',
     '--sweep.bandwidth=1,2'], ['sweeps bandwidth itself', 'sweep_values']),
-  (['--config=configs/c_mixup.py:airfoil_tuned', '--sweep.width=1,2'],
+  (['--config=configs/c_mixup.py:airfoil_tuned', '--sweep.net.width=1,2'],
    ['tunes width itself', '--config.trials=0']),
 ])
 def test_errors_come_before_the_first_run(argv, words, capsys, tmp_path):
@@ -115,7 +115,7 @@ def test_a_run_that_fails_ends_the_sweep(capsys, tmp_path):
   """The second size is refused by the experiment, not by the flag."""
   assert cli.main('c_mixup', [
       '--config=configs/c_mixup.py:smoke', '--quiet', '--arms=erm', '--seeds=1',
-      f'--workdir={tmp_path}', '--sweep.batch_size=16,1000,32']) == 2
+      f'--workdir={tmp_path}', '--sweep.net.batch_size=16,1000,32']) == 2
   assert 'batch_size=1000' in capsys.readouterr().err
   assert (tmp_path / 'batch_size=16' / 'rows.jsonl').exists()
   assert not (tmp_path / 'batch_size=32').exists()
@@ -123,7 +123,7 @@ def test_a_run_that_fails_ends_the_sweep(capsys, tmp_path):
 
 
 def test_rows_that_have_the_field_already_are_refused(tmp_path):
-  swept('c_mixup', tmp_path, '--arms=erm', '--seeds=1', '--sweep.width=8')
+  swept('c_mixup', tmp_path, '--arms=erm', '--seeds=1', '--sweep.net.width=8')
   with pytest.raises(UserError, match='have width=8 of their own'):
     sweeps.joined('width', {16: tmp_path})
 
@@ -137,11 +137,11 @@ def test_the_default_workdir_and_help_say_what_is_swept(tmp_path):
         capture_output=True, text=True)
 
   config = f'--config={papers.ROOT}/configs/c_mixup.py:smoke'
-  done = command(config, '--sweep.width=8,16', '--dry_run')
+  done = command(config, '--sweep.net.width=8,16', '--dry_run')
   assert done.returncode == 0, done.stderr
   assert 'c_mixup:smoke with width=16' in done.stdout
   assert not (tmp_path / 'out').exists()
-  done = command(config, '--sweep.width=8', '--arms=erm', '--seeds=1')
+  done = command(config, '--sweep.net.width=8', '--arms=erm', '--seeds=1')
   assert done.returncode == 0, done.stderr
   folder = tmp_path / 'out' / 'c_mixup' / 'smoke-width'
   assert (folder / 'width=8' / 'rows.jsonl').exists()
@@ -149,4 +149,5 @@ def test_the_default_workdir_and_help_say_what_is_swept(tmp_path):
   assert '--sweep.FIELD=VALUE,VALUE' in command('--help').stdout
   listed = command(config, '--list')
   assert '--sweep.FIELD=VALUE,VALUE' in listed.stderr
-  assert command(config, '--list', '--sweep.width=8').stdout == listed.stdout
+  again = command(config, '--list', '--sweep.net.width=8')
+  assert again.stdout == listed.stdout

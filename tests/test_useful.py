@@ -191,7 +191,7 @@ def test_values_that_cannot_be_meant_are_refused(data):
     with pytest.raises(UserError, match=text):
       useful.run(config, Study('useful', 'smoke', config))
   plain = vision_nets.Data(
-      {k: v for k, v in data.shared.items() if k != 'group'}, 2)
+      {k: v for k, v in data.shared.items() if k != 'group'})
   net = small(dataset='digits').net
   with pytest.raises(UserError, match='leave the arm out'):
     vision.make_source(net, plain, useful.arm_of(net, 'sgd_oracle'), (0,))

@@ -110,10 +110,14 @@ def read_json(path, kinds, optional=()):
 
 def loads(data):
   """What bytes of JSON hold; a UserError for what is none, NaN included."""
-  def refuse(constant):
-    raise ValueError(f'{constant} is no number')
-
   try:
-    return json.loads(data.decode(), parse_constant=refuse)
+    return _DECODER.decode(data.decode())
   except (ValueError, RecursionError) as error:
     raise UserError(f'not valid JSON ({error}); restore the file.') from error
+
+
+def _refuse(constant):
+  raise ValueError(f'{constant} is no number')
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)

@@ -11,6 +11,7 @@ import re
 import sys
 from typing import NamedTuple
 
+from assay import config as config_lib
 from assay.errors import UserError
 
 # lib/assay/papers.py -> the clone's root, where experiments/ and configs/ are.
@@ -195,7 +196,8 @@ def reported(name, variant):
   made = {}
   for number in card.PUBLISHED:
     if variant in number.variants:
-      dataset = number.dataset or card.get_config(variant).dataset
+      dataset = number.dataset or config_lib.leaves(
+          card.get_config(variant))['dataset']
       made.setdefault(dataset, {}).setdefault(
           number.method, {})[number.metric] = number.entry
   return made
@@ -282,31 +284,18 @@ def config_of(config, variants, variant):
   """The config of a variant: the base, with what differs; locked.
 
   Args:
-    config: ConfigDict with the base value of each field. A field may be in a
-      config inside it, as `width` in `config.net`; its name is unique.
+    config: ConfigDict with the base value of each field. What differs names one
+      wherever it is: `width` may be that of `config.net`.
     variants: VARIANTS of the card, made by `variants`.
     variant: one of them.
 
   Raises:
-    ValueError: what differs is no field of the base, or in two places there.
+    UserError: what differs is no field of the base, or in two places there.
   """
-  for field, value in variants.differs[variant].items():
-    places = list(_places(config, field))
-    if len(places) != 1:
-      raise ValueError(f'{variant}: {field} is '
-                       + ('in two places of' if places else 'no field of')
-                       + ' the base config; name one of its fields.')
-    places[0][field] = value
+  for name, value in variants.differs[variant].items():
+    group, field = config_lib.place(config, name)
+    group[field] = value
   return config.lock()
-
-
-def _places(config, field):
-  """The configs, this one or inside it, that have a field."""
-  if field in config:
-    yield config
-  for inner in config.values():
-    if hasattr(inner, 'is_locked'):  # a ConfigDict
-      yield from _places(inner, field)
 
 
 def _import(package, name):

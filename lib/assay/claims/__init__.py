@@ -216,23 +216,37 @@ def judge(claims, rows):
   Raises:
     UserError: rows that cannot be compared; it names the claim.
   """
-  verdicts, where = [], []
-  for claim in claims:
-    chosen = [r for r in rows if samples.matches(r, claim.where)]
-    try:
-      if not chosen:
-        raise samples.NoRows(f'no row has {samples.describe(claim.where)}')
-      verdict = claim.check(chosen)
-      if not verdict.tested:  # a check written by hand
-        verdict = verdict._replace(**samples.where_tested(
-            [r for r in chosen if r['split'] != 'train'] or chosen))
-      verdicts.append(verdict)
-      where.append(verdict.tested)
-    except samples.NoRows as e:
-      verdicts.append(None)
-      where.append(str(e))
-    except UserError as e:
-      raise UserError(f'claim {claim.name}: {e}') from e
-  adjusted = iter(intervals.holm([v.p for v in verdicts if v]))
-  return [Judged(claim, v, next(adjusted) if v else None, w)
-          for claim, v, w in zip(claims, verdicts, where, strict=True)]
+  return adjusted(claims, [verdict_of(claim, rows) for claim in claims])
+
+
+def verdict_of(claim, rows):
+  """(verdict, where tested) of a claim; (None, why not) if it is not tested.
+
+  Raises:
+    UserError: as `judge`.
+  """
+  chosen = [r for r in rows if samples.matches(r, claim.where)]
+  try:
+    if not chosen:
+      raise samples.NoRows(f'no row has {samples.describe(claim.where)}')
+    verdict = claim.check(chosen)
+    if not verdict.tested:  # a check written by hand
+      verdict = verdict._replace(**samples.where_tested(
+          [r for r in chosen if r['split'] != 'train'] or chosen))
+    return verdict, verdict.tested
+  except samples.NoRows as e:
+    return None, str(e)
+  except UserError as e:
+    raise UserError(f'claim {claim.name}: {e}') from e
+
+
+def adjusted(claims, verdicts):
+  """A `Judged` for each claim, with p adjusted over all of them (Holm).
+
+  Args:
+    claims: those of one paper that are judged together.
+    verdicts: what `verdict_of` gives for each.
+  """
+  ps = iter(intervals.holm([v.p for v, _ in verdicts if v]))
+  return [Judged(claim, v, next(ps) if v else None, where)
+          for claim, (v, where) in zip(claims, verdicts, strict=True)]

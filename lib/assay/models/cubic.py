@@ -34,3 +34,13 @@ class CubicNetwork(nn.Module):
     hidden = jnp.einsum('bpd,jd->bpj', x, weights,
                         precision=jax.lax.Precision.HIGHEST)
     return jnp.sum(hidden ** 3, axis=(1, 2))
+
+
+def alignments(weights, directions):
+  """max_j <w_j, v> for each of V directions v, [..., V].
+
+  Args:
+    weights: [..., J, d] float.
+    directions: [..., V, d] float.
+  """
+  return (weights @ directions.swapaxes(-1, -2)).max(axis=-2)

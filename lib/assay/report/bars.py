@@ -59,9 +59,9 @@ def bar(verdict):
   `░` is where the claim holds and `│` its end, `═` the interval and `●` the
   estimate; `╪` is an end inside the interval, so that the claim is undecided:
 
-      ░░░░══●══░░░░│·······    holds
-      ░░░░░░░░░░═══●══╪══··    undecided
-      ░░░░░░░│····══●══····    fails
+      ░══════●══════░░░░░│·    holds
+      ░═════╪═══●═════════·    undecided
+      ░│·····══════●══════·    fails
   """
   at = places(verdict, WIDTH - 1)
   if at is None:

@@ -120,6 +120,13 @@ def disagreements(entries, cards, with_rows):
   return texts
 
 
+def by_family():
+  """{name of a family: its entries}."""
+  entries = read()
+  return {name: [e for e in entries if e.family == family]
+          for family, name in papers.FAMILIES.items()}
+
+
 def sections(counts):
   """{name: Markdown}: `families`, a line for each, and `index`, all papers.
 

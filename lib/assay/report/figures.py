@@ -19,8 +19,6 @@ from assay.report import plots, tables
 
 NAME = 'figure.svg'
 MANY = 12  # arms; of more only those are drawn that claims read
-# What says how a value was made, not what it is.
-BESIDE = ('paper', 'run', 'wrong', 'planned_seeds')
 
 
 def of(paper, rows):
@@ -122,10 +120,8 @@ def _arm_of(row):
 
 
 def digest(rows, chosen):
-  """Hex digits over the rows of a figure, in any order, and what it shows."""
-  lines = sorted(disk.dumps({k: row[k] for k in sorted(row)
-                             if k not in BESIDE}) for row in rows)
-  text = '\n'.join([repr(tuple(chosen)), *lines])
+  """Hex digits over the rows of a figure and what it shows of them."""
+  text = f'{results.digest(rows)} {tuple(chosen)}'
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -154,10 +150,18 @@ def update(folder, paper, rows, judged, check=False):
         else _comparison(paper, own, *chosen[1:]))
     alt = alt_text(f'{chosen.name}, {chosen.variant}', figure)
     disk.write_bytes(
-        file, small_svg(figure, {'digest': want, 'alt': alt}).encode())
+        file, small_svg(figure, {'digest': want, 'alt': alt, 'name': (
+            f'{chosen.name.replace("_", " ")}, {chosen.variant}')}).encode())
   alt = _said(file, 'alt').replace('[', '(').replace(']', ')')
-  return (f'![{alt}]({NAME})\n\n*{chosen.name.replace("_", " ")} on '
-          f'`{chosen.variant}`*'), []
+  return f'![{alt}]({NAME})\n\n*{_said(file, "name")}*', []
+
+
+def told(file):
+  """What a page needs to show the first figure: alt, name, width, height."""
+  size = re.search('viewBox="0 0 ([0-9.]+) ([0-9.]+)"', file.read_text())
+  width, height = (round(float(x) * 96 / 72) for x in size.groups())
+  return dict(alt=_said(file, 'alt'), name=_said(file, 'name'), width=width,
+              height=height)
 
 
 def _said(file, what):

@@ -28,7 +28,7 @@ def short(table, read=None, chance=None):
   arms = arms or list(range(len(table['rows'])))
   columns = [j for j, name in enumerate(table['columns'])
              if _varies(table, name, j, arms, read)]
-  if len(columns) <= table['labels']:
+  if columns[-1] < table['labels']:  # no measured one
     columns = list(range(len(table['columns'])))
   if len(arms) == len(table['rows']) and len(columns) == len(table['columns']):
     return table

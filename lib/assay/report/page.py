@@ -8,13 +8,14 @@ import pathlib
 from assay import claims, disk, papers, results
 from assay.errors import UserError, told
 from assay.report import (
-  coverage,
-  figures,
-  folds,
-  outcome,
-  stale,
-  tables,
-  verdicts,
+    coverage,
+    figures,
+    folds,
+    kept,
+    outcome,
+    stale,
+    tables,
+    verdicts,
 )
 
 STATES = verdicts.STATES
@@ -33,7 +34,7 @@ def sections(by_paper, runs, judged):
   Args:
     by_paper: name of a paper -> its rows.
     runs: see `results.read_runs`.
-    judged: of `judged_of`.
+    judged: name of a paper -> its `claims.Judged`.
   """
   texts, counts = {}, {}
   for paper, rows in by_paper.items():
@@ -43,11 +44,6 @@ def sections(by_paper, runs, judged):
     counts[paper] = collections.Counter(
         j.verdict.state for j in judged[paper] if j.verdict)
   return texts | coverage.sections(counts)
-
-
-def judged_of(by_paper):
-  """{paper: `claims.judge` of the claims that its rows speak about}."""
-  return {paper: _judged(rows, paper) for paper, rows in by_paper.items()}
 
 
 def _sections(rows, paper, runs, judged, left):
@@ -97,29 +93,30 @@ def reported_seeds(rows):
   return sorted(results.group_by(test or rows, 'seed'))
 
 
-def report(rows, paper, runs):
+def report(rows, paper, runs, judged=None):
   """Markdown: the tables of these rows, and the verdicts that speak of them."""
   texts = _tables(rows, paper, runs)
-  texts[f'{paper}/claims'] = verdicts.markdown(_judged(rows, paper))
+  texts[f'{paper}/claims'] = verdicts.markdown(judged or _judged(rows, paper))
   return '\n\n'.join(f'### {name}\n\n{text}' for name, text in texts.items()
                      ) + '\n'
 
 
-def show(rows, paper, form='terminal'):
+def show(rows, paper, form='terminal', judged=None):
   """Prints what `report` holds, for a terminal or as LaTeX."""
   from rich.console import Console
 
+  judged = judged or _judged(rows, paper)
   shown = [table_of(own, paper)
            for own in results.group_by(rows, 'config').values()]
   if form == 'latex':
-    texts = verdicts.lines(_judged(rows, paper))
+    texts = verdicts.lines(judged)
     print('\n'.join([*map(tables.to_latex, shown), *(
         f'% {line}' for text in texts for line in text.splitlines())]))
     return
   console = Console()
   for table in shown:
     console.print(tables.to_terminal(table, console.width), '')
-  verdicts.show(_judged(rows, paper))
+  verdicts.show(judged)
 
 
 def table_of(rows, paper):
@@ -137,7 +134,8 @@ def _tables(rows, paper, runs):
 
 def _table_text(rows, paper, runs):
   """Markdown: what a table has to say, where it was tested, and all of it."""
-  full, short = table_of(rows, paper), short_table_of(rows, paper)
+  full = table_of(rows, paper)
+  short = short_of(full, rows, paper)
   parts = [tables.to_markdown(short), tested_on(rows, runs)]
   if short != full:
     parts += ['<details><summary>All columns and arms</summary>',
@@ -145,15 +143,15 @@ def _table_text(rows, paper, runs):
   return '\n\n'.join(parts)
 
 
-def short_table_of(rows, paper):
-  """What of `table_of` says something; see `folds.short`."""
+def short_of(table, rows, paper):
+  """What of a `table_of` says something; see `folds.short`."""
   read = folds.cells(claims.about(papers.claims(paper), rows))
-  return folds.short(table_of(rows, paper), read,
-                     getattr(papers.configs(paper), 'CHANCE', None))
+  chance = getattr(papers.configs(paper), 'CHANCE', None)
+  return folds.short(table, read, chance)
 
 
 def _judged(rows, paper):
-  return claims.judge(claims.about(papers.claims(paper), rows), rows)
+  return kept.judge(papers.claims(paper), rows).judged
 
 
 def tested_on(rows, runs):
@@ -229,7 +227,14 @@ def main(argv=None):
                       'nothing; may be given again')
   parser.add_argument('--check', action='store_true', help='with --into: '
                       'change nothing, exit 1 if FILE is not up to date')
+  parser.add_argument('--migrate', action='store_true', help='write the rows '
+                      'anew, a line a cell, and print the files that changed')
   flags = parser.parse_args(argv)
+  if flags.migrate:
+    for path in flags.paths:
+      for file in results.migrate(path):
+        print(file)
+    return 0
   if flags.check and not flags.into:
     parser.error('--check needs --into')
   paths = flags.paths
@@ -239,14 +244,32 @@ def main(argv=None):
   if not rows:
     raise UserError(f'no rows in {", ".join(map(str, paths))}; run an '
                     'experiment first.')
+  by_paper = results.group_by(rows, 'paper')
+  folders = _folders(paths, by_paper)
+  found = {paper: kept.judge(papers.claims(paper), own, folders.get(paper))
+           for paper, own in by_paper.items()}
+  if flags.publish or flags.into and not flags.check:
+    for paper, folder in folders.items():
+      kept.write(folder, found[paper])
+  judged = {paper: one.judged for paper, one in found.items()}
   if flags.into:
-    return _into(flags, results.group_by(rows, 'paper'), runs)
-  for paper, own in results.group_by(rows, 'paper').items():
+    changes = [f'{folder}/{kept.FILE}: {change}' for paper, folder in
+               folders.items() for change in found[paper].changes]
+    return _into(flags, by_paper, runs, judged, changes)
+  for paper, own in by_paper.items():
     if flags.format == 'markdown':
-      print(report(own, paper, runs), end='')
+      print(report(own, paper, runs, judged[paper]), end='')
     else:
-      show(own, paper, flags.format)
+      show(own, paper, flags.format, judged[paper])
   return 0
+
+
+def _folders(paths, by_paper):
+  """{paper: its folder of committed rows}, {} if other rows are among them."""
+  folders = {path.name: path for path in map(pathlib.Path, paths)
+             if path.is_dir() and not (path / 'rows').exists()}
+  return folders if folders.keys() == by_paper.keys() and (
+      len(folders) == len(paths)) else {}
 
 
 def _publish(workdir):
@@ -276,8 +299,8 @@ def _publish(workdir):
   return folder
 
 
-def _into(flags, by_paper, runs):
-  judged, diff = judged_of(by_paper), []
+def _into(flags, by_paper, runs, judged, diff):
+  """Rewrites files, or compares them; `diff` is what is known to differ."""
   texts = sections(by_paper, runs, judged)
   for file in flags.into:
     old = _text(file)

@@ -18,7 +18,7 @@ import textwrap
 
 from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import bars, figures, page, stale, verdicts
+from assay.report import bars, coverage, figures, kept, page, stale, verdicts
 
 MARK = '<meta name="generator" content="assay site">'
 STRIP = 240  # units of an SVG across, see `strip`
@@ -58,7 +58,8 @@ def build(folder, out, draw=True):
     written[f'{page["name"]}.html'] = templates.get_template(
         'paper.html').render(page=page)
   written['index.html'] = templates.get_template('index.html').render(
-      pages=pages, rest=rest, totals=_totals(pages))
+      pages=pages, rest=rest, totals=_totals(pages), shown=shown,
+      standings=coverage.STANDINGS, families=coverage.by_family())
   written['style.css'] = templates.get_template('style.css').render()
   for name, text in written.items():
     disk.write_bytes(out / name, text.encode())
@@ -112,7 +113,7 @@ def paper_page(path, draw=True):
   paper, (rows, runs) = path.name, results.read_both([path])
   module, everything = papers.configs(paper), papers.claims(paper)
   tested = claims.about(everything, rows)
-  judged = claims.judge(tested, rows)
+  judged = kept.judge(everything, rows, path).judged
   left = collections.defaultdict(list)
   for claim in everything:
     if claim not in tested:
@@ -125,11 +126,16 @@ def paper_page(path, draw=True):
                          if j.claim.where.get('config') == config]
     variants.append(variant)
     written |= drawn
+  first, file = None, path / figures.NAME
+  if file.exists():
+    name = f'figures/{paper}.svg'
+    written[name] = file.read_text()
+    first = dict(file=name, **figures.told(file))
   states = collections.Counter(j.verdict.state for j in judged if j.verdict)
   counts = {state: states[state] for state in page.STATES} | {
       'not tested': len(everything) - sum(states.values())}
   return about(paper) | dict(
-      counts=counts, variants=variants, left=dict(left),
+      counts=counts, variants=variants, left=dict(left), figure=first,
       general=[j for j in judged if 'config' not in j.claim.where],
       seconds=sum(v['seconds'] for v in variants),
       stale=sum(v['state'] == stale.STALE for v in variants),
@@ -143,6 +149,7 @@ def _variant(paper, config, rows, runs, draw):
   used = {run: runs[run] for run in results.group_by(rows, 'run')}
   answers = {run: stale.state_of(data, paper) for run, data in used.items()}
   states = [state for state, _ in answers.values()]
+  table = page.table_of(rows, paper)
   try:
     drawn, trouble = figures.of(paper, rows) if draw else {}, ''
   except UserError as error:  # rows that a figure needs are missing
@@ -157,7 +164,8 @@ def _variant(paper, config, rows, runs, draw):
                       width=width, height=height, name=name.replace('_', ' ')))
   return dict(
       name=config, text=papers.configs(paper).VARIANTS.get(config, ''),
-      table=page.table_of(rows, paper), figures=shown, trouble=trouble,
+      table=table, figures=shown,
+      short=page.short_of(table, rows, paper), trouble=trouble,
       seeds=page.reported_seeds(rows),
       seconds=sum(run.get('wall_seconds', 0) for run in used.values()),
       # One stale run is enough to doubt a comparison.

@@ -84,13 +84,13 @@ def _changed_since(file, commit):
   if git(papers.ROOT, 'cat-file', '-e', commit + '^{commit}')[0]:
     return None  # no git, or no such commit here
   status, then = git(papers.ROOT, 'show', f'{commit}:./{file}')
-  return bool(status) or _code(then) != _code(
+  return bool(status) or code_of(then) != code_of(
       (papers.ROOT / file).read_text())
 
 
 @functools.lru_cache(None)  # runs share files
-def _code(text):
-  """What a file does: its syntax without comments and docstrings."""
+def code_of(text):
+  """What a file does: its syntax without comments and docstrings, as text."""
   try:
     tree = ast.parse(text)
   except SyntaxError:
@@ -100,7 +100,8 @@ def _code(text):
     if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and (
         isinstance(body[0].value, ast.Constant)):
       del body[0]
-  return ast.dump(tree)
+  # Python 3.12 names what 3.11 does not know, empty in either.
+  return ast.dump(tree).replace(', type_params=[]', '')
 
 
 @functools.lru_cache(None)  # runs share files and commits

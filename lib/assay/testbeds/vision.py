@@ -15,6 +15,7 @@ from collections.abc import Callable
 import functools
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,8 +42,8 @@ class Arm(NamedTuple):
   """What a paper may replace.
 
   Attributes:
-    loss: `(logits [B, K], batch, extra) -> ([], new, metrics)`; `new` replaces
-      what it keeps in `extra`. See `mean_of`.
+    loss: `(logits [B, K], batch, extra) -> ([], new, metrics)`; what is in
+      `new` replaces that in `extra`. See `mean_of`.
     gradient: gradient -> gradient, as SAM.
     draw: draw -> draw, of training batches.
     own: `(own, data, seeds) -> own`, whose train_rows [S, n] are what a seed
@@ -74,9 +75,11 @@ def make_grad(model, arm):
   """The gradient of an arm, as `train.make_step` takes it."""
 
   def loss_fn(params, extra, batch, key):
+    chex.assert_rank([batch['x'], batch['y']], [4, 1])  # as `draw` gave them
     logits, new = nets.in_training(model, params, extra, batch, key)
     loss, memory, metrics = arm.loss(logits, batch, extra)
-    return loss, (new | memory, metrics)
+    chex.assert_shape(loss, ())
+    return loss, (extra | new | memory, metrics)
 
   return arm.gradient(jax.value_and_grad(loss_fn, has_aux=True))
 

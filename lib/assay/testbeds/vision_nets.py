@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from assay import train
+from assay import losses, train
 from assay.data import corruptions, images
 from assay.errors import UserError
 from assay.models import cnn, densenet, resnet, vgg
@@ -19,17 +19,20 @@ class Data:
   """What all arms and seeds share.
 
   Attributes:
-    shared: x [N, H, W, C] uint8, y [N] int32, and row lists `<split>_rows`.
-    num_classes: K.
+    shared: x [N, H, W, C] uint8, y [N] int32 in [0, K), and row lists
+      `<split>_rows`.
   """
   shared: dict
-  num_classes: int
 
   @functools.cached_property
   def statistics(self):
     """(mean, std) by channel, of the training images."""
     return images.channel_statistics(self.shared['x'],
                                      self.shared['train_rows'])
+
+  @functools.cached_property
+  def num_classes(self):
+    return int(self.shared['y'].max()) + 1
 
   @property
   def num_train(self):
@@ -41,8 +44,9 @@ class Data:
 
 
 def num_classes(net):
-  """K of the data set of a `config.net`."""
-  return images.IMAGES[net.dataset]['num_classes']
+  """K of the data set of a `config.net`; a user's own is read for it."""
+  known = images.IMAGES.get(net.dataset)
+  return known['num_classes'] if known else load(net).num_classes
 
 
 def load(net, data_dir=None):
@@ -57,7 +61,7 @@ def load(net, data_dir=None):
   shared['test_rows'] = shared['test_rows'][:num_test]
   if not num_val:
     del shared['val_rows']
-  return Data(shared, num_classes(net))
+  return Data(shared)
 
 
 # --- Networks ----------------------------------------------------------------
@@ -97,6 +101,14 @@ def apply_of(model):
     return model.apply({'params': params, **_statistics(extra)}, x)
 
   return apply
+
+
+@functools.lru_cache  # the same object again: one compilation for all
+def mean_loss(model):
+  """`(params, batch, extra) -> []`, the mean cross entropy in evaluation."""
+  apply = apply_of(model)
+  return lambda params, batch, extra: jnp.mean(losses.cross_entropy(
+      apply(params, extra, batch['x']), batch['y']))
 
 
 def _statistics(extra):

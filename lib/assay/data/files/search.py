@@ -1,4 +1,4 @@
-"""Finds a source: the user's folder, then the cache, then the publisher."""
+"""Finds a source: the user's folders, then the cache, then the publisher."""
 import hashlib
 import http.client
 import os
@@ -8,7 +8,7 @@ import urllib.request
 
 import numpy as np
 
-from assay.data.files import readers, sources
+from assay.data.files import prepared, readers, sources
 from assay.errors import UserError
 
 TIMEOUT_SECONDS = 30  # of each wait for the publisher, not of the download
@@ -18,7 +18,9 @@ def find(name, data_dir=None):
   """Path of a verified file of the source `name`, fetched where need be.
 
   Looked for in this order: `data_dir`, or else the folder that the variable
-  ASSAY_DATA names; the user's cache; the publisher, into the cache.
+  ASSAY_DATA names; the user's cache; what TensorFlow Datasets has prepared, in
+  the first of these folders or where it prepares (`prepared.find_folder`); the
+  publisher, into the cache.
 
   Args:
     name: a key of `SOURCES`.
@@ -61,10 +63,11 @@ def array_sha256(array):
 def _known():
   """The names of all sources by folder, for an error."""
   folders = {}
-  for name, alternatives in sources.SOURCES.items():
-    folder = pathlib.Path(alternatives[0]['file']).parent.name
-    folders.setdefault(folder, []).append(name)
-  return ', '.join(f'{k} {sorted(v)}' for k, v in folders.items())
+  for name in sources.SOURCES:
+    folder, _, file = name.partition('/')
+    folders.setdefault(folder, []).append(file)
+  return ', '.join(f'{folder}/{{{",".join(sorted(found))}}}' if found[0] else
+                   folder for folder, found in folders.items())
 
 
 def _find(name, data_dir):
@@ -81,8 +84,9 @@ def _find(name, data_dir):
       raise UserError(f'{origin}={data_dir} is not a folder; name the folder '
                       'that holds the data files, or leave it unset.')
     folders.insert(0, pathlib.Path(data_dir))
+  in_files = [a for a in sources.SOURCES[name] if 'file' in a]
   for folder in folders:
-    for alternative in sources.SOURCES[name]:
+    for alternative in in_files:
       file = pathlib.Path(alternative['file'])
       for path in (folder / file, folder / file.name):
         if path.is_file():
@@ -92,6 +96,14 @@ def _find(name, data_dir):
           return path, alternative, array
   problems = []
   for alternative in sources.SOURCES[name]:
+    folder = 'tfds' in alternative and prepared.find_folder(
+        alternative['tfds'], data_dir)
+    if folder:
+      try:
+        return folder, alternative, _verify_prepared(folder, alternative)
+      except prepared.Unreadable as e:
+        problems.append(str(e))
+  for alternative in in_files:
     if alternative['url']:
       try:
         path, array = _download(alternative)
@@ -166,6 +178,17 @@ def _verify(path, alternative, complaint):
       + _where_to_put(alternative))
 
 
+def _verify_prepared(folder, alternative):
+  """The array of a prepared folder; a UserError if it is not the one known."""
+  array = alternative['read'](folder)
+  found, known = array_sha256(array), alternative['array_sha256']
+  if known and found != known:
+    raise UserError(f'{folder} holds other numbers than those expected: sha256 '
+                    f'{found}, not {known}. Prepare it again, or remove it.\n'
+                    + _where_to_put(alternative))
+  return array
+
+
 def _checksums(alternative):
   numbers = f'sha256 of the numbers {alternative["array_sha256"]}'
   if alternative['sha256'] is None:
@@ -175,6 +198,12 @@ def _checksums(alternative):
 
 
 def _where_to_put(alternative):
+  if 'tfds' in alternative:
+    name = alternative['tfds']
+    return ('TensorFlow Datasets can prepare it, once, where TensorFlow is '
+            f'installed: `tfds build {name} --file_format=array_record` makes '
+            f'~/tensorflow_datasets/{name}, or DIR/{name} with --data_dir=DIR '
+            "and then TFDS_DATA_DIR=DIR; to read: pip install 'assay[tfds]'.")
   file = pathlib.Path(alternative['file'])
   source = f' from {alternative["url"]}' if alternative['url'] else ''
   return (f'Put {file.name}{source} ({_checksums(alternative)}) at '

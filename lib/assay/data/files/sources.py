@@ -2,7 +2,7 @@
 import functools
 import pathlib
 
-from assay.data.files import readers
+from assay.data.files import prepared, readers
 
 # The mirror that torchvision reads.
 MNIST_URL = 'https://ossci-datasets.s3.amazonaws.com/mnist/'
@@ -46,16 +46,17 @@ def _cifar10_labels(key, batches, array_sha256):
       functools.partial(readers.read_binary_labels, batches=batches))
 
 
-def _one(file, size, sha256, array_sha256, read, key, url=None):
-  """The one alternative of an array in an npz or MATLAB file."""
+def _one(file, size, sha256, array_sha256, read, key=None, url=None):
+  """The one alternative of a sheet, or of an array in an npz or MATLAB file."""
   return (dict(file=file, size=size, sha256=sha256, array_sha256=array_sha256,
-               read=functools.partial(read, key=key), url=url),)
+               read=functools.partial(read, key=key) if key else read,
+               url=url),)
 
 
 # Each name has alternatives, the preferred one first: `file` relative to the
 # data folder; `size` in bytes and `sha256` of the file, None where no one here
 # has seen those bytes or copies differ; `array_sha256`, see `array_sha256`;
-# `read`; `url`.
+# `read`; `url`. The last may be what `_prepared` says.
 SOURCES = {
     # Airfoil Self-Noise (Brooks, Pope and Marcolini, 1989). UCI, CC BY 4.0.
     # Frequency [Hz], angle of attack [deg], chord [m], velocity [m/s],
@@ -195,4 +196,55 @@ SOURCES = {
     'cifar10/test_labels': _cifar10_labels(
         'test', ('test_batch',),
         'cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5'),
+    # CIFAR-100 (Krizhevsky, 2009): the test set and the first 100 training
+    # images of each class, by class and file name, not as published.
+    'cifar100_fifth/train_images': _one(
+        'cifar100/train_first100.webp', 17_236_020,
+        'e4db50f0c339b992e6d620b293955365fe4c8bf33637015f83470740f0e3ec27',
+        '51913235509657e94fd9b43782710c7973ac9de9b23ba5d867318d73bd48fb9f',
+        readers.read_sheet),
+    'cifar100_fifth/train_labels': _one(
+        'cifar100/labels.npz', 85_204,
+        'd454b01fdb9e680bb5a02e1038bd77afed56ffdb658036b4d82b0b8f4da1905b',
+        '7335f3ca04ad4876c5479947470a13b869b8fe2143b1077bb51b95a0c23892b1',
+        readers.read_npz, 'train_first100'),
+    'cifar100_fifth/test_images': _one(
+        'cifar100/test.webp', 17_306_620,
+        '7d24c03b7e951ab72b8737d36d25c962eff5339728420cdf3b80f5b2144473ac',
+        '2716d826d85ee9ca7f948fb4dc3b3d7515225d1a436d1c4b7e6975855da3d9ee',
+        readers.read_sheet),
+    'cifar100_fifth/test_labels': _one(
+        'cifar100/labels.npz', 85_204,
+        'd454b01fdb9e680bb5a02e1038bd77afed56ffdb658036b4d82b0b8f4da1905b',
+        '7335f3ca04ad4876c5479947470a13b869b8fe2143b1077bb51b95a0c23892b1',
+        readers.read_npz, 'test'),
 }
+
+def _prepared():
+  """(source, set of TensorFlow Datasets, split, feature, shape, start)."""
+  for name, sizes, shape in (
+      ('mnist', (60_000, 10_000), (28, 28)),
+      ('fashion_mnist', (60_000, 10_000), (28, 28)),
+      ('kmnist', (60_000, 10_000), (28, 28)),
+      ('cifar100', (50_000, 10_000), (32, 32, 3)),
+      ('svhn_cropped', (73_257, 26_032), (32, 32, 3))):
+    for split, size in zip(('train', 'test'), sizes, strict=True):
+      yield f'{name}/{split}_images', name, split, 'image', (size, *shape), 0
+      yield f'{name}/{split}_labels', name, split, 'label', (size,), 0
+  for batch, split, start in (
+      *((batch, 'train', 10_000 * i) for i, batch in enumerate(TRAIN_BATCHES)),
+      ('test_batch', 'test', 0)):
+    yield (f'cifar10/{batch}', 'cifar10', split, 'image', (10_000, 32, 32, 3),
+           start)
+  for split, size in (('train', 50_000), ('test', 10_000)):
+    yield f'cifar10/{split}_labels', 'cifar10', split, 'label', (size,), 0
+
+
+# Of a set that no one here has seen whole there is no checksum: who reads it
+# checks counts by class.
+for _source, _name, *_where in _prepared():
+  _known = SOURCES.get(_source, ())
+  SOURCES[_source] = (*_known, dict(
+      tfds=_name, array_sha256=_known[0]['array_sha256'] if _known else None,
+      read=functools.partial(prepared.read, **dict(zip(
+          ('split', 'feature', 'shape', 'start'), _where, strict=True)))))

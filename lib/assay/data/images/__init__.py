@@ -22,4 +22,5 @@ from assay.data.images.sets import (
     TEST_ONLY,
     load,
     load_test,
+    pairs_sha256,
 )

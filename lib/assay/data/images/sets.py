@@ -1,5 +1,6 @@
 """Small image sets: which are known, and how they are read."""
 import functools
+import hashlib
 
 import numpy as np
 
@@ -8,28 +9,38 @@ from assay.errors import UserError
 
 PARTS = ('train', 'test')
 DIGITS = tuple('0123456789')
+CIFAR100 = tuple('''
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl
+    boy bridge bus butterfly camel can castle caterpillar cattle chair
+    chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur
+    dolphin elephant flatfish forest fox girl hamster house kangaroo
+    keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree
+    motorcycle mountain mouse mushroom oak_tree orange orchid otter
+    palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum
+    rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper
+    table tank telephone television tiger tractor train trout tulip turtle
+    wardrobe whale willow_tree wolf woman worm
+'''.split())
+CIFAR100_TEST = (  # see `pairs_sha256`
+    '0a8266eb897b0ef7fb98fcba2dab63e5979b72e5dd9f089213206e52efd20441')
 
 
-def _idx_set(name, data_dir):
-  """The four files of a set in the layout of MNIST; one channel."""
-  images = {}
-  for part in PARTS:
-    images[f'{part}_x'] = files.read(f'{name}/{part}_images',
-                                     data_dir)[..., None]
-    images[f'{part}_y'] = files.read(f'{name}/{part}_labels', data_dir)
-  return images
+def _read_parts(name, part, data_dir):
+  """Images and labels that are a source each; one channel gets its axis."""
+  x = files.read(f'{name}/{part}_images', data_dir)
+  return (x[..., None] if x.ndim == 3 else x,
+          files.read(f'{name}/{part}_labels', data_dir))
 
 
-def _cifar10(data_dir):
-  return {
-      'train_x': np.concatenate([files.read(f'cifar10/{batch}', data_dir)
-                                 for batch in files.TRAIN_BATCHES]),
-      'train_y': files.read('cifar10/train_labels', data_dir),
-      'test_x': files.read('cifar10/test_batch', data_dir),
-      'test_y': files.read('cifar10/test_labels', data_dir)}
+def _cifar10(part, data_dir):
+  batches = files.TRAIN_BATCHES if part == 'train' else ('test_batch',)
+  return (np.concatenate([files.read(f'cifar10/{batch}', data_dir)
+                          for batch in batches]),
+          files.read(f'cifar10/{part}_labels', data_dir))
 
 
-def _digits(data_dir):
+def _digits(part, data_dir):
   del data_dir  # scikit-learn ships the file
   from sklearn import datasets  # takes a second, so only where used
   digits = datasets.load_digits()
@@ -37,21 +48,31 @@ def _digits(data_dir):
     raise UserError("Image set 'digits' has other values than 0, 1, ..., 16; "
                     'install the versions in setup.cfg.')
   x = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-  rows = tabular.split(len(x), (1000, 0, len(x) - 1000), 0, 'digits')
-  return {f'{part}_{k}': v[rows[part]] for part in PARTS
-          for k, v in (('x', x), ('y', digits.target))}
+  rows = tabular.split(len(x), (1000, 0, len(x) - 1000), 0, 'digits')[part]
+  return x[rows], digits.target[rows]
 
 
-# `shape` of an image; `train_counts` and `test_counts` by class.
+def _usps(part, data_dir):
+  del part
+  return (files.read('usps/images', data_dir).reshape(-1, 16, 16, 1),
+          files.read('usps/labels', data_dir).ravel() - 1)
+
+
+def _parts(name):
+  return functools.partial(_read_parts, name)
+
+
+# `read` takes a part and the folder of `files.find`; `shape` is that of an
+# image; `train_counts` and `test_counts` are by class.
 IMAGES = {
     'mnist': dict(
-        read=functools.partial(_idx_set, 'mnist'), shape=(28, 28, 1),
+        read=_parts('mnist'), shape=(28, 28, 1),
         num_classes=10, class_names=DIGITS,
         train_counts=(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851,
                       5949),
         test_counts=(980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)),
     'fashion_mnist': dict(
-        read=functools.partial(_idx_set, 'fashion_mnist'), shape=(28, 28, 1),
+        read=_parts('fashion_mnist'), shape=(28, 28, 1),
         num_classes=10,
         class_names=('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat',
                      'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot'),
@@ -61,6 +82,28 @@ IMAGES = {
         class_names=('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog',
                      'frog', 'horse', 'ship', 'truck'),
         train_counts=(5000,) * 10, test_counts=(1000,) * 10),
+    'kmnist': dict(
+        read=_parts('kmnist'), shape=(28, 28, 1), num_classes=10,
+        class_names=('o', 'ki', 'su', 'tsu', 'na', 'ha', 'ma', 'ya', 're',
+                     'wo'),
+        train_counts=(6000,) * 10, test_counts=(1000,) * 10),
+    'svhn_cropped': dict(
+        read=_parts('svhn_cropped'), shape=(32, 32, 3), num_classes=10,
+        class_names=DIGITS,
+        train_counts=(4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045,
+                      4659),
+        test_counts=(1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660,
+                     1595)),
+    'cifar100': dict(
+        read=_parts('cifar100'), shape=(32, 32, 3), num_classes=100,
+        class_names=CIFAR100, train_counts=(500,) * 100,
+        test_counts=(100,) * 100, test_pairs_sha256=CIFAR100_TEST),
+    # The first fifth of the training images of each class, and all of the test
+    # set, both by class and file name.
+    'cifar100_fifth': dict(
+        read=_parts('cifar100_fifth'), shape=(32, 32, 3), num_classes=100,
+        class_names=CIFAR100, train_counts=(100,) * 100,
+        test_counts=(100,) * 100, test_pairs_sha256=CIFAR100_TEST),
     # The test set of Alpaydin and Kaynak (1998), with its 17 shades made
     # 0, 16, 32, ..., 255. Nobody published a split of it; this one is ours.
     'digits': dict(
@@ -88,17 +131,21 @@ def load(name, data_dir=None):
   if name not in IMAGES:
     raise UserError(f'No image set named {name!r}; known: {sorted(IMAGES)}.')
   spec = IMAGES[name]
-  images = spec['read'](data_dir)
   out = {}
   for part in PARTS:
-    x, y = images[f'{part}_x'], images[f'{part}_y']
-    _check_part(name, part, x, y, spec)
-    out |= {f'{part}_x': x, f'{part}_y': y.astype(np.int32)}
+    out[f'{part}_x'], out[f'{part}_y'] = _load_part(name, spec, part, data_dir)
   return out
 
 
-def _check_part(name, part, x, y, spec):
-  """Raises a UserError unless this is the set that is known here."""
+def pairs_sha256(x, y):
+  """sha256 of images [N, ...] uint8 with their labels < 256, in no order."""
+  rows = np.concatenate([y.astype(np.uint8)[:, None], x.reshape(len(x), -1)], 1)
+  return hashlib.sha256(b''.join(sorted(map(bytes, rows)))).hexdigest()
+
+
+def _load_part(name, spec, part, data_dir):
+  """(x, y int32) of a part; a UserError unless it is the one known here."""
+  x, y = spec['read'](part, data_dir)
   num_images = sum(spec[f'{part}_counts'])
   for what, found, known in (
       ('dtype', x.dtype, np.dtype(np.uint8)),
@@ -111,26 +158,20 @@ def _check_part(name, part, x, y, spec):
       raise UserError(
           f'Image set {name!r}: the {what} of the {part} part is {found}, '
           f'not {known}; install the versions in setup.cfg.')
+  known = spec.get(f'{part}_pairs_sha256')
+  if known and pairs_sha256(x, y) != known:
+    raise UserError(f'Image set {name!r}: the {part} part is not the one known '
+                    f'here, whose images with their labels have sha256 {known} '
+                    'in sorted order; prepare or fetch it again.')
+  return x, y.astype(np.int32)
 
 
 # Sets of which only a test part is known here, to be evaluated on.
 TEST_ONLY = {
-    'kmnist': dict(
-        read=lambda data_dir: (
-            files.read('kmnist/test_images', data_dir)[..., None],
-            files.read('kmnist/test_labels', data_dir)),
-        shape=(28, 28, 1), test_counts=(1000,) * 10),
     'notmnist': dict(
-        read=lambda data_dir: (
-            files.read('notmnist/test_images', data_dir)[..., None],
-            files.read('notmnist/test_labels', data_dir)),
-        shape=(28, 28, 1), test_counts=(1000,) * 10),
+        read=_parts('notmnist'), shape=(28, 28, 1), test_counts=(1000,) * 10),
     # Sorted by class, as published.
-    'usps': dict(
-        read=lambda data_dir: (
-            files.read('usps/images', data_dir).reshape(-1, 16, 16, 1),
-            files.read('usps/labels', data_dir).ravel() - 1),
-        shape=(16, 16, 1), test_counts=(1100,) * 10),
+    'usps': dict(read=_usps, shape=(16, 16, 1), test_counts=(1100,) * 10),
 }
 
 
@@ -147,12 +188,7 @@ def load_test(name, data_dir=None):
   Raises:
     UserError: as `load`.
   """
-  if name not in TEST_ONLY:
-    if name not in IMAGES:
-      raise UserError(f'No image set named {name!r}; known: '
-                      f'{sorted([*IMAGES, *TEST_ONLY])}.')
-    table = load(name, data_dir)
-    return table['test_x'], table['test_y']
-  x, y = TEST_ONLY[name]['read'](data_dir)
-  _check_part(name, 'test', x, y, TEST_ONLY[name])
-  return x, y.astype(np.int32)
+  known = IMAGES | TEST_ONLY
+  if name not in known:
+    raise UserError(f'No image set named {name!r}; known: {sorted(known)}.')
+  return _load_part(name, known[name], 'test', data_dir)
