@@ -10,6 +10,7 @@ import pytest
 
 from assay import papers
 from assay.report import coverage
+from assay.report import coverage
 
 PAGE = (papers.ROOT / 'docs' / 'adding_a_paper.md').read_text()
 
@@ -72,7 +73,7 @@ def test_the_new_arm_applies_and_runs(clone):
   (_, diff), (_, command) = parts('A new arm')
   assert added(diff) < 20  # a small diff
   shell(clone, 'git apply -', diff)
-  out = shell(clone, f'{command.strip()} --seeds=1 --config.num_epochs=1')
+  out = shell(clone, f'{command.strip()} --seeds=1 --config.net.num_epochs=1')
   assert 'tophat_mixup' in out and 'the kernel matters' in out
 
 
@@ -80,9 +81,8 @@ def test_a_paper_in_a_testbed_goes_from_nothing_to_its_page(clone):
   said = walked(clone, parts('In a testbed'))
   assert re.search('(HOLDS|FAILS|UNDECIDED).* below smoothing', said)
   assert (clone / 'results' / 'bounded_loss' / 'digits.jsonl').exists()
-  assert 'PAPER=bounded_loss`' in (clone / 'README.md').read_text()
-  assert '](bounded_loss/README.md)' in (
-      clone / 'results' / 'README.md').read_text()
+  listed = coverage.read(clone / 'configs' / 'papers.tsv')
+  assert listed[-1].id == 'bounded_loss'
   tables = (clone / 'results' / 'bounded_loss' / 'README.md').read_text()
   assert '| smoothing | ' in tables and '| **digits**' in tables
   page = (clone / 'site' / 'bounded_loss.html').read_text()
