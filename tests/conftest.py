@@ -44,6 +44,9 @@ jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 def pytest_addoption(parser):
   parser.addoption('--freeze', action='store_true',
                    help='write tests/frozen/ anew: numbers are meant to change')
+  parser.addoption('--moved', metavar='COMMIT', help='where the frozen smoke '
+                   'rows are the same: write that the code of a paper has '
+                   'moved since this commit, see assay.report.stale')
 
 
 def pytest_configure(config):

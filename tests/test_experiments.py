@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from assay import disk, metrics, papers, results, train
+from assay.report import stale
+from assay.results import code
 from assay.study import Study
 from assay.train import checkpoint
 
@@ -82,6 +84,9 @@ def test_rows_are_those_that_were_frozen(whole, request):
   assert got.keys() == want['cells'].keys()
   if want['machine'] == frozen.machine():
     assert got == want['cells']
+    if commit := request.config.getoption('moved'):
+      disk.write_json(papers.ROOT / 'results' / paper / stale.MOVED, {
+          'commit': commit, 'code': code.of(papers.ROOT, paper)})
     return
   for name, cell in got.items():
     for (seed, _, value), (same, _, old) in zip(cell, want['cells'][name],
@@ -105,9 +110,10 @@ def test_committed_rows_are_those_that_were_frozen(request):
 def test_claims_and_figures_take_the_rows(whole):
   paper, rows, _ = whole
   from assay import claims
+  from assay.report import figures
   everything = papers.claims(paper)
   claims.judge(claims.about(everything, rows), rows)
-  assert papers.figures(paper, rows)
+  assert figures.of(paper, rows)
 
 
 # Where a run is killed, one after another: the site, and at which of its calls

@@ -67,7 +67,7 @@ def test_what_came_out_names_decided_claims_and_folds_the_others():
                    'undecided.')
   shown, folded = rest.split('<details>')
   assert shown.index('**holds**') < shown.index('**fails**')
-  assert r'Sentence \| 2. | -2 [-3, -1] | `' in shown
+  assert r'Sentence \| 2. | -2 [-3,&nbsp;-1] | `' in shown
   assert '`small`: toy, 9 test examples, 5 seeds, reduced |' in shown
   assert 'undecided' not in shown and 'Sentence \\| 0.' in folded
   assert folded.startswith('<summary>1 undecided</summary>\n\n|')

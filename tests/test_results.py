@@ -489,7 +489,7 @@ def clone(tmp_path):
   (tmp_path / 'experiments' / 'Not-a-paper.py').touch()
   (tmp_path / 'lib').mkdir()
   (tmp_path / 'lib' / 'assay').mkdir()
-  for name in '__init__.py', 'papers.py', 'errors.py':
+  for name in '__init__.py', 'papers.py', 'config.py', 'errors.py':
     (tmp_path / 'lib' / 'assay' / name).write_bytes(
         (LIB / 'assay' / name).read_bytes())
   return tmp_path

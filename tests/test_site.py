@@ -2,6 +2,7 @@
 
 import collections
 import html.parser
+import json
 import math
 import re
 import shutil
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 import pytest
 from test_results import REPORTED, RUN, make_workdir, row
 
-from assay import papers, results
+from assay import disk, papers, results
 from assay.claims import Claim, rules, within
 from assay.errors import UserError
 from assay.report import coverage, kept, site, stale
@@ -266,121 +267,22 @@ def test_main_reports_what_to_do_without_results(tmp_path, capsys, made_up):
 COMMIT = RUN['commit'].rstrip('+')
 
 
-@pytest.fixture
-def clone(tmp_path, monkeypatch):
-  """A clone with the files of a made up method."""
-  for file, text in {
-      'experiments/made_up.py': 'from assay import losses, train\nfrom '
-      'assay.methods import mixup as m, sam\nfrom assay.data import tabular\n',
-      'lib/assay/losses.py': '', 'lib/assay/methods/sam.py': '',
-      'lib/assay/methods/mixup.py': '', 'lib/assay/train.py': '',
-      'configs/papers.tsv': (papers.ROOT / 'configs/papers.tsv').read_text(),
-      }.items():
-    (tmp_path / 'clone' / file).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / 'clone' / file).write_text(text)
-  monkeypatch.setattr(papers, 'ROOT', tmp_path / 'clone')
-  return tmp_path / 'clone'
-
-
-def test_a_method_is_its_experiment_and_the_ideas_it_imports(clone):
-  assert stale.method_files('made_up') == [
-      'experiments/made_up.py', 'lib/assay/losses.py',
-      'lib/assay/methods/mixup.py', 'lib/assay/methods/sam.py']
-  assert stale.method_files('none') == []
-
-
-def answers(change='', status=0):
-  """A git in which all files once had a change at their end."""
-  def git(root, *arguments):
-    if arguments[0] == 'cat-file':
-      return status, ''
-    file = arguments[1].partition(':./')[2]
-    return 0, (root / file).read_text() + change
-  return git
-
-
-@pytest.mark.parametrize('git, commit, state', [
-    (answers(), COMMIT, 'current'),
-    (answers('# a comment\n'), COMMIT, 'current'),
-    (answers('x = 1\n'), COMMIT, 'stale'),
-    (answers(status=128), COMMIT, 'unknown'),  # no such commit here
-    (lambda *arguments: (-1, ''), COMMIT, 'unknown'),  # no git
-    (answers(), COMMIT + '+', 'unknown'),  # changed when it ran
-    (answers(), '--output=x', 'unknown'),
-    (answers(), None, 'unknown')])
-def test_age_of_a_run(clone, made_up, monkeypatch, git, commit, state):
-  monkeypatch.setattr(stale, 'git', git)
-  assert stale.state_of({'commit': commit}, 'made_up')[0] == state
-
-
-@pytest.mark.parametrize('old, new, same', [
-    ('def f(x):\n  """Old."""\n  return x', 'def f(x):  # new\n  return x',
-     True),
-    ('"""Old."""\nx = 1', '"""New."""\n\nx = 1', True),
-    ('def f(x):\n  return x', 'def f(x):\n  return -x', False),
-    ('x = "a"', 'x = "b"', False),
-    ('x = (', 'x = (', True), ('x = (', 'x = [', False)])
-def test_code_is_compared_without_what_is_only_read(old, new, same):
-  assert (stale.code_of(old) == stale.code_of(new)) == same
-
-
-def test_a_run_with_another_config_is_stale(clone, made_up, monkeypatch):
-  monkeypatch.setattr(stale, 'git', answers())
-  config = {'width': 2, 'sizes': (1, 2), 'tasks': math.inf}
-  made_up[1].get_config = lambda name: types.SimpleNamespace(
-      to_dict=lambda: config)
-  run = {'commit': COMMIT, 'config_name': 'small',
-         'config': {'width': 2, 'sizes': [1, 2], 'tasks': 'inf'}}
-  assert stale.state_of(run, 'made_up') == ('current', [])
-  config['width'] = 3
-  assert stale.state_of(run, 'made_up') == (
-      'stale', ['config.width was 2, is 3'])
-  config |= {'width': 2, 'alpha': 1.0}
-  assert stale.state_of(run, 'made_up') == (
-      'stale', ['config.alpha was not there, is 1.0'])
-
-
-@pytest.mark.parametrize('change, marked', [('', False), ('x = 1\n', True)])
-def test_stale_rows_are_marked(clone, made_up, tmp_path, monkeypatch, change,
-                               marked):
-  monkeypatch.setattr(stale, 'git', answers(change))
+@pytest.mark.parametrize('then, marked', [('1', False), ('0', True)])
+def test_stale_rows_are_marked(made_up, tmp_path, monkeypatch, then, marked):
+  monkeypatch.setattr(stale.code, 'of', lambda root, paper: {
+      'experiments.made_up': '1'})
   run, = (made_up[0] / 'made_up/runs').glob('*.json')
-  run.write_text(run.read_text().replace(RUN['commit'], COMMIT))
+  disk.write_json(run, json.loads(run.read_text()) | {
+      'commit': COMMIT, 'code': {'experiments.made_up': then}})
   site.build(made_up[0], tmp_path / 'site')
   pages = {name: ' '.join(' '.join(page.text).split())
            for name, page in read(tmp_path / 'site').items()}
   assert ('1 stale' in pages['index.html']) == marked
   # Beside the claims and beside the table.
   assert pages['made_up.html'].count('STALE') == 2 * marked
-  assert ('lib/assay/methods/sam.py has changed since' in pages['made_up.html']
+  assert ('experiments.made_up has changed since' in pages['made_up.html']
           ) == marked
   assert 'age unknown' not in pages['made_up.html']
-
-
-@pytest.mark.skipif(not shutil.which('git'), reason='no git')
-def test_git_tells_what_changed_since_a_commit(clone, made_up):
-  def git(*arguments):
-    return subprocess.run(
-        ['git', '-C', str(clone), '-c', 'user.name=a', '-c', 'user.email=a@b',
-         '-c', 'commit.gpgsign=false', *arguments], check=True, text=True,
-        capture_output=True).stdout.strip()
-
-  def commit(file):
-    (clone / file).write_text((clone / file).read_text() + 'x = 1\n')
-    git('add', '.')
-    git('commit', '-q', '-m', file)
-    return git('rev-parse', 'HEAD')
-
-  git('init', '-q')
-  first = commit('experiments/made_up.py')
-  second = commit('lib/assay/train.py')  # shared: makes nothing stale
-  third = commit('lib/assay/methods/sam.py')
-  stale.git.cache_clear()
-  changed = ('stale', ['lib/assay/methods/sam.py has changed since'])
-  for name, want in {first: changed, second: changed, third: ('current', [])
-                     }.items():
-    assert stale.state_of({'commit': name}, 'made_up') == want
-  assert stale.state_of({'commit': 'f' * 40}, 'made_up')[0] == 'unknown'
 
 
 # Strips and texts.

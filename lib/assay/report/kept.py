@@ -6,6 +6,7 @@ it depends on: the rows that the claim selects, its check, and the code that
 judges. Where one of them is another today, the claim is judged again.
 """
 
+import ast
 import functools
 import hashlib
 import math
@@ -16,7 +17,8 @@ from assay import claims, disk, results
 from assay.claims import checks, samples
 from assay.claims.rules import Verdict
 from assay.errors import UserError
-from assay.report import stale, verdicts
+from assay.report import verdicts
+from assay.results import code
 
 FILE = 'verdicts.json'
 
@@ -96,7 +98,7 @@ def _code():
   digest = hashlib.sha256()
   for file in sorted(folder.glob('*.py')):
     if file.stem not in ('examples', '__main__'):
-      digest.update(stale.code_of(file.read_text()).encode())
+      digest.update(code.code_of(ast.parse(file.read_text())).encode())
   return digest.hexdigest()[:16]
 
 

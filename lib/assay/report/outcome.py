@@ -47,13 +47,17 @@ def tally(counts):
 
 
 def _table(items):
-  rows = [['', 'claim', 'effect [95 % interval]', '', 'tested on'],
+  rows = [['', 'claim', 'effect [95&nbsp;%&nbsp;interval]', '', 'tested on'],
           [':--', ':--', '--:', ':--', ':--']]
   for item in items:
     verdict, variant = item.verdict, item.claim.where.get('config')
+    drawn, where = bars.bar(verdict), item.where_tested
+    if variant:  # mostly called as its data
+        where = f'`{variant}`: ' + where.removeprefix(f'{variant}, ')
     rows.append([
-        f'**{verdict.state}**', item.claim.sentence, verdicts.numbers(verdict),
-        f'`{bars.bar(verdict)}`' if bars.bar(verdict) else '',
-        (f'`{variant}`: ' if variant else '') + item.where_tested])
+        f'**{verdict.state}**', item.claim.sentence,
+        # An interval stays in one line.
+        verdicts.numbers(verdict).replace(', ', ',&nbsp;'),
+        f'`{drawn}`' if drawn else '', where])
   return '\n'.join('| ' + ' | '.join(c.replace('|', r'\|') for c in row) + ' |'
                    for row in rows)

@@ -21,6 +21,7 @@ from assay.errors import UserError, told
 from assay.report import bars, coverage, figures, kept, page, stale, verdicts
 
 MARK = '<meta name="generator" content="assay site">'
+STATES = page.STATES
 STRIP = 240  # units of an SVG across, see `strip`
 SEEDS_VARY = {
     'fresh': 'new data and all else',
@@ -86,7 +87,7 @@ def _templates():
       loader=jinja2.PackageLoader('assay.report'), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
       keep_trailing_newline=True)
-  templates.globals |= dict(strip=strip, states=page.STATES, width=STRIP,
+  templates.globals |= dict(strip=strip, states=STATES, width=STRIP,
                             mark=MARK, numbers=verdicts.numbers,
                             word=verdicts.word_of, beside=verdicts.beside)
   templates.filters |= dict(code=code, duration=duration, seeds=_ranges)
@@ -132,10 +133,14 @@ def paper_page(path, draw=True):
     written[name] = file.read_text()
     first = dict(file=name, **figures.told(file))
   states = collections.Counter(j.verdict.state for j in judged if j.verdict)
-  counts = {state: states[state] for state in page.STATES} | {
+  counts = {state: states[state] for state in STATES} | {
       'not tested': len(everything) - sum(states.values())}
   return about(paper) | dict(
       counts=counts, variants=variants, left=dict(left), figure=first,
+      decided=[j for state in STATES[:2] for j in judged
+               if j.verdict and j.verdict.state == state],
+      undecided=[j for j in judged
+                 if j.verdict and j.verdict.state == STATES[2]],
       general=[j for j in judged if 'config' not in j.claim.where],
       seconds=sum(v['seconds'] for v in variants),
       stale=sum(v['state'] == stale.STALE for v in variants),

@@ -1,25 +1,34 @@
-"""Whether committed rows are older than the code or the config they speak of.
+"""Whether committed rows are older than the config or the code they speak of.
 
-A run is stale if its recorded config differs from that of its variant today, or
-if the code in a file of its method has changed since its commit: the
-experiment, and those modules of `assay.methods` and `assay.losses` that it
-imports. Configs are compared by value and code without comments and docstrings,
-so that a new comment or variant makes nothing stale. Shared
-code (the loop, data, models, metrics) is not looked at: its tests are to notice
-when it changes numbers, and by it every row would soon be stale.
+A run is stale if a field of its config has another value in its variant today,
+or if the paper's own code is another than when it ran: `run` of the experiment
+and what it reaches there, in `assay.methods` and in `assay.losses`, see
+`assay.results.code`. Neither comments nor a claim, a figure or a citation are
+part of that. A run file says what its code was; of older runs it is read from
+their commit. What changed in a testbed or a metric is said, not judged. The
+loop, data and models are not looked at: their tests are to notice when they
+change numbers, and by them every row would soon be stale.
+
+Code may move without a change in what it computes. Where the rows of a paper's
+smoke variant were shown to be the same, bit for bit, before and after a move,
+`results/<paper>/moved.json` says so (`pytest tests/test_experiments.py -k
+frozen --moved=COMMIT` writes it): from which commit, and to what code. A run
+whose code is that of the commit is as current as the code it moved to, and its
+page says that it was made before.
 """
 
-import ast
 import functools
 import json
-import pathlib
 import re
 import subprocess
 
+from assay import config as config_lib
 from assay import disk, papers
 from assay.errors import UserError
+from assay.results import code
 
 CURRENT, STALE, UNKNOWN = 'current', 'stale', 'unknown'
+MOVED = 'moved.json'
 
 
 def state_of(run, paper):
@@ -35,32 +44,41 @@ def state_of(run, paper):
   commit = str(run.get('commit', ''))
   if commit.endswith('+'):
     return UNKNOWN, ['files differed from the commit when it ran']
-  answers = {f: _changed_since(f, commit) for f in method_files(paper)}
-  changed = [f'{f} has changed since' for f, yes in answers.items() if yes]
-  if changed:
-    return STALE, changed
-  if not answers or None in answers.values():
+  then = run.get('code') or _code_at(paper, commit)
+  if not then:
     return UNKNOWN, ['the history of its files or its commit is not here']
-  return CURRENT, []
+  today = code.of(papers.ROOT, paper)
+  own, hosts = (_differ(then, today, rooms) for rooms in (code.OWN, code.HOSTS))
+  if own and (moved := _moved_from(paper, today)):
+    if not _differ(then, _code_at(paper, moved) or {}, code.OWN):
+      return CURRENT, [f'its code has moved since {moved[:12]}; smoke rows '
+                       'were the same before and after']
+  if own:
+    return STALE, [f'{name} has changed since' for name in own]
+  return CURRENT, [f'{name} has changed since, which may not matter'
+                   for name in hosts if 'code' in run]
 
 
-def method_files(paper):
-  """Files of a paper's method, relative to the clone: see the docstring."""
-  own = pathlib.Path('experiments', f'{paper}.py')
-  try:
-    tree = ast.parse((papers.ROOT / own).read_bytes())
-  except OSError:
-    return []
-  names = {f'{node.module}.{alias.name}' for node in ast.walk(tree)
-           if isinstance(node, ast.ImportFrom) for alias in node.names}
-  names = sorted(n for n in names
-                 if re.match(r'assay\.(methods|losses)(\.|$)', n))
-  files = [pathlib.Path('lib', *n.split('.')).with_suffix('.py') for n in names]
-  return [str(f) for f in (own, *files) if (papers.ROOT / f).is_file()]
+def _differ(then, today, rooms):
+  """Modules in these rooms of which other code is reached today."""
+  return sorted(name for name in {*then, *today} if name.startswith(rooms)
+                and then.get(name) != today.get(name))
+
+
+def _moved_from(paper, today):
+  """The commit from which code moved to that of today; None if it did not."""
+  file = papers.ROOT / 'results' / paper / MOVED
+  if not file.exists():
+    return None
+  moved = disk.read_json(file, {'commit': str, 'code': dict})
+  return None if _differ(moved['code'], today, code.OWN) else moved['commit']
 
 
 def config_changes(run, paper):
-  """Texts: the fields in which a run's config is not that of today."""
+  """Texts: the fields in which a run's config is not that of today.
+
+  A field is compared by its name, whatever group of the config it is in.
+  """
   module, name = papers.configs(paper), run.get('config_name')
   if not hasattr(module, 'get_config') or 'config' not in run:
     return []
@@ -69,39 +87,27 @@ def config_changes(run, paper):
   except UserError:
     return [f'the variant {name} is no longer there']
   # As a run file has it: tuples are lists, infinity is a string.
-  today = json.loads(disk.dumps(today.to_dict()))
-  was = run['config']
+  today = config_lib.leaves(json.loads(disk.dumps(today.to_dict())))
+  was = config_lib.leaves(run['config'])
   return [f'config.{k} was {was.get(k, "not there")}, is '
           f'{today.get(k, "not there")}'
           for k in sorted({*was, *today})
           if k not in was or k not in today or was[k] != today[k]]
 
 
-def _changed_since(file, commit):
-  """Whether a file's code is not that of a commit; None if unknown."""
+@functools.cache  # runs share commits
+def _code_at(paper, commit):
+  """`code.digests` of a paper at a commit; None if the commit is not here."""
   if not re.fullmatch('[0-9a-f]{7,64}', commit):
     return None
   if git(papers.ROOT, 'cat-file', '-e', commit + '^{commit}')[0]:
     return None  # no git, or no such commit here
-  status, then = git(papers.ROOT, 'show', f'{commit}:./{file}')
-  return bool(status) or code_of(then) != code_of(
-      (papers.ROOT / file).read_text())
 
+  def read(path):
+    status, text = git(papers.ROOT, 'show', f'{commit}:./{path}')
+    return None if status else text
 
-@functools.lru_cache(None)  # runs share files
-def code_of(text):
-  """What a file does: its syntax without comments and docstrings, as text."""
-  try:
-    tree = ast.parse(text)
-  except SyntaxError:
-    return text
-  for node in ast.walk(tree):
-    body = getattr(node, 'body', None)
-    if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and (
-        isinstance(body[0].value, ast.Constant)):
-      del body[0]
-  # Python 3.12 names what 3.11 does not know, empty in either.
-  return ast.dump(tree).replace(', type_params=[]', '')
+  return code.digests(paper, read)
 
 
 @functools.lru_cache(None)  # runs share files and commits

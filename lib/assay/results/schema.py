@@ -25,7 +25,7 @@ WORDS = {'paper': '[a-z0-9_]+', 'config': '[A-Za-z0-9_-]+',
 JOINED = {'seed_varies': str, 'planned_seeds': int, 'scale': str}
 # What tables and pages show of a run besides, where its file has it.
 TOLD = {'config_name': str, 'config': dict, 'commit': str, 'versions': dict,
-        'wall_seconds': (float, int)}
+        'wall_seconds': (float, int), 'code': dict}
 # They say more about a value and nothing about what was measured.
 ATTACHED = {'why': str, 'wrong': str}
 # What may be a list in a cell, beside seeds and values.

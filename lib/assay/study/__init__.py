@@ -29,6 +29,7 @@ import numpy as np
 from assay import config as config_lib
 from assay import disk, papers, results, train
 from assay.errors import UserError
+from assay.results import code
 from assay.study.blocks import Block
 from assay.train import checkpoint
 
@@ -274,7 +275,8 @@ class Study:
         'run': self.run, 'paper': self.paper, 'config_name': self.variant,
         'config': self.config.to_dict(),
         'command': ' '.join(['python', *sys.orig_argv[1:]]),
-        'commit': self.commit, 'versions': versions,
+        'commit': self.commit, 'code': code.of(papers.ROOT, self.paper),
+        'versions': versions,
         'device_kind': jax.devices()[0].device_kind,
         'device_count': jax.device_count(),
         'wall_seconds': round(time.time() - self._started, 1),

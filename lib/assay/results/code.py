@@ -1,0 +1,112 @@
+"""The code that a paper's rows stand on, as digests that comments leave alone.
+
+From `run` of the experiment it is all that is named, and what that names in
+turn: in the experiment, in `assay.methods` and `assay.losses` (the paper's
+own), in `assay.testbeds` and `assay.metrics` (its hosts). What `run` does not
+reach, such as a claim or a figure, is no part of it, nor are the loop, data and
+models: their tests are to notice when they change numbers.
+"""
+
+import ast
+import functools
+import hashlib
+import pathlib
+
+OWN = ('experiments', 'assay.methods', 'assay.losses')
+HOSTS = ('assay.testbeds', 'assay.metrics')
+
+
+def digests(paper, read):
+  """{module: 8 hex digits over what is reached of it}; {} without a `run`.
+
+  Args:
+    paper: its name.
+    read: relative path in the clone -> text, or None if there is no such file.
+  """
+  reached, modules = {}, functools.cache(lambda name: _module(name, read))
+
+  def visit(module, name):
+    """Follows a name as it is known in a module."""
+    if (module, name) in reached or not module.startswith(OWN + HOSTS):
+      return
+    found = modules(module)
+    if found is None:
+      return
+    definitions, imports = found
+    if name in definitions:
+      reached[module, name] = code_of(definitions[name])
+      for node in ast.walk(definitions[name]):
+        if isinstance(node, ast.Name):
+          visit(module, node.id)
+        elif isinstance(node, ast.Attribute) and (
+            isinstance(node.value, ast.Name)) and node.value.id in imports:
+          visit(imports[node.value.id], node.attr)
+    elif '.' in imports.get(name, ''):  # `from module import name`
+      visit(*imports[name].rsplit('.', 1))
+
+  visit(f'experiments.{paper}', 'run')
+  told = {}
+  for (module, name), text in sorted(reached.items()):
+    told.setdefault(module, []).append(f'{name} {text}')
+  return {module: hashlib.sha256('\n'.join(texts).encode()).hexdigest()[:8]
+          for module, texts in told.items()}
+
+
+def of(root, paper):
+  """`digests` of the files of a clone."""
+  def read(path):
+    file = pathlib.Path(root, path)
+    return file.read_text() if file.is_file() else None
+
+  return digests(paper, read)
+
+
+@functools.cache  # of trees that `_parsed` keeps
+def code_of(tree):
+  """What a syntax tree does: without comments and docstrings, as text."""
+  # A copy: what is cut out of one definition must not be gone for others.
+  tree = ast.parse(ast.unparse(tree))
+  for node in ast.walk(tree):
+    body = getattr(node, 'body', None)
+    if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and (
+        isinstance(body[0].value, ast.Constant)):
+      del body[0]
+  # Python 3.12 names what 3.11 does not know, empty in either.
+  return ast.dump(tree).replace(', type_params=[]', '')
+
+
+def _module(name, read):
+  """({name: definition}, {name: what is imported under it}) of a module.
+
+  None if it has no file.
+  """
+  folder = '/'.join((['lib'] if name.startswith('assay.') else [])
+                    + name.split('.'))
+  text = next(filter(None, (read(f'{folder}{end}')
+                            for end in ('.py', '/__init__.py'))), None)
+  if text is None:
+    return None
+  tree, definitions, imports = _parsed(text), {}, {}
+  for node in tree.body:
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+      definitions[node.name] = node
+    elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+      for target in getattr(node, 'targets', None) or [node.target]:
+        definitions |= {part.id: node for part in ast.walk(target)
+                        if isinstance(part, ast.Name)}
+  for node in ast.walk(tree):
+    if isinstance(node, ast.ImportFrom) and node.module:
+      imports |= {alias.asname or alias.name: f'{node.module}.{alias.name}'
+                  for alias in node.names}
+    elif isinstance(node, ast.Import):
+      imports |= {alias.asname: alias.name for alias in node.names
+                  if alias.asname}
+  return definitions, imports
+
+
+@functools.cache  # papers share modules
+def _parsed(text):
+  try:
+    return ast.parse(text)
+  except SyntaxError:
+    return ast.parse('')
