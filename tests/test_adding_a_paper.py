@@ -10,7 +10,6 @@ import pytest
 
 from assay import papers
 from assay.report import coverage
-from assay.report import coverage
 
 PAGE = (papers.ROOT / 'docs' / 'adding_a_paper.md').read_text()
 

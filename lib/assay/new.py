@@ -70,8 +70,8 @@ def main(argv=None):
   """Writes the files and says what to do next; returns the exit status."""
   parser = argparse.ArgumentParser(
       prog='python -m assay new',
-      description='Writes a card, an experiment and a test that run at once and '
-      'are to be changed into a paper of your own.')
+      description='Writes a card, an experiment and a test that run at once '
+      'and are to be changed into a paper of your own.')
   parser.add_argument('name', metavar='my_paper', help='name of the paper: '
                       'lower case, digits and underscores')
   parser.add_argument(
