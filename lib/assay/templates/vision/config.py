@@ -9,7 +9,7 @@ value that stands in no paper.
 
 from assay import papers
 from assay.claims import claims_of, equal, less
-from assay.testbeds import vision_config
+from assay.testbeds import networks
 
 PAPER = papers.Paper(
     'TODO: title', authors='', year='', family='calibration_theory',
@@ -19,10 +19,10 @@ PAPER = papers.Paper(
 # The first is the default, and `smoke` is for the tests: what differs in each.
 VARIANTS = papers.variants({
     'digits': ('default: scikit-learn digits, no download',
-               vision_config.DIGITS),
+               networks.VISION['digits']),
     'fashion_mnist': ('Fashion-MNIST, 10,000 images', {}),
     'smoke': ('seconds: 60 digits, three epochs',
-              vision_config.SMOKE | dict(num_seeds=2)),
+              networks.VISION['smoke'] | dict(num_seeds=2)),
 })
 
 
@@ -34,7 +34,7 @@ def get_config(variant='digits'):
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'not in the paper'  # or 'as published', 'reduced'
   # All that a network depends on: data, model, training, and the method.
-  c.net = vision_config.get_config(q=0.5)  # ours
+  c.net = networks.vision(q=0.5)  # ours
   c.shifts = ()  # or some of blur, noise, contrast, flip, rotation
   c.level = 3  # of 5
   c.num_bins = 15
