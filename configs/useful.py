@@ -200,8 +200,8 @@ CLAIMS = (
             'SGD.', _both_below_sgd('weight_l1'))}, gated=False),
     *claims_of('ours', ('dominoes',), {
         'the oracle is best': (
-            'Copies of exactly the examples without the fast half do not do '
-            'worse than USEFUL, fast half missing.',
+            'Copies of exactly the examples without the fast half do better '
+            'than USEFUL, fast half missing.',
             less('error', 'sgd_oracle', 'sgd_useful', split='masked'))},
                gated=False),
     *claims_of(f'{_PAPER}, theory', ('dominoes',), {
@@ -211,7 +211,7 @@ CLAIMS = (
             less('learning_gap', 'sam', 'sgd', split='train'))}),
     *claims_of(f'{_PAPER}, upsampling factor; weak', ('dominoes_copies',), {
         'twice is enough': (
-            'One more copy does not do worse than two or four more, fast half '
+            'One more copy does better than two or four more, fast half '
             'missing.', all_of(*(less('error', _copies(1), _copies(k),
                                       split='masked') for k in (2, 4))))},
                gated=False),

@@ -40,7 +40,7 @@ def clone(tmp_path):
                     ignore=shutil.ignore_patterns('__pycache__'))
   (tmp_path / 'tests').mkdir()
   for file in ('README.md', 'setup.cfg', 'tests/conftest.py',
-               'tests/test_experiments.py'):
+               'tests/test_experiments.py', 'tests/test_papers.py'):
     shutil.copy(papers.ROOT / file, tmp_path / file)
   shell(tmp_path, 'git init --quiet . && git add . && '
         'git commit --quiet --message=start')
@@ -68,7 +68,8 @@ def test_the_new_paper_goes_from_nothing_to_its_page(clone):
     else:
       said += [shell(clone, line) for line in text.splitlines()]
   said = '\n'.join(said)
-  assert re.search('(HOLDS|FAILS|UNDECIDED).* below smoothing', said)
+  shell(clone, 'python -m pytest tests/test_papers.py -k bounded_loss')
+  assert re.search('(HOLDS|FAILS|UNDECIDED).*: below smoothing', said)
   assert (clone / 'results' / 'bounded_loss' / 'digits.jsonl').exists()
   listed = coverage.read(clone / 'configs' / 'papers.tsv')
   assert listed[-1].id == 'bounded_loss'

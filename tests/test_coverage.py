@@ -27,6 +27,16 @@ def test_the_list_the_cards_and_the_rows_say_the_same():
   assert {e.family for e in entries} == set(papers.FAMILIES)
 
 
+def test_cards_say_of_their_papers_what_the_list_says():
+  listed = {entry.id: entry for entry in coverage.read()}
+  for name in papers.names('configs'):
+    card = papers.configs(name)
+    if hasattr(card, 'PAPER'):
+      for field in ('authors', 'year', 'arxiv', 'family'):
+        assert getattr(card.PAPER, field) == getattr(listed[name], field), (
+            name, field)
+
+
 def write(path, *lines):
   path.write_text('\n'.join(['\t'.join(coverage.Entry._fields),
                              *map('\t'.join, lines)]))

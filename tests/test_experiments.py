@@ -110,9 +110,10 @@ def test_committed_rows_are_those_that_were_frozen(request):
 def test_claims_and_figures_take_the_rows(whole):
   paper, rows, _ = whole
   from assay import claims
+  from assay.report import figures
   everything = papers.claims(paper)
   claims.judge(claims.about(everything, rows), rows)
-  assert papers.figures(paper, rows)
+  assert figures.of(paper, rows)
 
 
 # Where a run is killed, one after another: the site, and at which of its calls

@@ -48,8 +48,8 @@ def test_it_runs_at_once_to_a_verdict(clone):
                 '--config.num_epochs=2')
   assert done.returncode == 0, done.stderr
   assert 'baseline' in done.stdout and 'mine' in done.stdout
-  assert 'UNDECIDED  below the baseline' in done.stdout
-  assert (clone / 'out' / NAME / 'digits' / 'error.png').exists()
+  assert 'UNDECIDED  digits: below the baseline' in done.stdout
+  assert (clone / 'out' / NAME / 'digits' / 'error_test.png').exists()
 
 
 def test_its_tests_pass(clone):

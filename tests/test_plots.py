@@ -274,6 +274,23 @@ def test_sweep_has_a_line_for_each_other_field_and_skips_diverged_seeds():
   assert sorted(texts(axes)) == ['c_mixup\nalpha 1', 'c_mixup\nalpha 2']
 
 
+def test_a_sweep_of_differences_has_the_interval_of_the_verdict():
+  rows = [r | {'seed_varies': 'resplit'} for r in [
+      *(row(v, s) for s, v in enumerate([1., 3., 2.])),
+      *(row(v, s, 'c_mixup', bandwidth=2.) for s, v in enumerate(
+          [2., 5., 2.])),
+      *(row(0.1, s, split='train', n=400) for s in range(3))]]
+  axes, = plots.sweep(rows, 'rmse', 'bandwidth', minus='erm').axes
+  (_, y), = lines(axes, 'o')
+  assert y == [1.0]
+  verdict = claims.less('rmse', {'bandwidth': 2.}, 'erm')(rows)
+  bar, = (s for c in axes.collections for s in c.get_segments())
+  assert list(bar[:, 1]) == pytest.approx([verdict.low, verdict.high])
+  assert 'minus that of erm' in axes.get_ylabel()
+  with pytest.raises(UserError, match="'sam' without bandwidth"):
+    plots.sweep(rows, 'rmse', 'bandwidth', minus='sam')
+
+
 def test_sweep_errors_name_what_is_missing():
   with pytest.raises(UserError, match="'width'.*bandwidth"):
     plots.sweep(swept([1.0]), 'rmse', 'width')

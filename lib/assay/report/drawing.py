@@ -47,6 +47,8 @@ def beside(names, count):
     axes.grid(axis='x', lw=0.4, color='#cccccc')
     axes.set_axisbelow(True)
     axes.xaxis.label.set_fontsize(9)
+    if count > 1:  # numbers of many digits need room
+      axes.locator_params(axis='x', nbins=3)
   panels[0].set_yticks(range(len(names)), names)
   panels[0].set_ylim(len(names) - 0.4, -0.6)
   return figure, panels

@@ -161,8 +161,10 @@ def show(paper, workdir, field, folders):
   test = [row for row in rows if row['split'] == 'test' and row['group'] == '']
   state = 'best' if any(row['state'] == 'best' for row in test) else 'last'
   datasets = results.group_by(test, 'dataset')
-  for dataset, own in datasets.items():
-    measured = results.group_by(own, 'metric')
+  for dataset, tested in datasets.items():
+    # The interval over re-splits asks rows of training for their number.
+    own = [row for row in rows if row['dataset'] == dataset]
+    measured = results.group_by(tested, 'metric')
     for metric in filter(measured.get, table['metrics']):
       where = f'_{dataset}' if len(datasets) > 1 else ''
       written.append(workdir / f'{metric}_by_{field}{where}.png')

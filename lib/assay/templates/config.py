@@ -9,22 +9,20 @@ is a choice and stands in no paper.
 """
 
 from assay import papers
+from assay.claims import claims_of, less
 
-# What the report page says about the paper.
-ABOUT = {
-    'title': 'TODO: title',
-    'authors': '',  # of a published paper; where and when; its identifier
-    'published': '',
-    'arxiv': '',
-    'idea': 'TODO: the idea in two sentences. With a bounded loss a wrong '
-            'label can only pull so far, so fewer of them are memorized.',
-}
+PAPER = papers.Paper(
+    'TODO: title', authors='', year='',  # of a published one; venue, arxiv
+    family='calibration_theory',  # one of papers.FAMILIES
+    idea='TODO: the idea in two sentences. With a bounded loss a wrong label '
+         'can only pull so far, so fewer of them are memorized.')
 
-# The first is the default; `smoke` is for the tests.
-VARIANTS = {
-    'digits': 'default: scikit-learn digits, no download',
-    'smoke': 'seconds: digits, two epochs',
-}
+# The first is the default; `smoke` is for the tests. Each is what differs.
+VARIANTS = papers.variants({
+    'digits': ('default: scikit-learn digits, no download', {}),
+    'smoke': ('seconds: digits, two epochs', dict(
+        num_seeds=2, num_epochs=2, split_sizes=(200, 0, 100))),
+})
 
 
 def get_config(variant='digits'):
@@ -46,14 +44,18 @@ def get_config(variant='digits'):
   c.learning_rate = 2e-3
   # The method.
   c.q = 0.5  # towards 0 is cross entropy  # ours
-
-  if variant == 'smoke':
-    c.num_seeds = 2
-    c.num_epochs = 2
-    c.split_sizes = (200, 0, 100)
-  return c.lock()
+  return papers.config_of(c, VARIANTS, variant)
 
 
-# Published numbers: {dataset: {arm: {metric: {'mean': 0.1, 'std': 0.01, 'n': 3,
-# 'tag': 'recall', 'source': 'table 1'}}}}. They stand beside yours.
-REPORTED = {}
+# Published numbers stand beside yours, each with its source and how sure it is:
+# papers.published('table 1', 'error', {'mine': (.07, .01)}, of='digits', n=3)
+PUBLISHED = ()
+
+METRICS = ('error', 'nll')
+
+# TODO: what must come out, and where that is said.
+CLAIMS = claims_of('Zhang and Sabuncu, 2018; settings ours', ('digits',), {
+    'below the baseline': (
+        'With wrong labels in training, a bounded loss has a lower test error '
+        'than cross entropy.', less('error', 'mine', 'baseline')),
+})

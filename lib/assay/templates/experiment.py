@@ -5,7 +5,7 @@
 An arm is the loss of an example: see `ARMS`. To make this paper yours, put your
 idea in the place of `mine`. Another data set goes into `make_source`, a network
 into `make_model`, another gradient (SAM, say) into `make_grad`, an optimizer
-into `train_block`. Write CLAIMS before you look at a result.
+into `train_block`. Write the card's CLAIMS before you look at a result.
 """
 
 import functools
@@ -17,13 +17,11 @@ import numpy as np
 import optax
 
 from assay import cli, losses, train
-from assay.claims import Claim, less
 from assay.data import images, tabular
 from assay.metrics import classification
 from assay.models import mlp
 from assay.study import replaced
 from assay.train import evaluate
-from configs import my_paper as settings
 
 METRICS = {'error': classification.error, 'nll': classification.nll}
 
@@ -162,26 +160,6 @@ def run(config, study):
     for block in study.blocks(name):
       measure(replaced(config, fields), block, arm, fields, study.data_dir)
   return study.rows()
-
-
-# --- Claims ------------------------------------------------------------------
-
-# TODO: what must come out, and where that is said.
-CLAIMS = (
-    Claim('below the baseline', 'With wrong labels in training, a bounded loss '
-          'has a lower test error than cross entropy.',
-          'Zhang and Sabuncu, 2018; settings ours',
-          less('error', 'mine', 'baseline', state='last'),
-          {'config': 'digits'}),
-)
-
-
-def figures(rows):
-  """{file name: Figure} of one variant's rows."""
-  from assay.report import plots
-
-  return {metric: plots.comparison(rows, metric, settings.REPORTED,
-                                   state='last') for metric in METRICS}
 
 
 if __name__ == '__main__':

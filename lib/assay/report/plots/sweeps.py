@@ -13,7 +13,8 @@ from assay.report.plots.chosen import (
 )
 
 
-def sweep(rows, metric, over, baselines=(), split='test', state='best'):
+def sweep(rows, metric, over, baselines=(), split='test', state='best',
+          minus=None):
   """Mean and 95 % interval against a sweep field, a line per method.
 
   An axis is logarithmic if its positive values span more than 20 times, means
@@ -26,8 +27,12 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
     over: sweep field; numbers, or names, which get equal distances.
     baselines: methods without that field, shown as horizontal bands.
     split, state: which rows to show, of all groups together.
+    minus: a method without that field; all heights are differences from it,
+      seed by seed, with the interval of a verdict on the two.
   """
   given, rows = rows, select(rows, metric, split, state)
+  if minus:
+    rows = _differences(rows, minus, over)
   swept = [r for r in rows if r.get(over) is not None]
   if not swept:
     raise UserError(f'no row has a value of {over!r}; use a sweep field: '
@@ -75,7 +80,10 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
     axes.axhline(np.mean(found), ls=drawing.LINES[(i + 1) % 4], lw=1.2, **style)
     labels.append((np.mean(found), f'{method} (band)', style['color']))
     heights.append(np.mean(found))
-  tall = bool(0 < 5 * min(heights, default=0) < max(heights, default=0))
+  tall = bool(0 < 5 * min(heights, default=0) < max(heights, default=0)
+              and not minus)
+  if minus:
+    axes.axhline(0, color='black', lw=0.8, zorder=0)
   if tall:
     drawing.log_axis(axes, 'y')
   if log:
@@ -88,11 +96,25 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best'):
       0.016 * np.ptp(where) * max(map(len, texts)))
   axes.set_xticks(list(place.values()), texts, rotation=60 if crowded else 0)
   axes.set_xlabel(over + ' (log scale)' * log)
-  axes.set_ylabel(f'{metric}, {split} split' + ' (log scale)' * tall)
+  axes.set_ylabel((f'{metric} minus that of {minus},\nsame seed, {split} split'
+                   if minus else f'{metric}, {split} split')
+                  + ' (log scale)' * tall)
   axes.set_title(f'mean and 95 % interval over seeds, {told}', fontsize=9,
                  loc='left')
   drawing.label_ends(axes, labels)
   return figure
+
+
+def _differences(rows, minus, over):
+  """The rows of other methods, less the value of `minus` of the same seed."""
+  theirs = {r['seed']: r['value'] for r in rows
+            if r['method'] == minus and r.get(over) is None}
+  if not theirs:
+    raise UserError(f'no row of {minus!r} without {over}; take differences '
+                    'from another method.')
+  return [r | {'value': None if None in (r['value'], theirs.get(r['seed']))
+               else r['value'] - theirs[r['seed']]}
+          for r in rows if r['method'] != minus or r.get(over) is not None]
 
 
 def heat_map(rows, metric, down, across, panels, split='test', state='last'):
