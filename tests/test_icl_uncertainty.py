@@ -36,8 +36,8 @@ def test_the_start_is_the_best_constant():
   learner, net = icl.ARMS['learned'], small().net
   model = learner.model(net)
   rng = np.random.default_rng(0)
-  tokens = tasks.regression_tokens(rng.normal(size=(4, 8, 2)),
-                                   rng.normal(size=(4, 8)))
+  normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
+  tokens = tasks.regression_tokens(normal(4, 8, 2), normal(4, 8))
   params = jax.jit(model.init)(jax.random.key(0), tokens)['params']
   mean, log_std = model.apply({'params': params}, tokens)
   np.testing.assert_array_equal(mean, 0)
