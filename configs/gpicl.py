@@ -26,6 +26,7 @@ from assay.claims import (
   ratio,
   within,
 )
+from assay.testbeds import networks
 
 PAPER = papers.Paper(
     'GPICL: general-purpose in-context learning',
@@ -106,32 +107,7 @@ def get_config(variant='digits'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # tasks, sequences, initialization; not images
   c.scale = 'reduced'
-  c.net = {}
-  net = c.net
-  # Data.
-  net.dataset = 'digits'  # trained on
-  net.classes = (0, 1, 2, 3, 4)
-  net.reduce = 'components'  # or 'pixels'
-  net.num_inputs = 16  # principal components, or pixels of a square image
-  # Tasks.
-  net.length = 24  # examples of a sequence
-  net.num_tasks = UNLIMITED
-  net.batch_tasks = 32
-  net.bias = 0.5  # share of a batch that has one permutation of the labels
-  net.repeat_share = 0.5  # share of a batch that has repeats  # ours
-  net.num_distinct = 8  # images of a sequence with repeats  # ours
-  # Model and training.
-  net.width = 64
-  net.num_layers = 2
-  net.num_heads = 2
-  net.head_size = 32
-  net.dtype = 'float32'
-  net.num_steps = 2500
-  net.learning_rate = 1e-3
-  net.adam_eps = 1e-8
-  net.warmup_steps = 200
-  net.clip_norm = 1.0
-  net.eval_every = 25  # steps a point of the curves
+  c.net = networks.in_context_images()
   # What is measured.
   c.other_sets = ('other_classes', 'clusters', 'random')  # evaluated on only
   c.random_points = 8  # of set `random`  # ours: twenty, and 100 examples

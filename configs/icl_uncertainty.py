@@ -15,6 +15,7 @@ import numpy as np
 
 from assay import papers
 from assay.claims import all_of, claims_of, ratio, within
+from assay.testbeds import networks
 
 PAPER = papers.Paper(
     'In-context uncertainty', 'Liu, Cai, Chen and Li', '2024',
@@ -71,27 +72,7 @@ def get_config(variant='small'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fresh'  # initialization, training tasks, test prompts
   c.scale = 'reduced'
-  c.net = {}
-  net = c.net
-  # Tasks.  # ours
-  net.dimension = 2
-  net.num_pairs = 16  # of a prompt in training
-  net.test_pairs = 36  # of a prompt in testing, and rows of the position table
-  net.noise_law = 'uniform'  # sigma in (low, high); or 'inverse_gamma'
-  net.noise = (0.1, 1.0)  # or shape and scale of sigma^2
-  net.num_tasks = 0  # in the pool of training; 0: each sequence has its own
-  net.covariance = (-2.0, 2.0)  # range of log eigenvalues in arm `meta`
-  net.segment_starts = (0, 10, 20)  # pairs, of arm `segments`
-  # Model and training.
-  net.width = 48
-  net.num_layers = 3
-  net.num_heads = 2
-  net.batch_size = 32
-  net.num_steps = 12_000
-  net.learning_rate = 3e-3
-  net.warmup = 0.05  # share of the steps
-  net.clip_norm = 1.0
-  net.largest_log_std = 6.0  # its absolute value is bounded softly
+  c.net = networks.in_context_regression()
   # What is measured.
   c.num_prompts = 2048
   c.noise_shifts = (0.25, 0.5, 2 / 3, 1.5, 2.0, 4.0)
