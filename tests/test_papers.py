@@ -18,8 +18,6 @@ from assay.report import figures
 ROOT = papers.ROOT
 PAPERS = papers.names('configs')
 card_of = papers.configs
-# Those whose card has the form of today.
-MOVED = [paper for paper in PAPERS if hasattr(card_of(paper), 'CLAIMS')]
 
 
 # Those whose experiment has neither ARMS nor `arms(config)`: a list that only
@@ -62,7 +60,7 @@ def test_its_arms_are_known_to_the_experiment(paper):
     assert set(config.arms) <= set(known), variant
 
 
-@pytest.mark.parametrize('paper', MOVED)
+@pytest.mark.parametrize('paper', PAPERS)
 def test_what_the_pages_say_about_it(paper):
   card = card_of(paper)
   assert isinstance(card.PAPER, papers.Paper)  # which checks its fields
@@ -71,7 +69,7 @@ def test_what_the_pages_say_about_it(paper):
       f'experiments.{paper}' in card.__doc__)
 
 
-@pytest.mark.parametrize('paper', MOVED)
+@pytest.mark.parametrize('paper', PAPERS)
 def test_published_numbers_are_of_its_variants(paper):
   card = card_of(paper)
   for number in card.PUBLISHED:
@@ -85,7 +83,7 @@ def test_published_numbers_are_of_its_variants(paper):
 # Claims.
 
 
-@pytest.mark.parametrize('paper', MOVED)
+@pytest.mark.parametrize('paper', PAPERS)
 def test_claims_are_about_what_a_variant_runs(paper):
   everything = papers.claims(paper)
   names = [claim.name for claim in everything]
@@ -119,7 +117,7 @@ def made_up(paper, variant, cells):
       dataset=config_lib.leaves(config).get('dataset', 'made_up'))
 
 
-@pytest.mark.parametrize('paper', MOVED)
+@pytest.mark.parametrize('paper', PAPERS)
 def test_each_claim_can_hold_and_can_fail(paper):
   for claim in papers.claims(paper):
     for state in ('holds', 'fails'):
@@ -131,7 +129,7 @@ def test_each_claim_can_hold_and_can_fail(paper):
       assert judged.verdict.state == state, (claim.name, judged.verdict)
 
 
-@pytest.mark.parametrize('paper', MOVED)
+@pytest.mark.parametrize('paper', PAPERS)
 def test_figures_take_made_up_rows(paper):
   card = card_of(paper)
   variant = next(iter(card.VARIANTS))
