@@ -160,7 +160,7 @@ def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
   assert len(results.read(['results/made_up'])) == 4
   readme = tmp_path / 'results/made_up/README.md'
   assert readme.read_text().startswith(
-      '# made_up\n\n## What came out\n\n<!-- begin ')
+      '# Made up\n\nAn idea. Another.\n\n## What came out\n\n<!-- begin ')
   assert page.main(['results/made_up', f'--into={readme}']) == 0
   for part in ('| **small**', '2.0 ± 1.4 (2)', '**low**'):
     assert part in readme.read_text()
