@@ -11,7 +11,7 @@ import functools
 
 from assay import papers
 from assay.claims import all_of, claims_of, equal, greater, less
-from assay.testbeds import vision_config
+from assay.testbeds import networks
 
 PAPER = papers.Paper(
     'Training losses times calibrators', authors='', year='',
@@ -22,13 +22,13 @@ PAPER = papers.Paper(
 
 VARIANTS = papers.variants({
     'digits': ('default: scikit-learn digits, no download',
-               vision_config.DIGITS),
+               networks.VISION['digits']),
     'fashion_mnist': (
         'Fashion-MNIST, 10,000 images, a small convolutional net', {}),
     'cifar10_resnet18': ('CIFAR-10, 45,000 images, ResNet-18 (GPU)',
-                         vision_config.CIFAR10_RESNET18),
+                         networks.VISION['cifar10_resnet18']),
     'smoke': ('seconds: digits, three losses, three calibrators',
-              vision_config.SMOKE | dict(
+              networks.VISION['smoke'] | dict(
                   arms=('cross_entropy', 'focal', 'correctness_ranking'),
                   calibrators=('uncalibrated', 'temperature', 'isotonic'),
                   shifts=('noise',), num_seeds=2)),
@@ -47,7 +47,7 @@ def get_config(variant='digits'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'not in the paper'
-  c.net = vision_config.get_config(  # weights are beside cross entropy
+  c.net = networks.vision(  # weights are beside cross entropy
       smoothing=0.05, focal_gamma=3.0, mmce_weight=2.0, mdca_weight=1.0,
       margin=10.0, margin_weight=0.1, ranking_weight=1.0)
   c.shifts = ('blur', 'noise', 'contrast', 'flip', 'rotation')

@@ -13,7 +13,7 @@ import functools
 
 from assay import papers
 from assay.claims import all_of, claims_of, equal, greater, less
-from assay.testbeds import vision_config
+from assay.testbeds import networks
 
 PAPER = papers.Paper(
     'Correctness-aware calibration', authors='Liu, Wang, Zou, Zou and Zheng',
@@ -36,7 +36,7 @@ _NOT_THERE = dict(scale='not in the paper')
 _CIFAR10 = dict(dataset='cifar10', split_sizes=(12_000, 5000, 5000), width=32)
 VARIANTS = papers.variants({
     'digits': ('default: scikit-learn digits, no download',
-               vision_config.DIGITS | _NOT_THERE),
+               networks.VISION['digits'] | _NOT_THERE),
     'cifar10': ('CIFAR-10, 12,000 images, a small convolutional network',
                 _CIFAR10 | dict(num_epochs=18)),
     'cifar10_early': (
@@ -46,14 +46,15 @@ VARIANTS = papers.variants({
                   'own_ca', 'own_ca_balanced', 'copies_ce', 'copies_ca',
                   'copies_ca_balanced'))),
     'cifar10_resnet18': ('CIFAR-10, 45,000 images, ResNet-18 (GPU)',
-                         vision_config.CIFAR10_RESNET18),
+                         networks.VISION['cifar10_resnet18']),
     'cifar10_wrn': (
         'CIFAR-10, 45,000 images, WRN-28-4 (GPU)',
-        vision_config.CIFAR10_RESNET18 | dict(model='wide_resnet28_4')),
-    'smoke': ('seconds: digits, five arms', vision_config.SMOKE | _NOT_THERE
-              | dict(arms=('uncalibrated', 'temperature', 'isotonic', 'own_ca',
-                           'copies_ca'),
-                     shifts=('noise',), num_seeds=2, calibrator_steps=4)),
+        networks.VISION['cifar10_resnet18'] | dict(model='wide_resnet28_4')),
+    'smoke': ('seconds: digits, five arms', networks.VISION['smoke']
+              | _NOT_THERE | dict(
+                  arms=('uncalibrated', 'temperature', 'isotonic', 'own_ca',
+                        'copies_ca'), shifts=('noise',), num_seeds=2,
+                  calibrator_steps=4)),
 })
 
 
@@ -64,7 +65,7 @@ def get_config(variant='digits'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'reduced'
-  c.net = vision_config.get_config()  # ours
+  c.net = networks.vision()  # ours
   # The network g, the same for all its objectives.
   c.calibrator_steps = 600  # ours
   c.calibrator_learning_rate = 0.03  # ours
@@ -183,15 +184,14 @@ CLAIMS = (
 )
 
 
-def _compared(rows, metric, split='test'):
+def _compared(rows, metric, split):
   from assay.report import plots
 
-  rows = [row for row in rows if row['split'] == split]
-  return plots.comparison(rows, metric, split=split, state='last'
-                          ) if rows else None
+  if any(row['split'] == split for row in rows):
+    return plots.comparison(rows, metric, split=split, state='last')
+  return None
 
 
-FIGURES = {
-    'ece_test': functools.partial(_compared, metric='ece'),
-    'ece_shifted': functools.partial(_compared, metric='ece', split='shifted'),
-    'auroc_test': functools.partial(_compared, metric='auroc')}
+FIGURES = {f'{metric}_{split}': functools.partial(
+    _compared, metric=metric, split=split) for metric, split in (
+        ('ece', 'test'), ('ece', 'shifted'), ('auroc', 'test'))}

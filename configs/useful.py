@@ -11,7 +11,7 @@ import functools
 
 from assay import papers
 from assay.claims import all_of, claims_of, greater, less
-from assay.testbeds import vision_config
+from assay.testbeds import networks
 
 PAPER = papers.Paper(
     'USEFUL: simplicity bias, SAM and the training distribution',
@@ -34,7 +34,7 @@ _DIGITS = _NOT_THERE | dict(
 _SWEPT = _NOT_THERE | dict(  # the learning rate as tuned in `dominoes`
     learning_rate=0.02, arms=('sgd', 'sgd_useful'), num_seeds=5,
     swept_arms=('sgd_useful',), sharpness_examples=0)
-_CIFAR10 = vision_config.CIFAR10_RESNET18 | dict(
+_CIFAR10 = networks.VISION['cifar10_resnet18'] | dict(
     split_sizes=(50_000, 0, 10_000), num_epochs=200, schedule='piecewise',
     separating_epoch=8, num_seeds=5, scale='as published',
     arms=('sgd', 'sgd_useful', 'sam', 'sgd_random', 'sam_useful',
@@ -86,7 +86,7 @@ def get_config(variant='digits'):
   c.num_seeds = 10  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'reduced'
-  c.net = vision_config.get_config(
+  c.net = networks.vision(
       # Data.
       dataset='dominoes', fast='mnist', slow='fashion_mnist',
       fast_classes=((0,), (1,)), slow_classes=((2,), (4,)),  # pullover, coat
@@ -221,15 +221,15 @@ CLAIMS = (
 
 
 def _errors_of(rows, split):
-  """A bar for each arm, or the line of a sweep."""
+  """Arms beside each other, or the line of a sweep; None without such rows."""
   from assay.report import plots
 
-  rows = [row for row in rows if row['split'] == split]
+  own = [row for row in rows if row['split'] == split]
   for over in ('copies', 'separating_epoch'):
-    if any(over in row for row in rows):
+    if any(over in row for row in own):
       return plots.sweep(rows, 'error', over, ('sgd',), split, 'last')
   return plots.comparison(rows, 'error', split=split, state='last'
-                          ) if rows else None
+                          ) if own else None
 
 
 def _sharpness_and_uniformity(rows):

@@ -15,44 +15,33 @@ import jax.numpy as jnp
 
 from assay import cli, losses
 from assay.errors import check_names
-from assay.methods import binning, calibrators, correctness_ranking, linear_maps
+from assay.methods import correctness_ranking
 from assay.methods import temperature_networks as networks
 from assay.testbeds import vision
 from assay.testbeds.vision import make_apply  # noqa: F401, for `assay.load`
 from configs import calibration_overview as card
 
+ce = losses.cross_entropy
 # arm: (config.net, logits [B, K], labels [B]) -> [B] or []
 LOSSES = {
-    'cross_entropy': lambda c, z, y: losses.cross_entropy(z, y),
-    'label_smoothing': lambda c, z, y: losses.cross_entropy(
-        z, y, c.smoothing),
+    'cross_entropy': lambda c, z, y: ce(z, y),
+    'label_smoothing': lambda c, z, y: ce(z, y, c.smoothing),
     'brier': lambda c, z, y: losses.brier(z, y),
     'focal': lambda c, z, y: losses.focal(z, y, c.focal_gamma),
-    'mmce': lambda c, z, y: (
-        losses.cross_entropy(z, y) + c.mmce_weight * losses.mmce(z, y)),
-    'mdca': lambda c, z, y: (
-        losses.cross_entropy(z, y) + c.mdca_weight * losses.mdca(z, y)),
+    'mmce': lambda c, z, y: ce(z, y) + c.mmce_weight * losses.mmce(z, y),
+    'mdca': lambda c, z, y: ce(z, y) + c.mdca_weight * losses.mdca(z, y),
     'margin': lambda c, z, y: (
-        losses.cross_entropy(z, y)
-        + c.margin_weight * losses.margin_penalty(z, c.margin)),
+        ce(z, y) + c.margin_weight * losses.margin_penalty(z, c.margin)),
 }
 
-CALIBRATORS = {
-    'uncalibrated': calibrators.uncalibrated,
-    'temperature': calibrators.temperature,
-    'ensemble_temperature': calibrators.ensemble_temperature,
-    'vector': linear_maps.vector,
-    'matrix': linear_maps.matrix,
-    'isotonic': binning.isotonic,
-    'adaptive_temperature': networks.adaptive_temperature,
-    'correctness_aware': networks.correctness_aware,
-}
+CALIBRATORS = {**vision.CALIBRATORS,
+               'correctness_aware': networks.correctness_aware}
 
 
 def ranked(net, logits, batch, extra):
   """Cross entropy, and confidences ranked by how often each image was right."""
   history, y = extra['history'], batch['y']
-  loss = jnp.mean(losses.cross_entropy(logits, y))
+  loss = jnp.mean(ce(logits, y))
   loss += net.ranking_weight * jnp.mean(losses.correctness_ranking(
       jnp.max(jax.nn.softmax(logits), axis=1),
       correctness_ranking.shares(history, batch['index'])))
@@ -76,8 +65,7 @@ def arms(config):
 def run(config, study):
   """Trains every arm on every seed; returns the rows."""
   check_names('calibrators', config.calibrators, CALIBRATORS, 'calibrator')
-  return vision.run(config, study, arms, card.METRICS,
-                    ('test', 'shifted'))
+  return vision.run(config, study, arms, card.METRICS, ('test', 'shifted'))
 
 
 if __name__ == '__main__':

@@ -17,31 +17,18 @@ import jax
 import numpy as np
 
 from assay import cli, losses
-from assay.data import corruptions
+from assay.data import corruptions, images
 from assay.errors import check_names
-from assay.methods import binning, calibrators, linear_maps
+from assay.methods import calibrators
 from assay.methods import temperature_networks as networks
 from assay.testbeds import vision, vision_nets, vision_rows
 from assay.testbeds.vision import make_apply  # noqa: F401, for `assay.load`
 
 TRAINED = 'uncalibrated'  # the arm whose block trains the classifier
 
-CALIBRATORS = {
-    'uncalibrated': calibrators.uncalibrated,
-    'temperature': calibrators.temperature,
-    'temperature_balanced': calibrators.temperature,  # controls: see `fit_arm`
-    'temperature_matched': calibrators.temperature,
-    'ensemble_temperature': calibrators.ensemble_temperature,
-    'vector': linear_maps.vector,
-    'matrix': linear_maps.matrix,
-    'dirichlet': linear_maps.dirichlet,
-    'parameterized_temperature': networks.parameterized_temperature,
-    'adaptive_temperature': networks.adaptive_temperature,
-    'isotonic': binning.isotonic,
-    'multi_isotonic': binning.multi_isotonic,
-    'histogram': binning.histogram,
-    'spline': binning.spline,
-}
+# The last two are controls, see `fit_arm`.
+CALIBRATORS = vision.CALIBRATORS | dict.fromkeys(
+    ('temperature_balanced', 'temperature_matched'), calibrators.temperature)
 
 OBJECTIVES = {
     'ce': losses.cross_entropy,
@@ -149,10 +136,10 @@ def run(config, study):
     for block in study.blocks(arm):
       known = classified(config, data, study, block.seeds)
       if arm != TRAINED:
-        with block.recorder(step=known['step'], dataset=config.net.dataset,
-                            method=arm) as add:
+        with block.recorder(step=known['step'], method=arm,
+                            dataset=images.label(config.net.dataset)) as add:
           add.why = {i: str(why) for i, why in enumerate(known['why']) if why}
-          add.save(log_p=measure(add, config, data, arm, known, block.seeds))
+          measure(add, config, data, arm, known, block.seeds)
   return study.rows()
 
 
@@ -170,7 +157,7 @@ def classified(config, data, study, seeds):
         vision_nets.logits(config.net, data, fitted.state, split, config.level,
                            shift, copy) for copy in ('', *corruptions.COPIES)],
                             axis=1) for name, (split, shift) in sets.items()}
-    with block.recorder(fitted, dataset=config.net.dataset,
+    with block.recorder(fitted, dataset=images.label(config.net.dataset),
                         method=TRAINED) as add:
       measure(add, config, data, TRAINED, known, block.seeds)
       why = [fitted.why.get(i, '') for i in range(len(block.seeds))]
@@ -179,28 +166,25 @@ def classified(config, data, study, seeds):
 
 
 def measure(add, config, data, arm, known, seeds):
-  """Fits an arm to what `classified` saves of the seeds, and adds its rows.
-
-  Returns:
-    [S, n, K] log-probabilities of the test images.
-  """
+  """Fits an arm to what `classified` saves of the seeds, and adds its rows."""
   held, y, found = data.labels('val'), data.labels('test'), []
   for i, seed in enumerate(seeds):
-    log_p = {'test': None}
+    log_p = None
     if i not in add.why:
       apply = fit_arm(config, arm, known['val'][i], held, seed)
       log_p = {name: apply(known[name][i])
                for name in ('test', *config.shifts)}
-    found.append(log_p if i not in add.why else None)
-    change = changes(config, log_p['test'], known['test'][i, 0], y)
+    found.append(log_p)
+    change = changes(config, log_p and log_p['test'], known['test'][i, 0], y)
     one = functools.partial(add.one, i, split='test', why='not defined')
     for group, (value, n) in change.items():
       one('confidence_change', value, group=group, n=n)
     one('narrow_excess', change['narrowly_wrong'][0] - change['far_wrong'][0],
         n=len(y))
   vision_rows.record(add, config, found, y)
-  return np.stack([np.full(known['test'][i, 0].shape, np.nan) if each is None
-                   else each['test'] for i, each in enumerate(found)])
+  add.save(log_p=np.stack([
+      np.full(known['test'][i, 0].shape, np.nan) if each is None
+      else each['test'] for i, each in enumerate(found)]))
 
 
 if __name__ == '__main__':

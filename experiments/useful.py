@@ -197,8 +197,8 @@ def find_slow(config, data, block, optimizer, fields):
       useful.separate(seen[i], y, classification.losses(z, y)).slow
       for i, z in enumerate(logits)])
   hard = next(iter(groups_of(net, data).values()), None)
-  with block.recorder(fitted, num_params=0, dataset=net.dataset,
-                      method=optimizer, **fields) as add:
+  with block.recorder(fitted, num_params=0, method=optimizer,
+                      dataset=images.label(net.dataset), **fields) as add:
     add.curves = curves
     add.save(slow=slow, wrong=np.argmax(logits, axis=-1) != y,
              digest=np.array([useful.digest(each) for each in slow]))
@@ -226,7 +226,8 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
   """
   fitted = train(config, data, block, arm_of(config.net, arm, found))
   net, state = config.net, fitted.state
-  with block.recorder(fitted, dataset=net.dataset, method=arm, **fields) as add:
+  with block.recorder(fitted, dataset=images.label(net.dataset), method=arm,
+                      **fields) as add:
     for split in splits or [k[:-5] for k in data.shared if k.endswith('_rows')]:
       logits = nets.logits(net, data, state, split)
       tested = split == 'test'
@@ -259,14 +260,14 @@ def learning(add, net, data, state, slow):
       for name, members in groups.items():
         if members.any():
           one(metric, each[members].mean(), group=name, n=members.sum())
+    values = {
+        'weight_l1': sum(np.abs(p[i]).sum(dtype=float) for p in params),
+        'weight_l2': sum(np.square(p[i]).sum(dtype=float) for p in params)**.5}
     hard = groups.get('masked', groups.get('slow'))
     if hard is not None and hard.any():
-      one('learning_gap', first[hard].mean() - first[~hard].mean(),
-          n=data.num_train)
-    one('weight_l1', sum(np.abs(p[i]).sum(dtype=float) for p in params),
-        n=data.num_train)
-    one('weight_l2', sum(np.square(p[i]).sum(dtype=float) for p in params)**.5,
-        n=data.num_train)
+      values['learning_gap'] = first[hard].mean() - first[~hard].mean()
+    for metric, value in values.items():
+      one(metric, value, n=data.num_train)
 
 
 def sharpness_of(add, config, data, state):
@@ -299,14 +300,11 @@ def sharpness_of(add, config, data, state):
 
 def check(config):
   """Raises a UserError that names a value which cannot be meant."""
-  vision.check(config, cluster_on=('logits', 'probabilities'),
-               separate_with=('same', 'sgd', 'sam', 'asam'))
-  for name, low, high in (
-      ('separating_epoch', 0, config.net.num_epochs),
-      ('elbow_epochs', 2, np.inf), ('copies', 0, np.inf)):
-    if not low <= config.net[name] <= high:
-      raise UserError(f'{name}={config.net[name]} must be from {low} to '
-                      f'{high}.')
+  vision.check(
+      config, (('separating_epoch', 0, config.net.num_epochs),
+               ('elbow_epochs', 2, np.inf), ('copies', 0, np.inf)),
+      cluster_on=('logits', 'probabilities'),
+      separate_with=('same', 'sgd', 'sam', 'asam'))
   if config.sharpness_examples % config.sharpness_batch_size:
     raise UserError(
         f'sharpness_examples={config.sharpness_examples} must be a multiple of '

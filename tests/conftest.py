@@ -25,6 +25,8 @@ if CACHE not in os.environ.get('XDG_CACHE_HOME', ''):
     flags.append('--xla_cpu_use_fusion_emitters=false')
   os.environ['XLA_FLAGS'] = ' '.join(filter(None, [
       os.environ.get('XLA_FLAGS'), *flags]))
+# What is trained is kept, and read, only where a test says so.
+os.environ['ASSAY_FITS'] = 'off'
 # But not the processes of `-n 2`: JAX does not write its files at once.
 worker = os.environ.get('PYTEST_XDIST_WORKER', '')
 if not os.environ['XDG_CACHE_HOME'].endswith(worker):

@@ -12,7 +12,7 @@ from assay import disk, metrics, papers, results, train
 from assay.report import stale
 from assay.results import code
 from assay.study import Study
-from assay.train import checkpoint
+from assay.train import checkpoint, fits
 
 CALLS = collections.Counter()  # of a whole run of a paper, to train
 
@@ -192,6 +192,27 @@ def test_more_seeds_extend_a_workdir(whole, extended):
   assert len(more) == len(rows)
   for path, content in files.items():
     assert path.read_bytes() == content  # the first block was not touched
+
+
+def test_rows_do_not_depend_on_what_is_kept(whole, tmp_path, monkeypatch):
+  """The store is empty, then half full, then full."""
+  paper, rows, _ = whole
+  monkeypatch.setenv('ASSAY_FITS', str(tmp_path / 'store'))
+  calls, store = [], fits.default_store()
+
+  def of(name):
+    calls.clear()
+    return by_name(run(paper, name and tmp_path / name, settings=dict(
+        steps_per_call=4), progress=lambda *report: calls.append(report)))
+
+  assert of('empty') == by_name(rows)
+  kept = store.keys()
+  for key in kept[::2]:
+    store.remove(key)
+  assert of('half') == by_name(rows)
+  assert store.keys() == kept and bool(calls) == bool(kept)
+  assert of(None) == by_name(rows)
+  assert not calls or not kept
 
 
 def test_in_memory_without_a_workdir(whole):

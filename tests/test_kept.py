@@ -1,5 +1,8 @@
 import json
 import math
+import os
+import subprocess
+import sys
 
 import hypothesis
 import hypothesis.strategies as st
@@ -169,3 +172,19 @@ def test_committed_verdicts_are_those_of_the_rows(paper):
         one, other = (getattr(j.verdict, field) for j in (ours, anew))
         assert one == other if other is None else one == pytest.approx(
             other, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+def test_checking_committed_pages_imports_no_experiment():
+  """Of papers whose claims stand on their cards."""
+  folders = [papers.ROOT / 'results' / paper for paper in PAPERS
+             if hasattr(papers.configs(paper), 'CLAIMS')]
+  pages = [f'--into={folder}/README.md' for folder in folders]
+  done = subprocess.run(
+      [sys.executable, '-c', 'import sys\nfrom assay.report import page\n'
+       'status = page.main(sys.argv[1:])\nprint(status, [m for m in '
+       'sys.modules if m.split(".")[0] in ("jax", "experiments", "matplotlib")'
+       '])',
+       *map(str, folders), *pages, '--check'],
+      capture_output=True, text=True, cwd=papers.ROOT, check=True,
+      env=os.environ | {'PYTHONPATH': str(papers.ROOT / 'lib')})
+  assert done.stdout == '0 []\n'

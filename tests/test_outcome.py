@@ -190,6 +190,20 @@ def test_a_figure_is_drawn_only_where_its_rows_changed(paper, tmp_path,
     update(other)
 
 
+def test_a_card_chooses_its_first_figure(paper, tmp_path):
+  rows, card = paper
+  judged = kept.judge(papers.claims('made_up'), rows).judged
+  update = lambda: figures.update(tmp_path, 'made_up', rows, judged)[0]
+  card.FIGURES = {'mine': lambda rows: plots.paired_differences(
+      rows, 'rmse', 'sam')}
+  card.LEAD = ('small', 'mine')
+  assert update().endswith('*mine, small*')
+  assert 'rmse minus that of sam' in (tmp_path / 'figure.svg').read_text()
+  card.LEAD = ('big', 'mine')  # of which there are no rows
+  assert update().endswith('*rmse, small*')
+  assert 'minus that of erm' in (tmp_path / 'figure.svg').read_text()
+
+
 def test_the_same_figure_is_the_same_bytes_and_keeps_its_numbers(paper):
   rows, _ = paper
   texts = [figures.small_svg(plots.comparison(rows, 'rmse'), {'a': 'b -- c'})

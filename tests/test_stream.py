@@ -198,7 +198,8 @@ def test_two_hosts_read_half_of_each_batch(folder, images):
   """Two real processes: the parameters of one, each record read once."""
   script = textwrap.dedent('''
       import sys
-      from assay import cli, sharding, train
+      from assay import cli, train
+      from assay.train import sharding
       mesh = cli.set_up_devices('data:2', 1)
       import numpy as np
       import test_stream

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from assay import papers
+from assay import papers, results
 from assay.data import images
 from assay.errors import UserError
 from assay.study import Block, Study, replaced
@@ -24,64 +24,62 @@ def data():
   return useful.load(CONFIG.net)
 
 
-def found(num_seeds, num_train, every=5):
-  """Every fifth example is slow, from another start for each seed."""
-  slow = np.stack([(np.arange(num_train) + s) % every == 0
-                   for s in range(num_seeds)])
+@pytest.fixture(scope='module')
+def clusters(data):
+  """Every fifth example is slow, from another start for each of two seeds."""
+  slow = np.stack([(np.arange(data.num_train) + s) % 5 == 0 for s in (0, 1)])
   return {'slow': slow, 'wrong': np.roll(slow, 1, axis=1)}
 
 
-def drawn(config, data, arm, clusters, i):
-  """How often the seed at i trains on each example, and in how many steps."""
-  source = vision.make_source(config.net, data, useful.arm_of(
-      config.net, arm, clusters), (0, 1))
-  steps = int(source.own['num_steps'][i])
-  rows = source.own['train_rows'][i][source.items(i, 0, steps)]
-  counts = np.bincount(rows.ravel(), minlength=len(data.shared['y']))
-  assert counts.sum() == counts[data.shared['train_rows']].sum()
-  return counts[data.shared['train_rows']], steps
-
-
-def test_arms_train_on_what_they_say(data):
+@pytest.fixture
+def drawn(data, clusters):
+  """(arm, i) -> how often the seed at i trains on each example, its steps."""
   # A batch that divides all sizes, so that no example is dropped.
-  config, n = small(batch_size=1, num_epochs=2), data.num_train
-  clusters = found(2, n)
-  masked = useful.groups_of(config.net, data)['masked']
-  assert 0 < masked.sum() < n
+  net = small(batch_size=1, num_epochs=2).net
+
+  def of(arm, i):
+    source = vision.make_source(
+        net, data, useful.arm_of(net, arm, clusters), (0, 1))
+    steps = int(source.own['num_steps'][i])
+    rows = source.own['train_rows'][i][source.items(i, 0, steps)]
+    counts = np.bincount(rows.ravel(), minlength=len(data.shared['y']))
+    counts = counts[data.shared['train_rows']]
+    assert counts.sum() == steps
+    return counts
+
+  return of
+
+
+def test_arms_train_on_what_they_say(data, clusters, drawn):
+  masked = useful.groups_of(CONFIG.net, data)['masked']
+  assert 0 < masked.sum() < data.num_train
   for arm, extra in (
       ('sgd', lambda i: 0), ('sam', lambda i: 0), ('sgd_weighted', lambda i: 0),
       ('sgd_useful', lambda i: clusters['slow'][i]),
       ('sam_useful', lambda i: clusters['slow'][i]),
-      ('sgd_jtt', lambda i: config.net.jtt_copies * clusters['wrong'][i]),
+      ('sgd_jtt', lambda i: CONFIG.net.jtt_copies * clusters['wrong'][i]),
       ('sgd_oracle', lambda i: masked)):
     for i in range(2):
-      counts, steps = drawn(config, data, arm, clusters, i)
-      assert counts.tolist() == (2 * (np.ones(n) + extra(i))).tolist(), arm
-      assert steps == counts.sum()
+      assert (drawn(arm, i) == 2 * (np.ones(len(masked)) + extra(i))).all(), arm
 
 
-def test_controls_have_the_size_of_useful(data):
-  config, n = small(batch_size=1, num_epochs=2), data.num_train
-  clusters = found(2, n)
-  for i in range(2):
-    slow = clusters['slow'][i]
-    random, fast, equal = (
-        drawn(config, data, arm, clusters, i)
-        for arm in ('sgd_random', 'sgd_fast', 'sgd_equal_steps'))
-    for counts, steps in (random, fast, equal):
-      assert steps == counts.sum() == 2 * (n + slow.sum())
-    assert (fast[0][slow] == 2).all() and set(fast[0][~slow]) == {2, 4}
-    assert set(random[0]) == {2, 4}
-    assert (random[0][slow] == 4).sum() < slow.sum()
-    assert set(equal[0]) <= {2, 3}
+def test_controls_have_the_size_of_useful(data, clusters, drawn):
+  for i, slow in enumerate(clusters['slow']):
+    random, fast, equal = (drawn(arm, i) for arm in (
+        'sgd_random', 'sgd_fast', 'sgd_equal_steps'))
+    for counts in (random, fast, equal):
+      assert counts.sum() == 2 * (data.num_train + slow.sum())
+    assert (fast[slow] == 2).all() and set(fast[~slow]) == {2, 4}
+    assert set(random) == {2, 4}
+    assert (random[slow] == 4).sum() < slow.sum()
+    assert set(equal) <= {2, 3}
 
 
-def test_weighted_arm_weighs_slow_examples_twice(data):
-  clusters = found(2, data.num_train)
+def test_weighted_arm_weighs_slow_examples_twice(data, clusters):
   arm = useful.arm_of(CONFIG.net, 'sgd_weighted', clusters)
-  source = vision.make_source(CONFIG.net, data, arm, (0, 1))
+  own = vision.make_source(CONFIG.net, data, arm, (0, 1)).own
   batch = vision.make_draw(CONFIG.net, data, arm)(
-      data.shared, {k: v[1] for k, v in source.own.items()},
+      data.shared, {k: v[1] for k, v in own.items()},
       np.arange(data.num_train), jax.random.key(0))
   weight, slow = np.asarray(batch['weight']), clusters['slow'][1]
   np.testing.assert_allclose(weight.mean(), 1, rtol=1e-5)
@@ -109,11 +107,10 @@ def test_the_elbow_is_found_and_may_differ_by_seed(data):
   config = small(num_epochs=6, separating_epoch=0, elbow_epochs=5,
                  learning_rate=.1)
   study = Study('useful', 'smoke', config)
-  useful.find_slow(config, data, Block(study, 'separate_sgd', (0, 1)), 'sgd',
-                   {})
+  useful.find_slow(config, data, Block(study, 'slow', (0, 1)), 'sgd', {})
   rows = [r for r in study.rows() if r['metric'] == 'separating_epoch']
-  assert len(rows) == 2 and all(1 <= row['value'] <= 5 and row['step'] == row[
-      'value'] * (data.num_train // config.net.batch_size) for row in rows)
+  assert len(rows) == 2 and all(1 <= r['value'] <= 5 and r['step'] == r[
+      'value'] * (data.num_train // 16) for r in rows)
 
 
 def test_all_arms_with_tuning(monkeypatch):
@@ -132,12 +129,11 @@ def test_all_arms_with_tuning(monkeypatch):
   assert chosen['sgd'] == (.05, None, None)
   assert chosen['sam'][1] and chosen['asam'][2]
   tried = [r for r in rows if 'setting' in r]
-  assert {(r['seed'], r['split']) for r in tried} == {(100, 'val')}
-  assert {(r['method'], r['setting']) for r in tried} == {
-      (m, i) for m in ('sgd', 'sam', 'asam') for i in (0, 1)}
-  lost = [r for r in tried if r['learning_rate'] == 1e38]
-  assert lost and all(
-      r['value'] is None and 'not finite' in r['why'] for r in lost)
+  assert {(r['seed'], r['split'], r['method'], r['setting'])
+          for r in tried} == {(100, 'val', m, i)
+                              for m in ('sgd', 'sam', 'asam') for i in (0, 1)}
+  assert {'not finite' in r.get('why', '') for r in tried
+          if r['learning_rate'] == 1e38} == {True}
 
 
 @pytest.mark.parametrize('variant, fields', [
@@ -150,20 +146,19 @@ def test_cifar_variants_train_a_few_steps(variant, fields, monkeypatch):
                  eval_batch_size=20, sharpness_examples=0,
                  arms=('sam',) if variant == 'cifar10_wrn' else ('sgd_useful',),
                  **fields)
-  rng = np.random.default_rng(0)
-  noise = rng.integers(0, 256, (120, 32, 32, 3)).astype(np.uint8)
-  table = {'x': noise, 'y': np.repeat(np.arange(10, dtype=np.int32), 12)}
+  table = {'x': np.random.default_rng(0).integers(
+      0, 256, (120, 32, 32, 3)).astype(np.uint8),
+           'y': np.repeat(np.arange(10, dtype=np.int32), 12)}
   monkeypatch.setattr(images, 'load', lambda name, folder: {
       f'{part}_{k}': v for part in ('train', 'test') for k, v in table.items()})
   rows = useful.run(config, Study('useful', variant, config))
-  errors = {(r['method'], r['split']): r for r in rows
+  errors = {r['split']: r for r in rows
             if r['metric'] == 'error' and r['group'] == ''}
-  assert {split for _, split in errors} == {'train', 'test'}
+  assert errors.keys() == {'train', 'test'}
   assert all(0 <= r['value'] <= 1 and r['step'] >= 1 for r in errors.values())
-  assert any(r['group'] == 'noisy' for r in rows) == (
-      variant == 'cifar10_noise')
-  assert (errors[config.arms[0], 'train']['n'] < 120) == (
-      variant == 'cifar10_long_tail')
+  noisy = any(r['group'] == 'noisy' for r in rows)
+  assert noisy == (variant == 'cifar10_noise')
+  assert (errors['train']['n'] < 120) == (variant == 'cifar10_long_tail')
 
 
 def test_groups_of_examples_have_perturbations_of_their_own(data):
@@ -173,25 +168,31 @@ def test_groups_of_examples_have_perturbations_of_their_own(data):
           config.net, 'sam')) for config in (
               small(rho=1.), small(rho=1., group_size=4))]
   assert not np.allclose(*(fitted.curves['loss'] for fitted in fits))
-  for fitted in fits:
-    counts = fitted.state.extra['learning']
+  for counts in (fitted.state.extra['learning'] for fitted in fits):
     assert counts['step'][0] == 3 * (data.num_train // 16)
     # Most have been right once, in whatever group they were.
-    rows = data.shared['train_rows']
-    assert np.mean(np.asarray(counts['first'][0])[rows] < 10**9) > .8
+    first = np.asarray(counts['first'][0])[data.shared['train_rows']]
+    assert np.mean(first < 10**9) > .8
 
 
 def test_values_that_cannot_be_meant_are_refused(data):
-  for fields, text in (
-      ({'separate_with': 'adam'}, "separate_with='adam'; use one of 'same'"),
-      ({'cluster_on': 'x'}, "cluster_on='x'; use one of 'logits', 'prob"),
-      ({'separating_epoch': 4}, 'separating_epoch=4 must be from 0 to 3'),
-      ({'sharpness_examples': 33}, 'must be a multiple of')):
-    config = small(**fields)
+  for field, value, text in (
+      ('separate_with', 'adam', "separate_with='adam'; use one of 'same'"),
+      ('cluster_on', 'x', "cluster_on='x'; use one of 'logits', 'prob"),
+      ('separating_epoch', 4, 'separating_epoch=4 must be from 0 to 3'),
+      ('sharpness_examples', 33, 'must be a multiple of')):
+    config = small(**{field: value})
     with pytest.raises(UserError, match=text):
       useful.run(config, Study('useful', 'smoke', config))
-  plain = vision_nets.Data(
-      {k: v for k, v in data.shared.items() if k != 'group'})
-  net = small(dataset='digits').net
+  plain = vision_nets.Data({k: v for k, v in data.shared.items()
+                            if k != 'group'})
+  oracle = useful.arm_of(CONFIG.net, 'sgd_oracle')
   with pytest.raises(UserError, match='leave the arm out'):
-    vision.make_source(net, plain, useful.arm_of(net, 'sgd_oracle'), (0,))
+    vision.make_source(CONFIG.net, plain, oracle, (0,))
+
+
+def test_figures_are_of_rows_alone():
+  rows = results.read([papers.ROOT / 'results' / 'useful' / 'digits.jsonl'])
+  fewer = [row for row in rows if row['metric'] != 'lambda_max']
+  assert set(papers.figures('useful', rows)) - set(
+      papers.figures('useful', fewer)) == {'sharpness_and_uniformity'}

@@ -27,7 +27,7 @@ def study(config):
   return Study('calibration_overview', 'smoke', config)
 
 
-def test_configs_need_no_jax():
+def test_cards_need_no_jax():
   code = ('import sys; from configs import calibration_overview as card; '
           'card.get_config(); assert "jax" not in sys.modules')
   subprocess.run([sys.executable, '-c', code], cwd=papers.ROOT, check=True)

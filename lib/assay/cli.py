@@ -64,6 +64,8 @@ def _parser(paper):
       help='time between checkpoints (default: %(default)s)')
   add('--data_dir', help='where data files are looked for first (default: '
       '$ASSAY_DATA)')
+  add('--fresh', action='store_true', help='train what is kept, too, and '
+      'compare: other bits are an error (see python -m assay fits)')
   add('--deterministic', action='store_true',
       help='the same bits on a GPU too; slower there')
   add('--strict', action='store_true',
@@ -80,14 +82,10 @@ def _parser(paper):
 
 
 def _run(paper, flags, fields):
+  """One run of a paper; returns the exit status."""
   module, variant = config_lib.chosen(flags.config)
   if flags.list:
-    width = max(map(len, module.VARIANTS))
-    for name, text in module.VARIANTS.items():
-      print(f'{name:{width}}  {text}')
-    # The list alone is the output; this is a hint.
-    print(f'Of each: --config.FIELD=VALUE, {sweeps.USAGE}.', file=sys.stderr)
-    return 0
+    return _list(module.VARIANTS)
   steps = profiling.parse(flags.profile) if flags.profile else None
   config = config_lib.apply(module.get_config(variant), fields)
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
@@ -95,39 +93,14 @@ def _run(paper, flags, fields):
                         flags.dry_run)
 
   # JAX may start only now that its devices are set up.
-  from assay import train
-  from assay.study import Study, scalars
   from assay.train import checkpoint, dry_run
 
   workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}')
-  import jax
-
-  is_first = jax.process_index() == 0
-  progress = Progress(flags.quiet or not is_first)
-  watchers = [progress]
-  if flags.tensorboard and is_first and not flags.dry_run:
-    watchers.append(scalars.Scalars(workdir / 'tensorboard'))
-  if steps and not flags.dry_run:
-    watchers.append(profiling.Profile(steps, workdir / 'profile', progress.say))
-  with checkpoint.signals() as stopping, contextlib.ExitStack() as stack:
-    for watcher in watchers:
-      stack.enter_context(watcher)
-    study = Study(
-        paper, variant, config, workdir=None if flags.dry_run else workdir,
-        num_seeds=num_seeds,
-        only=tuple(filter(None, flags.arms.split(','))),
-        seeds_at_once=flags.seeds_at_once, data_dir=flags.data_dir,
-        progress=lambda *report: [watch(*report) for watch in watchers],
-        announce=progress.say, settings=train.Settings(
-            mesh=mesh, steps_per_call=flags.steps_per_call,
-            seed_map=flags.seed_map, save_every=flags.save_every,
-            strict=flags.strict, stopping=stopping,
-            starting=lambda *plan: [w.starting(*plan) for w in watchers],
-            dry_run=dry_run.stop if flags.dry_run else None))
-    hosts.agree(config_lib.paths(config, 'config.')
-                | {'--' + k: v for k, v in vars(flags).items() if k not in (
-                    'data_dir', 'debug', 'profile', 'quiet', 'tensorboard')}
-                | {'commit': study.commit, 'jax': jax.__version__})
+  with checkpoint.signals() as stopping, _watching(
+      flags, workdir, steps) as (progress, watchers):
+    study = _study(paper, variant, config, num_seeds, workdir, flags, mesh,
+                   stopping, watchers)
+    _agree(study, flags)
     try:
       progress.expect(study)
       rows = papers.load(paper).run(config, study)
@@ -138,18 +111,93 @@ def _run(paper, flags, fields):
     except dry_run.DryRun as report:
       _print_once(f'{paper}:{variant}\n{report}')
       return 0
+  if study.taken and not flags.quiet:
+    progress.say(f'{study.taken} of {study.asked} trainings of a seed were '
+                 'read from kept fits; --fresh trains them again and compares.')
   if flags.dry_run:
     _print_once(f'{paper}:{variant}: nothing would be trained.')
-  elif jax.process_index() == 0:
+  elif _is_first():
     show(paper, rows, workdir)
   return 0
 
 
-def _print_once(text):
-  """Prints, on the first of several hosts."""
+def _list(variants):
+  """Prints the variants; returns the exit status."""
+  width = max(map(len, variants))
+  for name, text in variants.items():
+    print(f'{name:{width}}  {text}')
+  # The list alone is the output; this is a hint.
+  print(f'Of each: --config.FIELD=VALUE, {sweeps.USAGE}.', file=sys.stderr)
+  return 0
+
+
+@contextlib.contextmanager
+def _watching(flags, workdir, steps):
+  """(the progress, all who watch the training) while a run lasts.
+
+  Args:
+    flags: as parsed.
+    workdir: where they write.
+    steps: that are profiled, or None.
+  """
+  from assay.study import scalars
+
+  progress = Progress(flags.quiet or not _is_first())
+  watchers = [progress]
+  if flags.tensorboard and _is_first() and not flags.dry_run:
+    watchers.append(scalars.Scalars(workdir / 'tensorboard'))
+  if steps and not flags.dry_run:
+    watchers.append(profiling.Profile(steps, workdir / 'profile', progress.say))
+  with contextlib.ExitStack() as stack:
+    for watcher in watchers:
+      stack.enter_context(watcher)
+    yield progress, watchers
+
+
+def _study(paper, variant, config, num_seeds, workdir, flags, mesh, stopping,
+           watchers):
+  """The `Study` that the flags ask for; its workdir is claimed."""
+  from assay import train
+  from assay.study import Study
+  from assay.train import dry_run
+
+  return Study(
+      paper, variant, config, workdir=None if flags.dry_run else workdir,
+      num_seeds=num_seeds, only=tuple(filter(None, flags.arms.split(','))),
+      seeds_at_once=flags.seeds_at_once, data_dir=flags.data_dir,
+      progress=lambda *report: [watch(*report) for watch in watchers],
+      announce=watchers[0].say, settings=train.Settings(
+          mesh=mesh, steps_per_call=flags.steps_per_call,
+          seed_map=flags.seed_map, save_every=flags.save_every,
+          strict=flags.strict, fresh=flags.fresh, stopping=stopping,
+          starting=lambda *plan: [w.starting(*plan) for w in watchers],
+          dry_run=dry_run.stop if flags.dry_run else None))
+
+
+def _agree(study, flags):
+  """Compares what the processes of a run were started with.
+
+  Raises:
+    UserError: they differ.
+  """
   import jax
 
-  if jax.process_index() == 0:
+  here = ('data_dir', 'debug', 'profile', 'quiet', 'tensorboard')
+  hosts.agree(config_lib.paths(study.config, 'config.')
+              | {f'--{k}': v for k, v in vars(flags).items() if k not in here}
+              | {'commit': study.commit, 'jax': jax.__version__})
+
+
+def _is_first():
+  """Whether this is the first of several hosts, which speaks for all."""
+  import jax
+
+  return jax.process_index() == 0
+
+
+def _print_once(text):
+  """Prints, on the first of several hosts."""
+  if _is_first():
     print(text)
 
 

@@ -1,11 +1,12 @@
 """Small regression tables: loading, splitting, normalizing, drawing."""
 import functools
+import os
 import zlib
 
 import jax.numpy as jnp
 import numpy as np
 
-from assay.data import files
+from assay.data import files, tables
 from assay.errors import UserError
 
 SPLITS = ('train', 'val', 'test')
@@ -41,22 +42,41 @@ TABLES = {
 }
 
 
-def load(name, data_dir=None):
-  """A table as published, in its own units.
+def load(name, data_dir=None, target=None, delimiter=None):
+  """A table as published, or a user's own; in its own units.
 
   Args:
-    name: a key of `TABLES`.
+    name: a key of `TABLES`, or the path of a CSV file, with a folder or a
+      suffix such as '.csv' in it, and after it the target: 'my.csv:price'. See
+      `tables.read`.
     data_dir: folder with the data files; see `files.find`.
+    target: of a CSV file, the column to predict, or several, where it is not in
+      the name.
+    delimiter: of a CSV file, see `tables.read`.
 
   Returns:
-    dict of x [N, D] float32 and y [N, 1] float32.
+    dict of x [N, D] float32 and y [N, Q] float32; Q is 1 as published.
 
   Raises:
     UserError: the name is unknown, the file is missing or another one, or
-      scikit-learn holds another table than the one known here.
+      scikit-learn holds another table than the one known here; a user's table
+      cannot be used, with the line, the column and what to do.
   """
+  if is_own(name):
+    path = name
+    if not target:
+      path, _, target = name.rpartition(':')
+    if not path:
+      raise UserError(f'{name} needs a target: name the column that is to be '
+                      f"predicted, as in '{name}:price'.")
+    own = tables.read(os.path.expanduser(path), target, delimiter)
+    return {'x': own.x, 'y': own.y}
   if name not in TABLES:
-    raise UserError(f'No table named {name!r}; known: {sorted(TABLES)}.')
+    raise UserError(f'No table named {name!r}; known: {sorted(TABLES)}, or '
+                    'the path of a CSV file.')
+  if target:
+    raise UserError(f'target={target!r} is for a CSV file; {name!r} has its '
+                    'own.')
   spec = TABLES[name]
   table = spec['read'](data_dir)
   y = table[:, [spec['target']]]
@@ -76,6 +96,19 @@ def load(name, data_dir=None):
   return {'x': x.astype(np.float32), 'y': y.astype(np.float32)}
 
 
+def is_own(name):
+  """Whether a data set's name is the path of a user's own file."""
+  return bool(os.path.dirname(name) or os.path.splitext(name)[1])
+
+
+def label(name):
+  """What rows call a data set: 'my:price' for '/home/me/my.csv:price'."""
+  if not is_own(name):
+    return name
+  file, colon, target = os.path.basename(name).partition(':')
+  return os.path.splitext(file)[0] + colon + target
+
+
 def split(num_rows, sizes, seed, name):
   """Disjoint random rows for training, validation and test.
 
@@ -83,7 +116,8 @@ def split(num_rows, sizes, seed, name):
     num_rows: rows in the table.
     sizes: three counts (train, val, test); rows beyond their sum are unused.
     seed: integer >= 0; another seed gives another split.
-    name: of the data set; keeps the splits of two sets apart.
+    name: of the data set; keeps the splits of two sets apart. Of a user's own
+      file the folder does not matter, see `label`.
 
   Returns:
     dict of 'train', 'val', 'test', each an int32 array of row numbers.
@@ -100,7 +134,8 @@ def split(num_rows, sizes, seed, name):
                     f'{num_rows}.')
   if seed < 0:
     raise UserError(f'seed={seed} is negative; use 0 or more.')
-  rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
+  name = zlib.crc32(label(name).encode())
+  rng = np.random.default_rng((seed, name))
   order = rng.permutation(num_rows).astype(np.int32)
   ends = np.cumsum(sizes)
   return dict(zip(SPLITS, np.split(order[:ends[-1]], ends[:-1]), strict=True))

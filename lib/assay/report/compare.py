@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay import claims, papers, results
+from assay import config as config_lib
+from assay import papers, results
 from assay.claims import intervals, rules
 from assay.errors import UserError, told
-from assay.report import differences, tables, verdicts
+from assay.report import differences, kept, tables, verdicts
+from assay.report.differences import CELL
 
 # What a seed shares, by what it varies.
 PAIRED = {'fresh': 'the same data', 'resplit': 'the same split',
@@ -96,17 +98,15 @@ def sections(a, b, metrics=(), everything=False):
 
 def _chosen(found, metrics, everything):
   """The differences that are to be shown."""
-  known = list(dict.fromkeys(d.cell['metric'] for d in found))
+  known = dict.fromkeys(d.cell['metric'] for d in found)
   for metric in metrics:
     if metric not in known:
       raise UserError(f'--metric={metric}: no result that both have; use some '
                       f'of {", ".join(known)}.')
   found = [d for d in found if not metrics or d.cell['metric'] in metrics]
   selected = [d.cell for d in found if d.cell['state'] == 'best']
-  return [d for d in found if everything or (
-      d.cell['split'] == 'test' and (d.cell['state'] == 'best' or
-                                     d.cell | {'state': 'best'} not in selected)
-  )]
+  return [d for d in found if everything or d.cell['split'] == 'test' and (
+      d.cell in selected or d.cell | {'state': 'best'} not in selected)]
 
 
 def _contents(rows):
@@ -117,48 +117,42 @@ def _contents(rows):
 
 def _common(a, b):
   """Sentences: how many rows are the same, and which only one side has."""
-  mine = differences.by_key(a.rows, b.rows)
-  theirs = differences.by_key(b.rows, a.rows)
-  both = [key for key in mine if key in theirs]
-  aside = {'run', *results.JOINED}
-  differ = collections.Counter()
-  for key in both:
-    x, y = mine[key], theirs[key]
-    for k in sorted({*x, *y} - aside):
-      if repr(x.get(k)) != repr(y.get(k)):
-        differ[k] += 1
-  only = [_only(name, [r for k, r in own.items() if k not in other],
-                list(other.values()))
+  mine, theirs = differences.by_key(a.rows, b.rows)
+  both = mine.keys() & theirs.keys()
+  differ = collections.Counter(
+      k for key in both for k in mine[key].keys() | theirs[key].keys()
+      if k not in ('run', *results.JOINED)
+      and repr(mine[key].get(k)) != repr(theirs[key].get(k)))
+  only = [_only(name, [row for key, row in own.items() if key not in both],
+                other.values())
           for name, own, other in (('A', mine, theirs), ('B', theirs, mine))]
   if not differ:
-    texts = [f'Same values in all {len(both):,} rows'
-             + ' that both have' * any(only) + ', bit for bit.']
+    text = (f'Same values in all {len(both):,} rows'
+            + ' that both have' * any(only) + ', bit for bit.')
   else:
-    same = len(both) - differ['value']
-    texts = [f'{len(both):,} rows in both: the same value, bit for bit, in '
-             f'{same:,}, another in {differ["value"]:,}'
-             + ''.join(f'; another {k} in {count:,}'
-                       for k, count in differ.items() if k != 'value') + '.']
-  return [*texts, *filter(None, only)]
+    count = differ.pop('value', 0)
+    text = (f'{len(both):,} rows in both: the same value, bit for bit, in '
+            f'{len(both) - count:,}, another in {count:,}'
+            + ''.join(f'; another {k} in {differ[k]:,}' for k in sorted(differ))
+            + '.')
+  return [text, *filter(None, only)]
 
 
 def _only(name, rows, others):
   """`Only in A: 30 rows. Whole arms: k_mixup (18); erm, seed 5 to 8 (12).`"""
-  arms, parts = [], []
-  for arm, own in _by_arm(rows).items():
-    same = _by_arm(others).get(arm, [])
-    if not same:
-      arms.append(f'{arm} ({len(own):,})')
-      continue
-    new = {k: {r[k] for r in own} - {r[k] for r in same}
-           for k in ('config', 'dataset', 'seed', 'split', 'group', 'metric',
-                     'state')}
-    field = next((k for k, values in new.items() if values), None)
-    what = f', {field} {_range(sorted(new[field]))}' if field else ''
-    parts.append(f'{arm}{what} ({len(own):,})')
-  parts = ['Whole arms: ' + ', '.join(arms)] * bool(arms) + parts
-  return (f'Only in {name}: {len(rows):,} rows. ' + '; '.join(parts) + '.'
-          ) if rows else ''
+  if not rows:
+    return ''
+  own, same = _by_arm(rows), _by_arm(others)
+  whole = [f'{arm} ({len(own[arm]):,})' for arm in own if arm not in same]
+  parts = ['Whole arms: ' + ', '.join(whole)] * bool(whole)
+  for arm in filter(same.get, own):
+    new = ((field, sorted({r[field] for r in own[arm]}
+                          - {r[field] for r in same[arm]}))
+           for field in (*CELL, 'seed') if field != 'method')
+    what = next((f', {field} {_range(values)}' for field, values in new
+                 if values), '')
+    parts.append(f'{arm}{what} ({len(own[arm]):,})')
+  return f'Only in {name}: {len(rows):,} rows. ' + '; '.join(parts) + '.'
 
 
 def _range(values):
@@ -170,117 +164,97 @@ def _range(values):
 
 
 def _by_arm(rows):
-  arms = {}
-  for row in rows:
-    arms.setdefault(_arm(row), []).append(row)
-  return arms
+  return results.group_by([row | {'arm': _arm(row)} for row in rows], 'arm')
 
 
 def _arm(fields):
   """`c_mixup, bandwidth 1.75`: method and swept fields."""
   return ', '.join([fields['method'], *(
       f'{k} {results.text_of(fields[k])}' for k in tables.sweep_fields(
-          [fields]))])
+          [fields]) if k != 'arm')])
 
 
 def _judged(side):
   """{claim's name: `claims.Judged`} of those that this side tests."""
   everything = papers.claims(side.rows[0]['paper'])
-  judged = claims.judge(claims.about(everything, side.rows), side.rows)
-  return {item.claim.name: item for item in judged if item.verdict}
+  return {item.claim.name: item for item in kept.judge(
+      everything, side.rows, side.path).judged if item.verdict}
 
 
 def _verdicts(mine, theirs):
   """The table of verdicts; a sentence where there is none."""
-  names = list(mine | theirs)
-  if not names:
-    return 'No claim speaks about these results.'
-  rows, changed = [], 0
-  for name in names:
+  rows, both = [], mine.keys() & theirs.keys()
+  for name in mine | theirs:
     items = mine.get(name), theirs.get(name)
-    differ = None not in items and len(
-        {item.verdict.state for item in items}) > 1
-    changed += differ
+    differ = name in both and len({item.verdict.state for item in items}) > 1
     rows.append([name, *(
         f'{verdicts.word_of(i)}\n{verdicts.numbers(i.verdict)}' if i
         else 'not tested' for i in items), 'yes' if differ else ''])
-  both = len(mine.keys() & theirs.keys())
-  title = f'verdicts: {changed} of {both} changed' if both else (
+  changed = sum(row[-1] == 'yes' for row in rows)
+  title = f'verdicts: {changed} of {len(both)} changed' if both else (
       'verdicts: no claim speaks about both')
-  return _as_table(title, ['claim', 'A', 'B', 'changed'], rows, 1)
+  return _texts(title, ['claim', 'A', 'B', 'changed'], rows) if rows else (
+      'No claim speaks about these results.')
 
 
 def _settings(a, b):
   """The table of what the runs differ in, and of how long they took."""
-  sides = [_described(side.runs) for side in (a, b)]
-  fields = sorted(
-      {field for side in sides for field in side},
-      key=lambda f: (f.startswith('version'), f.startswith('config'), f))
-  values = {f: [side.get(f, tables.NONE) for side in sides] for f in fields}
-  rows = [[f, *v] for f, v in values.items()
-          if v[0] != v[1] or f in ('commit', 'devices', 'seconds')]
-  same = [kind for kind in ('config', 'version') if not any(
+  mine, theirs = (_described(side.runs) for side in (a, b))
+  fields = sorted(mine | theirs, key=lambda f: (
+      f.startswith('version'), f.startswith('config'), f))
+  rows = [[f, mine.get(f, tables.NONE), theirs.get(f, tables.NONE)]
+          for f in fields if mine.get(f) != theirs.get(f)
+          or f in ('commit', 'devices', 'seconds')]
+  same = [f'every {kind}' for kind in ('config', 'version') if not any(
       row[0].startswith(kind) for row in rows)]
-  note = f'The same: {" and ".join(f"every {k}" for k in same)}.' * bool(same)
-  return _as_table('runs', ['field', 'A', 'B'], rows, 1, note)
+  return _texts('runs', ['field', 'A', 'B'], rows,
+                f'The same: {" and ".join(same)}.' * bool(same))
 
 
 def _described(runs):
   """{field: text} of the runs of one side; of several runs all values."""
-  fields = collections.defaultdict(list)
+  fields = collections.defaultdict(dict)
   for run in runs.values():
     commit = str(run.get('commit'))
-    flat = {'variant': run.get('config_name'), 'scale': run['scale'],
+    said = {'variant': run.get('config_name'), 'scale': run['scale'],
             'seeds vary': run['seed_varies'], 'commit': commit[:12] + '+' * (
                 commit.endswith('+')),
             'parameters': run.get('num_params'),
             'devices': f'{run.get("device_count")} x {run.get("device_kind")}'}
-    for kind in 'config', 'versions':
-      flat |= {f'{kind.removesuffix("s")} {k}': v
-               for k, v in run.get(kind, {}).items()}
-    for field, value in flat.items():
-      fields[field].append(str(value))
+    said |= {f'config {k}': v for k, v in config_lib.leaves(
+        run.get('config', {})).items()}
+    said |= {f'version {k}': v for k, v in run.get('versions', {}).items()}
+    for field, value in said.items():
+      fields[field][str(value)] = None  # in order, each once
   seconds = sum(run.get('wall_seconds', 0) for run in runs.values())
-  return {k: ', '.join(dict.fromkeys(v)) for k, v in fields.items()} | {
+  return {k: ', '.join(v) for k, v in fields.items()} | {
       'seconds': f'{seconds:,.1f}'}
 
 
 def _table(differ, count):
   """The table of differences; what all lines share is in its title."""
-  labels = {k: [_label(d.cell, k) for d in differ]
-            for k in ('config', 'dataset', 'arm', 'split', 'group', 'state',
-                      'metric')}
-  columns = labels | {
-      'A': [_mean(d.means[0]) for d in differ],
-      'B': [_mean(d.means[1]) for d in differ],
-      'difference': [verdicts.numbers(d.verdict) if d.verdict else tables.NONE
-                     for d in differ],
-      'outcome': list(map(differences.word_of, differ)),
-      'seeds': list(map(_seeds, differ)),
-      'Holm p': [tables.NONE if p is None else f'{p:.2g}' for p in
-                 intervals.holm([d.verdict and d.verdict.p for d in differ])]}
-  shared = {k: columns.pop(k)[0] for k in [*labels, 'seeds']
-            if len(set(columns[k])) == 1 and k not in ('arm', 'metric')}
-  if 'seeds' in shared:
-    shared['seeds'] += ' seeds'
-  return _as_table(
-      f'differences, B - A: {len(differ)} of {count} ('
-      + ', '.join(filter(None, shared.values())) + ')', list(columns),
-      [list(row) for row in zip(*columns.values(), strict=True)],
-      len(labels.keys() - shared.keys()))
-
-
-def _label(cell, field):
-  return _arm(cell) if field == 'arm' else str(cell[field])
-
-
-def _mean(value):
-  return tables.NONE if np.isnan(value) else f'{value:.4g}'
-
-
-def _seeds(difference):
-  used, count = difference.verdict, len(difference.seeds)
-  return f'{used.n} of {count}' if used and used.n < count else str(count)
+  adjusted = intervals.holm([d.verdict and d.verdict.p for d in differ])
+  lines = []
+  for d, p in zip(differ, adjusted, strict=True):
+    labels = {'arm' if k == 'method' else k: _arm(d.cell) if k == 'method'
+              else d.cell[k] for k in CELL}
+    used, seeds = d.verdict, len(d.seeds)
+    lines.append(labels | {
+        side: tables.NONE if np.isnan(mean) else f'{mean:.4g}'
+        for side, mean in zip('AB', d.means, strict=True)} | {
+            'difference': verdicts.numbers(used) if used else tables.NONE,
+            'outcome': differences.word_of(d),
+            'seeds': f'{used.n} of {seeds}' if used and used.n < seeds
+                     else str(seeds),
+            'Holm p': tables.NONE if p is None else f'{p:.2g}'})
+  shared = [k for k in (*labels, 'seeds') if k not in ('arm', 'metric')
+            and len({line[k] for line in lines}) == 1]
+  told = [lines[0][k] + ' seeds' * (k == 'seeds') for k in shared]
+  columns = [k for k in lines[0] if k not in shared]
+  return {'config': f'differences, B - A: {len(differ)} of {count} ('
+                    + ', '.join(filter(None, told)) + ')', 'columns': columns,
+          'rows': [[line[k] for k in columns] for line in lines],
+          'labels': len(labels.keys() - set(shared)), 'note': ''}
 
 
 def _how(differ, varies):
@@ -295,9 +269,10 @@ def _how(differ, varies):
       f'Fewer than {rules.MIN_SEEDS} seeds decide nothing.' if few else '']))
 
 
-def _as_table(title, columns, rows, labels, note=''):
-  return {'config': title, 'columns': columns, 'rows': rows, 'labels': labels,
-          'note': note}
+def _texts(title, columns, rows, note=''):
+  """A table of texts, which are broken to fit."""
+  return {'config': title, 'columns': columns, 'rows': rows, 'labels': 1,
+          'note': note, 'texts': True}
 
 
 def show(parts, form='terminal'):
@@ -308,33 +283,11 @@ def show(parts, form='terminal'):
   for part in parts:
     if form == 'markdown':
       print(part if isinstance(part, str) else
-            f'### {part["config"]}\n\n{_to_markdown(part)}', end='\n\n')
+            f'### {part["config"]}\n\n{tables.to_markdown(part)}', end='\n\n')
     elif isinstance(part, str):
       console.print(part, '', sep='\n', highlight=False, markup=False)
-    elif 'arm' in part['columns']:
-      console.print(tables.to_terminal(part, console.width), '')
     else:
-      console.print(_to_terminal(part), '')
-
-
-def _to_markdown(table):
-  return tables.to_markdown(table | {'rows': [
-      [cell.replace('\n', '<br>') for cell in row] for row in table['rows']]})
-
-
-def _to_terminal(table):
-  """A rich renderable of a table of texts, which are broken to fit."""
-  from rich import box
-  from rich.console import Group
-  from rich.table import Table
-  from rich.text import Text
-
-  grid = Table(*table['columns'], box=box.SIMPLE_HEAD, show_edge=False,
-               padding=(0, 1, 0, 0), pad_edge=False)
-  for row in table['rows']:
-    grid.add_row(*map(Text, row))
-  note = [Text(table['note'], 'dim')] if table['note'] else []
-  return Group(Text(table['config'], 'bold'), grid, *note)
+      console.print(tables.to_terminal(part, console.width), '')
 
 
 @told

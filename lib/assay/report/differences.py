@@ -6,7 +6,6 @@ same data (`fresh`), the same split (`resplit`), the same initialization and
 order (`fixed_split`). The interval is that of the claims, see `assay.claims`.
 """
 
-import collections
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +17,11 @@ from assay.report import tables
 CELL = ('config', 'dataset', 'method', 'split', 'group', 'metric', 'state')
 
 
-def by_key(rows, others):
-  """{(cell, seed): row}; a cell has the values of `fields_of` both."""
-  fields = fields_of(rows + others)
-  return {(tuple(r.get(k) for k in fields), r['seed']): r for r in rows}
-
-
-def fields_of(rows):
-  """Names of the fields that name a cell: `CELL` and the swept ones."""
-  return [*CELL, *tables.sweep_fields(rows)]
+def by_key(a, b):
+  """Of each side {(cell, seed): row}; a cell is a tuple of (field, value)."""
+  fields = [*CELL, *tables.sweep_fields(a + b)]
+  return tuple({(tuple((k, r[k]) for k in fields if k in r), r['seed']): r
+                for r in rows} for rows in (a, b))
 
 
 class Difference(NamedTuple):
@@ -44,22 +39,16 @@ def between(a, b):
   Args:
     a, b: rows, from `results.read`.
   """
-  mine, theirs = by_key(a, b), by_key(b, a)
-  cells = collections.defaultdict(list)
-  for cell, seed in mine.keys() & theirs.keys():
-    cells[cell].append(seed)
+  mine, theirs = by_key(a, b)
+  cells = {}
+  for cell, seed in filter(theirs.__contains__, mine):  # in the order of A
+    cells.setdefault(cell, []).append(seed)
   # Their n tells how much two re-splits share.
   train = [r | {'side': ''} for r in a + b
            if r['split'] == 'train' and r['group'] == '']
-  fields, found = fields_of(a + b), []
-  for cell in dict.fromkeys(cell for cell, _ in mine):
-    if cell in cells:
-      seeds = sorted(cells[cell])
-      pairs = [(mine[cell, s], theirs[cell, s]) for s in seeds]
-      found.append(_difference(
-          {k: v for k, v in zip(fields, cell, strict=True) if v is not None},
-          seeds, pairs, train))
-  return found
+  return [_difference(dict(cell), sorted(seeds), [
+      (mine[cell, s], theirs[cell, s]) for s in sorted(seeds)], train)
+          for cell, seeds in cells.items()]
 
 
 def _difference(cell, seeds, pairs, train):

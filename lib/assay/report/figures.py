@@ -146,9 +146,10 @@ def update(folder, paper, rows, judged, check=False):
   if _said(file, 'digest') != want:
     if check:
       return '', [f'{file}: is not that of the rows of {chosen.variant}']
-    figure = (
-        of(paper, own)[chosen.name] if hasattr(papers.configs(paper), 'LEAD')
-        else _comparison(paper, own, *chosen[1:]))
+    card = papers.configs(paper)
+    figure = (card.FIGURES[chosen.name](own)
+              if chosen[:2] == getattr(card, 'LEAD', None)
+              else _comparison(paper, own, *chosen[1:]))
     alt = alt_text(f'{chosen.name}, {chosen.variant}', figure)
     disk.write_bytes(
         file, small_svg(figure, {'digest': want, 'alt': alt, 'name': (

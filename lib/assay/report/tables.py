@@ -200,7 +200,8 @@ def to_terminal(table, width=80):
   """A rich renderable: as many metrics side by side as fit into `width`.
 
   Neither arms nor numbers are broken. Where one metric alone is too wide, the
-  sweep fields share a column of running text.
+  sweep fields share a column of running text. A table with `texts` is shown
+  whole, its cells broken to fit.
   """
   from rich import box
   from rich.console import Group
@@ -217,6 +218,9 @@ def to_terminal(table, width=80):
       groups.append([name])
   heads = {c: c.replace(' ', '\n') for c in columns} | {
       f'{c} published': 'published' for c in columns}
+
+  texts = table.get('texts')
+  groups = [sum(groups, [])] if texts else groups
 
   def width_of(names):
     return 2 * (len(names) - 1) + sum(
@@ -240,9 +244,10 @@ def to_terminal(table, width=80):
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0),
                  pad_edge=False)
     for name in labels + part:
-      fixed = name != 'settings' and width_of(['arm', *part]) <= width
-      grid.add_column(heads[name], no_wrap=fixed or name not in labels,
-                      overflow='fold', vertical='top')
+      fixed = not texts and name != 'settings' and (
+          width_of(['arm', *part]) <= width)
+      grid.add_column(heads[name], no_wrap=not texts and (
+          fixed or name not in labels), overflow='fold', vertical='top')
     for cells in zip(*(columns[c] for c in labels + part), strict=True):
       grid.add_row(*map(Text, cells))
     shown += [grid, '']
@@ -255,7 +260,8 @@ def to_markdown(table):
   align = [':--' if c in ('dataset', 'arm') else '--:'
            for c in table['columns']]
   return '\n'.join(
-      '| ' + ' | '.join(cell.replace('|', r'\|') for cell in line) + ' |'
+      '| ' + ' | '.join(cell.replace('|', r'\|').replace('\n', '<br>')
+                        for cell in line) + ' |'
       for line in [table['columns'], align, *table['rows']]
   ) + (f'\n\n{table["note"]}' if table['note'] else '')
 

@@ -1,21 +1,9 @@
-"""A study: the arms of one config, in blocks of seeds, and its workdir.
-
-    workdir/
-      config.json                     what was asked; another config is refused
-      <arm>/<stage>/seeds_0-9/        checkpoints of one block
-      rows/<arm>.0.jsonl              its rows, written once, at its end
-      predictions/<arm>.0.npz         its predictions
-      curves/<arm>.0.npz              its learning curves
-      rows.jsonl, runs/<run>.json     all rows; how they came about
-"""
+"""A study: the arms of one config, in blocks of seeds; see `workdir`."""
 
 from collections.abc import Callable
 import dataclasses
-import fcntl
-import functools
 import hashlib
 from importlib import metadata
-import io
 import json
 import pathlib
 import platform
@@ -31,7 +19,8 @@ from assay import disk, papers, results, train
 from assay.errors import UserError
 from assay.results import code
 from assay.study.blocks import Block
-from assay.train import checkpoint
+from assay.study.workdir import Memory, Workdir
+from assay.train import fits
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
             'scikit-learn')
@@ -50,10 +39,13 @@ class Study:
     num_seeds: seeds 0 .. num_seeds - 1; default `config.num_seeds`.
     only: names of the arms to run; default all.
     seeds_at_once: largest block; default all seeds in one.
-    settings: how to train; its `progress` is not used.
+    settings: how to train; its `progress`, `label` and `announce` are not
+      used; its `fits` are by default those that `$ASSAY_FITS` names.
     data_dir: where to look for data first.
     progress: called with (arm, seeds, step, num_steps, metrics).
     announce: called with messages for the user.
+    fits: arm -> keys of the kept fits that its rows stand on.
+    taken, asked: seeds that were read from kept fits, and all asked for.
   """
   paper: str
   variant: str
@@ -75,61 +67,20 @@ class Study:
       if value is not None and value < 1:
         flag = {'num_seeds': 'seeds'}.get(name, name)
         raise UserError(f'--{flag}={value}; use 1 or more.')
-    self._memory = []
-    self._started = time.time()
+    if self.settings.fits is None:
+      self.settings = dataclasses.replace(self.settings,
+                                          fits=fits.default_store())
+    self.fits, self.taken, self.asked = {}, 0, 0
+    self.started = time.time()
     self.commit = _commit()
     described = json.dumps([self.paper, self.config.to_dict(), self.commit],
                            sort_keys=True)
     self.run = hashlib.sha256(described.encode()).hexdigest()[:8]
-    if self.workdir is not None:
-      self._open()
-
-  def _open(self):
-    """Claims the workdir for this config; every process must see it."""
-    self.workdir = pathlib.Path(self.workdir)
-    if jax.process_index() == 0:  # it writes, for all
-      self._claim()
-    _wait_for_first('workdir')
-    if not (self.workdir / 'config.json').exists():
-      raise UserError(f'--workdir={self.workdir}: process '
-                      f'{jax.process_index()} does not see what the first one '
-                      'wrote there; use a folder that all hosts share.')
-
-  def _claim(self):
-    """Locks the workdir, and writes its config or compares it."""
-    try:
-      self.workdir.mkdir(parents=True, exist_ok=True)
-      self._lock = open(self.workdir / '.lock', 'w')
-    except OSError as error:
-      raise UserError(f'--workdir={self.workdir}: {error.strerror}; choose a '
-                      'folder that can be written.') from error
-    try:
-      fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-      raise UserError(f'another run is using {self.workdir}; wait for it, or '
-                      'choose another --workdir.') from error
-    # Not deeper: checkpoints have many files, and none of these.
-    for folder in (self.workdir, *self.workdir.glob('*'),
-                   *self.workdir.glob('*/*/seeds_*')):
-      disk.remove_temporary(folder)
-    path = self.workdir / 'config.json'
-    mine = {'paper': self.paper, 'variant': self.variant,
-            'config': self.config.to_dict()}
-    if not path.exists():
-      disk.write_json(path, mine)
-      return
-    theirs = disk.read_json(
-        path, {'paper': str, 'variant': str, 'config': dict})
-    mine = json.loads(disk.dumps(mine))
-    a, b = (config_lib.leaves(each['config'])
-            | {k: each[k] for k in ('variant', 'paper')}
-            for each in (theirs, mine))
-    if a != b:
-      differ = ', '.join(f'{k}: {a.get(k)!r} there, {b.get(k)!r} here'
-                         for k in sorted(a.keys() | b.keys())
-                         if a.get(k) != b.get(k))
-      raise UserError(f'{self.workdir} holds another config ({differ}); use '
-                      'another --workdir, or the config it holds.')
+    if self.workdir is None:
+      self._kept = Memory()
+    else:
+      self._kept = Workdir(self.workdir, self.paper, self.variant, self.config)
+      self.workdir = self._kept.folder
 
   def chosen(self, arms):
     """Those of the arms that are asked for, in their order.
@@ -182,11 +133,7 @@ class Study:
 
   def rows_of(self, arm):
     """The rows of one arm's finished blocks."""
-    if self.workdir is None:
-      return [row for name, rows, _ in self._memory for row in rows
-              if name == arm]
-    return [row for name, _, path in self._row_files() if name == arm
-            for row in results.read_rows(path)]
+    return self._kept.rows_of(arm)
 
   def predictions_of(self, arm, seeds):
     """What the finished blocks of an arm saved as predictions.
@@ -203,7 +150,7 @@ class Study:
       UserError: a block's file is gone or damaged.
     """
     found = {}
-    for arrays in self._saved(arm):
+    for arrays in self._kept.predictions_of(arm):
       for i, seed in enumerate(arrays['seeds'].tolist()):
         found[seed] = {k: v[i] for k, v in arrays.items()}
     if missing := set(seeds) - found.keys():
@@ -213,58 +160,9 @@ class Study:
     return {k: np.stack([found[seed][k] for seed in seeds])
             for k in found[seeds[0]]}
 
-  def _saved(self, arm):
-    """The predictions of each finished block of an arm."""
-    if self.workdir is None:
-      yield from (arrays['predictions'] for name, _, arrays in self._memory
-                  if name == arm)
-      return
-    for name, first, path in self._row_files():
-      if name == arm:
-        file = self.workdir / 'predictions' / f'{arm}.{first}.npz'
-        if not file.exists():
-          raise UserError(f'{file} is gone, and other arms need it; remove '
-                          f'{path} to compute it again.')
-        try:
-          with np.load(file, allow_pickle=False) as arrays:
-            found = dict(arrays)
-          num_seeds = len(found['seeds'])
-          if any(len(array) != num_seeds for array in found.values()):
-            raise ValueError('its arrays are of different lengths')
-        except Exception as error:  # of many kinds
-          raise UserError(
-              f'{file} cannot be read ({str(error) or type(error).__name__}); '
-              f'remove it and {path} to compute it again.') from error
-        yield found
-
-  def _row_files(self):
-    """(arm, first seed, path) of each finished block, as the config has them.
-
-    Those that are no arm of the config, as trials are not, come last.
-    """
-    files, arms = [], list(self.config.arms)
-    for path in (self.workdir / 'rows').glob('*.jsonl'):
-      arm, first, _ = path.name.rsplit('.', 2)
-      files.append((arm, int(first), path))
-
-    def order(file):
-      arm = file[0].split(',')[0]  # of a swept arm
-      return arms.index(arm) if arm in arms else len(arms), *file
-
-    return sorted(files, key=order)
-
   def rows(self):
     """All rows so far, with the fields that `results.read` joins."""
-    if self.workdir is None:
-      rows = [row for _, rows, _ in self._memory for row in rows]
-      joined = {k: self.describe()[k] for k in results.JOINED}
-      return [row | joined for row in rows]
-    rows = [row for *_, path in self._row_files()
-            for row in results.read_rows(path)]
-    if jax.process_index() == 0:
-      results.write(self.workdir / 'rows.jsonl', rows)
-    _wait_for_first('rows')
-    return results.read([self.workdir])
+    return self._kept.rows({k: self.describe()[k] for k in results.JOINED})
 
   def describe(self, **more):
     """How the rows of this run came about: the content of runs/<run>.json."""
@@ -279,35 +177,21 @@ class Study:
         'versions': versions,
         'device_kind': jax.devices()[0].device_kind,
         'device_count': jax.device_count(),
-        'wall_seconds': round(time.time() - self._started, 1),
-        'seed_varies': self.config.seed_varies,
+        'wall_seconds': round(time.time() - self.started, 1),
+        'fits': self.fits, 'seed_varies': self.config.seed_varies,
         'planned_seeds': self.config.num_seeds,
         'scale': self.config.scale} | more
 
+  def stand_on(self, arm, fitted):
+    """Notes the kept fits that the rows of an arm stand on."""
+    self.taken += len(fitted.taken)
+    self.asked += len(fitted.state.step)
+    known = self.fits.setdefault(arm, []) if fitted.keys else []
+    known += [key for key in fitted.keys if key not in known]
+
   def finish(self, block, rows, arrays, **more):
     """Writes a block's arrays, then its rows, then how they came about."""
-    if self.workdir is None:
-      self._memory.append((block.arm, rows, arrays))
-      return
-    if jax.process_index() == 0:
-      self._write(block, rows, arrays, more)
-    _wait_for_first(block.name)
-
-  def _write(self, block, rows, arrays, more):
-    for kind, data in arrays.items():
-      _write_npz(self.workdir / kind / f'{block.name}.npz', data)
-    checkpoint.stop_here('predictions', 0)
-    path = self.workdir / 'runs' / f'{self.run}.json'
-    before = disk.read_json(path, {}) if path.exists() else {}
-    info = self.describe(**more)
-    # A run that was continued took the time of all its parts.
-    spent = before.get('spent', {}) | {str(int(self._started)):
-                                       info['wall_seconds']}
-    disk.write_json(path, info | {
-        'spent': spent, 'wall_seconds': round(sum(spent.values()), 1)})
-    checkpoint.stop_here('rows', 0)
-    results.write(self.workdir / 'rows' / f'{block.name}.jsonl', rows,
-                  functools.partial(checkpoint.stop_here, 'renaming', 0))
+    self._kept.write(block, rows, arrays, self.describe(**more))
 
 
 def replaced(config, fields):
@@ -341,16 +225,7 @@ def load(workdir, method, seed, state=None):
         path, {'paper': str, 'seeds': list, 'config': dict})
     if seed not in info['seeds']:
       continue
-    tree = checkpoint.read(path.parent)
-    if tree is None:
-      raise UserError(f'{path.parent} holds no checkpoint yet; run the same '
-                      'command again.')
-    found = tree['carry']['state' if state == 'last' else 'best']
-    if found is None and state == 'best':
-      raise UserError(f'{path.parent} selected no state; use state=last.')
-    found = found or tree['carry']['state']
-    mine = jax.tree.map(lambda x: x[info['seeds'].index(seed)],
-                        {k: found[k] for k in ('params', 'extra')})
+    mine = fits.load(path.parent, info['seeds'].index(seed), state)
     module = papers.load(info['paper'])
     # The arm's name comes before its swept fields.
     apply = module.make_apply(config_lib.restored(info['config']),
@@ -358,20 +233,6 @@ def load(workdir, method, seed, state=None):
     return (lambda params, x: apply(params, mine['extra'], x)), mine['params']
   raise UserError(f'{workdir} has no seed {seed} of {method}; run it with more '
                   '--seeds.')
-
-
-def _wait_for_first(name):
-  """Returns once the first process, which writes for all, has come here."""
-  if jax.process_count() > 1:
-    from jax.experimental import multihost_utils
-    multihost_utils.sync_global_devices(name)
-
-
-def _write_npz(path, arrays):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  buffer = io.BytesIO()
-  np.savez(buffer, **arrays)
-  disk.write_bytes(path, buffer.getvalue())
 
 
 def _commit():

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from assay import disk, results, train
+from assay.train import fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Block:
     report = functools.partial(self.study.progress, self.arm, self.seeds)
     return dataclasses.replace(
         settings, progress=report, tolerant=self.tolerant,
+        announce=self.study.announce,
         dry_run=settings.dry_run and functools.partial(
             settings.dry_run, self.arm, self.seeds))
 
@@ -61,7 +63,9 @@ class Block:
 
   def fit(self, stage, config, init, step, draw, source, *, num_steps,
           eval_every, select=None, watch=None, rules=()):
-    """Trains the block's seeds, or continues; see `train.fit`.
+    """Trains the block's seeds, or continues, or reads what is kept.
+
+    See `train.fit`, and `fits`: from now on the rows of the arm stand on these.
 
     Args:
       stage: names the folder of its checkpoints; an arm may train in several.
@@ -75,10 +79,31 @@ class Block:
     Raises:
       What `train.fit` raises.
     """
-    return train.fit(
+    fitted = train.fit(
         init, step, draw, source, seeds=self.seeds, num_steps=num_steps,
         eval_every=eval_every, select=select, watch=watch, rules=rules,
-        directory=self.directory(stage, config), settings=self.settings)
+        directory=self.directory(stage, config),
+        settings=dataclasses.replace(self.settings, label={
+            'paper': self.study.paper, 'variant': self.study.variant,
+            'arm': self.arm, 'stage': stage, 'config': config.to_dict()}))
+    self.study.stand_on(self.arm, fitted)
+    return fitted
+
+  def outputs(self, fitted, predict, shared, own, num_rows, state='last'):
+    """What networks say about a split; kept where the networks are.
+
+    Args:
+      fitted: from `fit`.
+      predict: from `evaluate.predictor`.
+      shared, own, num_rows: as `predict` takes them.
+      state: 'last' or 'best', whose parameters.
+
+    Returns:
+      (predictions [S, n, Q], y [S, n, ...]) on the host.
+    """
+    found = fitted.best if state == 'best' else fitted.state
+    return fits.outputs(self.study.settings.fits, fitted.keys, state, predict,
+                        found, shared, own, num_rows)
 
   def recorder(self, fitted=None, *, step=0, num_params=None, **fields):
     """A `Recorder`: a context whose end finishes the block.

@@ -32,6 +32,7 @@ import optax
 
 from assay import losses, train
 from assay.data import tabular
+from assay.errors import UserError
 from assay.metrics import regression
 from assay.models import mlp
 from assay.study import replaced, tune
@@ -69,8 +70,11 @@ class Arm(NamedTuple):
 
 
 def load(net, seeds, data_dir=None):
-  """(shared, own) of a table that `data.tabular` knows; see `train.Source`."""
+  """(shared, own) of what `data.tabular` loads; see `train.Source`."""
   shared = tabular.load(net.dataset, data_dir)
+  if shared['y'].shape[1] > 1:
+    raise UserError(f'dataset={net.dataset} has several targets; '
+                    'the networks predict one number: name one column.')
   return shared, tabular.own_splits(shared, net.split_sizes, seeds, net.dataset,
                                     net.normalize)
 
@@ -182,8 +186,8 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
   source = arm.prepare(config, block, source)
   fitted = fit(config, block, arm, source)
   size = {k: source.own[f'{k}_rows'].shape[1] for k in SPLITS}
-  with block.recorder(fitted, dataset=config.net.dataset, method=name,
-                      **fields) as add:
+  with block.recorder(fitted, method=name, dataset=tabular.label(
+      config.net.dataset), **fields) as add:
     for state, found in (('best', fitted.best), ('last', fitted.state)):
       for split in splits:
         predictions, y = evaluate.predictor(

@@ -6,7 +6,7 @@ paper changes; what it leaves out is plain training. Splits: `train`; `val`,
 held out to choose or to calibrate by; `test`; the shifts of the test images,
 and `shifted`, their mean.
 
-`config.net` holds what a classifier depends on, see `vision_config`. Of the
+`config.net` holds what a classifier depends on, see `networks.vision`. Of the
 config itself are read: shifts (keys of `corruptions.CORRUPTIONS`), level (1 to
 5) and num_bins.
 """
@@ -23,13 +23,35 @@ import numpy as np
 from assay import losses, train
 from assay.data import augment, corruptions, images, tabular
 from assay.errors import UserError, check_names
-from assay.methods import calibrators
+from assay.methods import (
+    binning,
+    calibrators,
+    linear_maps,
+    temperature_networks,
+)
 from assay.study import replaced
 from assay.testbeds import vision_nets as nets
 from assay.testbeds import vision_rows as rows
 
 # By `augment`: what is cut out of a training image that is cropped and flipped.
 CUTOUT_SIZES = {'': None, 'crop_flip': 0, 'crop_flip_cutout': 16}
+
+# All that need the logits of the held-out images alone.
+CALIBRATORS = {
+    'uncalibrated': calibrators.uncalibrated,
+    'temperature': calibrators.temperature,
+    'ensemble_temperature': calibrators.ensemble_temperature,
+    'vector': linear_maps.vector,
+    'matrix': linear_maps.matrix,
+    'dirichlet': linear_maps.dirichlet,
+    'parameterized_temperature':
+        temperature_networks.parameterized_temperature,
+    'adaptive_temperature': temperature_networks.adaptive_temperature,
+    'isotonic': binning.isotonic,
+    'multi_isotonic': binning.multi_isotonic,
+    'histogram': binning.histogram,
+    'spline': binning.spline,
+}
 
 
 def mean_of(loss):
@@ -127,16 +149,17 @@ def fit(config, data, block, arm=Arm(), stage='fit'):  # noqa: B008
 # --- The study ---------------------------------------------------------------
 
 
-def check(config, **more):
+def check(config, ranges=(), **names):
   """Raises a UserError that names a value which cannot be meant.
 
   Args:
-    config: the config.
-    **more: field of `config.net` -> the values it may have.
+    config: the config; fields of `config.net` are checked.
+    ranges: (field, lowest, highest) of a paper's own.
+    **names: of its own too, field -> the values it may have.
   """
   net = config.net
   for name, values in (('model', nets.MODELS), ('schedule', nets.SCHEDULES),
-                       ('augment', CUTOUT_SIZES), *more.items()):
+                       ('augment', CUTOUT_SIZES), *names.items()):
     if net[name] not in values:
       raise UserError(f'{name}={net[name]!r}; use one of '
                       f'{", ".join(map(repr, values))}.')
@@ -144,7 +167,7 @@ def check(config, **more):
     raise UserError(f'split_sizes={net.split_sizes} must be the numbers of '
                     'images to train on, hold out and test on.')
   for name, low, high in (('batch_size', 1, net.split_sizes[0]),
-                          ('num_epochs', 1, np.inf)):
+                          ('num_epochs', 1, np.inf), *ranges):
     if not low <= net[name] <= high:
       raise UserError(f'{name}={net[name]} must be from {low} to {high}.')
 
@@ -178,8 +201,8 @@ def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
       data = nets.load(mine.net, study.data_dir)
     for block in study.blocks(name):
       fitted = fit(mine, data, block, arms(mine)[arm])
-      with block.recorder(fitted, dataset=mine.net.dataset, method=arm,
-                          **fields) as add:
+      with block.recorder(fitted, dataset=images.label(mine.net.dataset),
+                          method=arm, **fields) as add:
         _calibrated(add, mine, data, fitted, arms(mine)[arm], metrics, splits)
   return study.rows()
 

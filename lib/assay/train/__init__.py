@@ -5,9 +5,8 @@ parameters, logs, saves and continues; no experiment has a loop of its own.
 """
 
 from collections.abc import Callable
-from concurrent import futures
+import contextlib
 import dataclasses
-import time
 from typing import Any, NamedTuple
 
 from flax import struct
@@ -18,9 +17,8 @@ import numpy as np
 import optax
 
 from assay.errors import UserError
-from assay.train import checkpoint, forms, sharding
-from assay.train import items as items_lib
-from assay.train import lanes as lanes_lib
+from assay.train import fits, lanes, loop, sharding
+from assay.train.store import Store
 
 
 @struct.dataclass
@@ -48,19 +46,27 @@ class Source(NamedTuple):
       fourth argument, a slice of the batch, and gives these rows of it, leaves
       [stop - start, rows, ...]: a host asks for those on its devices. See
       `data.stream`.
+    checksum: text that tells all items of all steps, where they are not to be
+      hashed: streamed data are kept, see `fits`, only with one.
   """
   shared: dict
   own: dict
   items: Callable
   batch_size: int | None = None
+  checksum: str | None = None
 
 
 class Fitted(NamedTuple):
-  """What training leaves; each leaf has the leading seed axis [S]."""
+  """What training leaves; each leaf has the leading seed axis [S].
+
+  `state` has no `opt_state` and no `key` where it was read, see `fits`.
+  """
   state: State
-  best: lanes_lib.Best | None
+  best: lanes.Best | None
   curves: dict  # metric -> float32 [points, S]; `step` int [points]
   broken: dict  # position of a seed that diverged -> (step, metric)
+  keys: tuple = ()  # [S] of the kept fits, see `fits`; () where none are kept
+  taken: tuple = ()  # positions of the seeds that were read from there
 
   @property
   def why(self):
@@ -88,6 +94,10 @@ class Settings:
     progress: called with (step, num_steps, {metric: [S]}) after each call.
     stopping: asked after each call whether to save and stop.
     dry_run: called, where given, instead of training; see `dry_run.stop`.
+    fits: where what was trained is kept and read, see `fits`; or None.
+    fresh: train what is kept, too, and compare.
+    label: dict that is written beside kept fits.
+    announce: called with messages for the user.
   """
   mesh: dict | Mesh | None = None
   steps_per_call: int | None = None
@@ -99,6 +109,10 @@ class Settings:
   progress: Callable = lambda step, num_steps, metrics: None
   stopping: Callable = lambda: False
   dry_run: Callable | None = None
+  fits: Store | None = None
+  fresh: bool = False
+  label: dict = dataclasses.field(default_factory=dict)
+  announce: Callable = lambda text: None
 
 
 def make_init(init_variables, tx):
@@ -180,120 +194,44 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
     Interrupted: `settings.stopping()` said so; the state has been saved.
     DryRun: with `settings.dry_run`; nothing has been allocated.
     UserError: every seed diverged, unless `settings.tolerant`; one did, with
-      `settings.strict`; no steps.
+      `settings.strict`; no steps; other numbers than are kept, with
+      `settings.fresh`.
   """
-  if num_steps < 1 or eval_every < 1:
-    raise UserError(f'num_steps={num_steps}, eval_every={eval_every}: both '
-                    'must be 1 or more; train for at least one epoch.')
-  mesh = settings.mesh
-  if not isinstance(mesh, Mesh):
-    mesh = sharding.make_mesh(mesh, len(seeds))
-  source = source._replace(own={
-      'num_steps': np.full(len(seeds), num_steps, np.int32)} | source.own)
-  started = lanes_lib.start(init, select is not None)
-  one = lanes_lib.make_one(step, draw, mesh)
-  watched = sorted(watch or {}) + ['val'] * (select is not None)
-  validate = lanes_lib.make_validate(select, watch or {}) if watched else None
-  item = items_lib.first(source)
-  names, held = forms.traced(one, started, source, item)
-
-  step_bytes = len(seeds) * sum(x.nbytes for x in jax.tree.leaves(item))
-  per_call, seed_map = forms.choose(settings, held, num_steps, eval_every,
-                                    step_bytes)
-  inside = per_call >= eval_every  # selection is part of the call
-  shape = (max(1, per_call // eval_every), min(per_call, eval_every))
-  num_points = -(-num_steps // eval_every)
-  end = -(-num_points * eval_every // per_call) * per_call  # tail: no updates
-
-  lanes = lanes_lib.Lanes(mesh, seed_map, len(seeds))
-  chunk = lanes_lib.make_chunk(one, validate if inside else None)
+  plan = loop.make_plan(
+      init, step, draw, source, seeds=seeds, num_steps=num_steps,
+      eval_every=eval_every, select=select, watch=watch, rules=rules,
+      settings=settings)
   if settings.dry_run:
-    settings.dry_run(
-        lanes=lanes, started=started, rules=rules, draw=draw, source=source,
-        num_steps=num_steps, shape=shape, chunk=chunk,
-        validate=None if inside else validate)
-  carries = lanes.start(started, seeds, rules)
-  shared, own = lanes.share(source.shared), lanes.put(source.own)
-  advance = lanes.map(chunk)
-  select_best = lanes.map(validate) if validate and not inside else None
-  curves = {name: np.zeros((num_points, len(seeds)), np.float32)
-            for name in names + watched}
+    settings.dry_run(**plan.for_dry_run())
+  carry, curves, keys, taken = fits.fitted(
+      plan, settings, directory, lambda: _trained(plan, settings, directory))
+  ends = np.arange(1, plan.num_points + 1) * eval_every
+  curves = {'step': np.minimum(ends, num_steps)} | loop.means(
+      curves, plan.watched)
+  return _fitted(carry, curves, seeds, settings)._replace(keys=keys,
+                                                          taken=taken)
 
-  done, manager, finished, stopping = 0, None, False, False
-  if directory is not None:
-    manager = checkpoint.open_manager(directory)
-    done, saved = checkpoint.restore(manager, {
-        'carry': lanes.join(carries), 'curves': sharding.put(curves, mesh)})
-    if saved is not None:
-      carries = lanes.cut(saved['carry'], carries)
-      curves = {k: np.array(v) for k, v in saved['curves'].items()}
-  saved_at = time.monotonic()
-  settings.starting(done, per_call, eval_every, source.own['num_steps'])
 
-  with futures.ThreadPoolExecutor(1) as host:
-    prepare = lambda: host.submit(
-        items_lib.put, source, done, shape, lanes)
-    coming = prepare() if done < end else None
-    while done < end:
-      carries, metrics = advance(carries, shared, own, coming.result())
-      point, done = done // eval_every, done + per_call
-      # The call has only been dispatched: the host prepares the next meanwhile.
-      coming = prepare() if done < end else None
-      if select_best and done % eval_every == 0:
-        carries, values = select_best(carries, shared, own)
-        metrics = [m | {k: x[:, None] for k, x in v.items()}
-                   for m, v in zip(metrics, values, strict=True)]
-      _record(curves, point, lanes.fetch(metrics), watched)
-      broken = lanes.fetch([c.broken for c in carries]) > 0
-      checkpoint.stop_here('step', done)
-      if done - per_call < num_steps:  # the tail makes no updates
-        settings.progress(min(done, num_steps), num_steps,
-                          _means({k: v[min(point + shape[0], num_points) - 1]
-                                  for k, v in curves.items()}, watched))
-      finished = done >= end or broken.all() or settings.strict and broken.any()
-      stopping, due = sharding.on_any_host(
-          settings.stopping() or (manager is not None
-                                  and manager.reached_preemption(done)),
-          time.monotonic() - saved_at >= settings.save_every)
-      if manager is not None and (finished or stopping or due):
-        checkpoint.save(manager, done, {'carry': lanes.join(carries),
-                                        'curves': sharding.put(curves, mesh)})
-        checkpoint.stop_here('after_save', done)
-        saved_at = time.monotonic()
-      if stopping or finished:
+def _trained(plan, settings, directory):
+  """The `Run` of a plan, at its end."""
+  run, saves = loop.Run(plan), loop.Saves(directory, settings)
+  saves.restore(run)
+  settings.starting(run.step, plan.per_call, plan.eval_every,
+                    plan.source.own['num_steps'])
+  with contextlib.closing(run.calls()) as calls:
+    for call in calls:
+      run.advance(call)
+      run.report(settings.progress)
+      if saves.after(run):
         break
-  if manager is not None:
-    manager.close()  # waits for the save
-  if stopping and not finished:
-    raise checkpoint.Interrupted(
-        f'stopped at step {done} of {num_steps}'
-        + (', saved' if manager else ', nothing saved: no directory'))
-  ends = np.arange(1, num_points + 1) * eval_every
-  curves = {'step': np.minimum(ends, num_steps)} | _means(curves, watched)
-  return _fitted(lanes.join(carries), curves, seeds, settings)
-
-
-def _record(curves, point, metrics, watched):
-  """Enters what one call measured, leaves [S, points], into the curves."""
-  for name, values in metrics.items():
-    rows = slice(point, min(point + values.shape[1], len(curves[name])))
-    values = values.T[:rows.stop - point]  # the tail makes no updates
-    if name not in watched:  # sums over updates: a point may take many calls
-      values = values + curves[name][rows]
-    curves[name][rows] = values
-
-
-def _means(curves, watched):
-  """Sums over updates as means; NaN where a seed made none."""
-  with np.errstate(invalid='ignore', divide='ignore'):
-    return {k: v if k in watched else v / curves['updates']
-            for k, v in curves.items() if k != 'updates'}
+  saves.close(run)
+  return run
 
 
 def _fitted(carry, curves, seeds, settings):
   """The result, or an error where too many seeds diverged."""
   codes, steps = sharding.fetch((carry.broken, carry.state.step))
-  broken = {int(i): (int(steps[i]), lanes_lib.CHECKED[codes[i] - 1])
+  broken = {int(i): (int(steps[i]), lanes.CHECKED[codes[i] - 1])
             for i in np.flatnonzero(codes)}
   all_broken = len(broken) == len(seeds) and not settings.tolerant
   if broken and (settings.strict or all_broken):

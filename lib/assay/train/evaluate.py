@@ -77,27 +77,47 @@ def predictor(apply, draw, batch_size=4096):
       dropped.
 
   Returns:
-    A function of trees with a leading seed axis [S, ...] (`shared` without)
-    that returns host arrays [S, num_rows, Q]. Seeds go one after another
-    through one compiled program: a mapped convolution would be slower. What
-    is compiled is kept for all that ask with the same functions, see `Same`.
+    A `Predictor`. What is compiled is kept for all that ask with the same
+    functions, see `Same`.
   """
-  compiled = _compiled(Same(apply), Same(draw))
+  return Predictor(_compiled(Same(apply), Same(draw)), batch_size)
 
-  def predict(params, extra, shared, own, num_rows):
-    size = min(batch_size, num_rows)
-    items = np.minimum(np.arange(-(-num_rows // size) * size), num_rows - 1)
-    items = items.reshape(-1, size).astype(np.int32)
+
+class Predictor:
+  """A function of trees with a leading seed axis [S, ...] (`shared` without).
+
+  It returns host arrays [S, num_rows, Q]. Seeds go one after another through
+  one compiled program: a mapped convolution would be slower.
+
+  Attributes:
+    compiled: `(params, extra, shared, own, items) -> (predictions, y)` of one
+      seed, jitted, with leading axes [batches, B].
+    batch_size: examples at a time.
+  """
+
+  def __init__(self, compiled, batch_size):
+    self.compiled, self.batch_size = compiled, batch_size
+
+  def __call__(self, params, extra, shared, own, num_rows):
+    positions = range(len(jax.tree.leaves(params)[0]))
+    return self.of(positions, params, extra, shared, own, num_rows)
+
+  def of(self, positions, params, extra, shared, own, num_rows):
+    """What is predicted of the seeds at some positions."""
     out = []
-    for i in range(len(jax.tree.leaves(params)[0])):
+    for i in positions:
       mine = jax.tree.map(lambda x, i=i: x[i], (params, extra))
       of_seed = {k: v[i] for k, v in own.items()}
-      out.append(compiled(*mine, shared, of_seed, items))
+      out.append(self.compiled(*mine, shared, of_seed, self.items(num_rows)))
     return tuple(
         np.stack([o.reshape((-1,) + o.shape[2:])[:num_rows] for o in each])
         for each in zip(*sharding.fetch(out), strict=True))
 
-  return predict
+  def items(self, num_rows):
+    """Positions of the rows, int32 [batches, B]; the last one is repeated."""
+    size = min(self.batch_size, num_rows)
+    items = np.minimum(np.arange(-(-num_rows // size) * size), num_rows - 1)
+    return items.reshape(-1, size).astype(np.int32)
 
 
 def mean_loss(per_example, apply, draw, num_rows, batch_size=4096):

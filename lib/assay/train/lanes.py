@@ -237,6 +237,12 @@ class Lanes:
         lambda *xs: jnp.concatenate([sharding.move(x, first) for x in xs]),
         *trees)
 
+  def place(self, tree):
+    """Host arrays [S, ...], placed as `join` leaves what has no rules."""
+    if self.seed_map == 'vmap':
+      return self.join(self.put(tree))
+    return sharding.put(tree, self.meshes[0])
+
   def fetch(self, trees):
     """One tree [S, ...] of small arrays of the lanes, on the host."""
     return jax.tree.map(lambda *xs: np.concatenate(xs)[:self.num_seeds],

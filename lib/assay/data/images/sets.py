@@ -1,10 +1,13 @@
 """Small image sets: which are known, and how they are read."""
 import functools
 import hashlib
+import os
+import re
 
 import numpy as np
 
 from assay.data import files, tabular
+from assay.data.images import folders
 from assay.errors import UserError
 
 PARTS = ('train', 'test')
@@ -113,12 +116,15 @@ IMAGES = {
 }
 
 
-def load(name, data_dir=None):
+def load(name, data_dir=None, size=None, channels=None, test_share=0.2):
   """An image set as published, in its published order (`digits`: shuffled).
 
   Args:
-    name: a key of `IMAGES`.
+    name: a key of `IMAGES`, or the path of a folder with a folder of images for
+      each class, see `folders.load`, and after it what to make of them, if
+      anything: 'pets:32x32' or, with the number of channels, 'pets:32x32x1'.
     data_dir: folder with the data files; see `files.find`.
+    size, channels, test_share: for a folder, see `folders.load`.
 
   Returns:
     dict of train_x, test_x [N, H, W, C] uint8 from 0 to 255 and train_y,
@@ -126,15 +132,63 @@ def load(name, data_dir=None):
 
   Raises:
     UserError: the name is unknown, a file is missing or another one, or the
-      set is not the one known here.
+      set is not the one known here; an image of a folder cannot be used.
   """
-  if name not in IMAGES:
-    raise UserError(f'No image set named {name!r}; known: {sorted(IMAGES)}.')
+  if is_own(name):
+    folder, named_size, named_channels = _made_of(name)
+    return folders.load(folder, size or named_size, channels or named_channels,
+                        test_share)
+  _check_known(name, IMAGES)
+  if size or channels:
+    raise UserError(f'size={size} and channels={channels} are for a folder of '
+                    f'images; {name!r} is as published.')
   spec = IMAGES[name]
   out = {}
   for part in PARTS:
     out[f'{part}_x'], out[f'{part}_y'] = _load_part(name, spec, part, data_dir)
   return out
+
+
+def is_own(name):
+  """Whether a name that is not known here is the path of a folder."""
+  return name not in IMAGES | TEST_ONLY and bool(
+      os.path.dirname(name) or os.path.isdir(_made_of(name)[0]))
+
+
+def label(name):
+  """What rows call a data set: 'pets:32x32' for '/home/me/pets:32x32'."""
+  return os.path.basename(name.rstrip('/')) if is_own(name) else name
+
+
+def _made_of(name):
+  """(folder, size, channels) of 'folder:HxWxC', of which C or all may lack."""
+  found = re.fullmatch(r'(.+):(\d+)x(\d+)(?:x(\d+))?', name)
+  if not found:
+    return name, None, None
+  folder, height, width, channels = found.groups()
+  return (folder, (int(height), int(width)),
+          None if channels is None else int(channels))
+
+
+def class_names(name):
+  """The names of the classes, in order of the labels.
+
+  Args:
+    name: as in `load`.
+
+  Raises:
+    UserError: the name is unknown, or the folder has no two classes.
+  """
+  if is_own(name):
+    return tuple(folders.class_names(_made_of(name)[0]))
+  _check_known(name, IMAGES)
+  return IMAGES[name]['class_names']
+
+
+def _check_known(name, known):
+  if name not in known:
+    raise UserError(f'No image set named {name!r}; known: {sorted(known)}, or '
+                    'the path of a folder with a folder for each class.')
 
 
 def pairs_sha256(x, y):
@@ -189,6 +243,5 @@ def load_test(name, data_dir=None):
     UserError: as `load`.
   """
   known = IMAGES | TEST_ONLY
-  if name not in known:
-    raise UserError(f'No image set named {name!r}; known: {sorted(known)}.')
+  _check_known(name, known)
   return _load_part(name, known[name], 'test', data_dir)

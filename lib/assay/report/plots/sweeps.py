@@ -8,7 +8,7 @@ from assay.report import drawing, tables
 from assay.report.plots.chosen import (
     arm_of,
     interval_of,
-    name_of,
+    names_of,
     select,
 )
 
@@ -45,7 +45,8 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best',
   by = ['dataset', 'method', *others]
   figure, axes = drawing.new_figure(3.5)
   labels, heights = [], []
-  for i, arm in enumerate(tables.sorted_arms(swept, {}, by)):
+  arms = tables.sorted_arms(swept, {}, by)
+  for i, (arm, name) in enumerate(zip(arms, names_of(arms, by), strict=True)):
     own = [r for r in swept if arm_of(r, by) == arm]
     xs, groups = [], []
     for value in values:
@@ -67,7 +68,7 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best',
     axes.plot([at[j] for j in inner], [means[j] for j in inner],
               ls=drawing.LINES[i % 4], **style)
     if means:
-      labels.append((means[-1], name_of(arm, by), style['color']))
+      labels.append((means[-1], name, style['color']))
       heights += means
   for i, method in enumerate(baselines):
     found = [r['value'] for r in rows if r['method'] == method

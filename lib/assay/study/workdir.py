@@ -1,0 +1,211 @@
+"""What a study leaves: files in its workdir, or the same in memory.
+
+    workdir/
+      config.json                     what was asked; another config is refused
+      <arm>/<stage>/seeds_0-9/        checkpoints of one block
+      rows/<arm>.0.jsonl              its rows, written once, at its end
+      predictions/<arm>.0.npz         its predictions
+      curves/<arm>.0.npz              its learning curves
+      rows.jsonl, runs/<run>.json     all rows; how they came about
+"""
+
+import fcntl
+import functools
+import io
+import json
+import pathlib
+
+import jax
+import numpy as np
+
+from assay import config as config_lib
+from assay import disk, results
+from assay.errors import UserError
+from assay.train import checkpoint
+
+
+class Memory:
+  """The blocks of a study without a workdir."""
+
+  def __init__(self):
+    self._blocks = []
+
+  def rows_of(self, arm):
+    return [row for name, rows, _ in self._blocks for row in rows
+            if name == arm]
+
+  def predictions_of(self, arm):
+    return [arrays['predictions'] for name, _, arrays in self._blocks
+            if name == arm]
+
+  def write(self, block, rows, arrays, info):
+    del info
+    self._blocks.append((block.arm, rows, arrays))
+
+  def rows(self, joined):
+    """All rows, each with the fields `joined`."""
+    return [row | joined for _, rows, _ in self._blocks for row in rows]
+
+
+class Workdir:
+  """A folder, locked for this process and claimed for one config.
+
+  Attributes:
+    folder: its path.
+
+  Raises:
+    UserError: it cannot be written, another run uses it, it holds another
+      config, or not all hosts see it.
+  """
+
+  def __init__(self, folder, paper, variant, config):
+    """Opens it, or makes it; every process of a run must."""
+    self.folder = pathlib.Path(folder)
+    self._arms = list(config.arms)
+    if jax.process_index() == 0:  # it writes, for all
+      self._lock = self._locked()
+      self._claim({'paper': paper, 'variant': variant,
+                   'config': config.to_dict()})
+    wait_for_first('workdir')
+    if not (self.folder / 'config.json').exists():
+      raise UserError(f'--workdir={self.folder}: process '
+                      f'{jax.process_index()} does not see what the first one '
+                      'wrote there; use a folder that all hosts share.')
+
+  def _locked(self):
+    """The lock, held until this process ends."""
+    try:
+      self.folder.mkdir(parents=True, exist_ok=True)
+      lock = open(self.folder / '.lock', 'w')
+    except OSError as error:
+      raise UserError(f'--workdir={self.folder}: {error.strerror}; choose a '
+                      'folder that can be written.') from error
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      raise UserError(f'another run is using {self.folder}; wait for it, or '
+                      'choose another --workdir.') from error
+    return lock
+
+  def _claim(self, mine):
+    """Writes the config, or compares it with the one that is there."""
+    # Not deeper: checkpoints have many files, and none of these.
+    for folder in (self.folder, *self.folder.glob('*'),
+                   *self.folder.glob('*/*/seeds_*')):
+      disk.remove_temporary(folder)
+    path = self.folder / 'config.json'
+    if not path.exists():
+      disk.write_json(path, mine)
+      return
+    theirs = disk.read_json(path, {'paper': str, 'variant': str,
+                                   'config': dict})
+    a, b = (config_lib.leaves(each['config'])
+            | {k: each[k] for k in ('variant', 'paper')}
+            for each in (theirs, json.loads(disk.dumps(mine))))
+    if a != b:
+      differ = ', '.join(f'{k}: {a.get(k)!r} there, {b.get(k)!r} here'
+                         for k in sorted(a.keys() | b.keys())
+                         if a.get(k) != b.get(k))
+      raise UserError(f'{self.folder} holds another config ({differ}); use '
+                      'another --workdir, or the config it holds.')
+
+  def _files(self):
+    """(arm, first seed, path) of each finished block, as the config has them.
+
+    Those that are no arm of the config, as trials are not, come last.
+    """
+    files = []
+    for path in (self.folder / 'rows').glob('*.jsonl'):
+      arm, first, _ = path.name.rsplit('.', 2)
+      files.append((arm, int(first), path))
+
+    def order(file):
+      arm = file[0].split(',')[0]  # of a swept arm
+      return (self._arms.index(arm) if arm in self._arms else len(self._arms),
+              *file)
+
+    return sorted(files, key=order)
+
+  def rows_of(self, arm):
+    """The rows of an arm's finished blocks."""
+    return [row for name, _, path in self._files() if name == arm
+            for row in results.read_rows(path)]
+
+  def predictions_of(self, arm):
+    """What each finished block of an arm saved as predictions.
+
+    Raises:
+      UserError: a block's file is gone or damaged.
+    """
+    for name, first, path in self._files():
+      if name == arm:
+        file = self.folder / 'predictions' / f'{arm}.{first}.npz'
+        if not file.exists():
+          raise UserError(f'{file} is gone, and other arms need it; remove '
+                          f'{path} to compute it again.')
+        try:
+          with np.load(file, allow_pickle=False) as arrays:
+            found = dict(arrays)
+          num_seeds = len(found['seeds'])
+          if any(len(array) != num_seeds for array in found.values()):
+            raise ValueError('its arrays are of different lengths')
+        except Exception as error:  # of many kinds
+          raise UserError(
+              f'{file} cannot be read ({str(error) or type(error).__name__}); '
+              f'remove it and {path} to compute it again.') from error
+        yield found
+
+  def rows(self, joined):
+    """All rows, with the fields that `results.read` joins."""
+    del joined  # each from the run that made the row
+    rows = [row for *_, path in self._files()
+            for row in results.read_rows(path)]
+    if jax.process_index() == 0:
+      results.write(self.folder / 'rows.jsonl', rows)
+    wait_for_first('rows')
+    return results.read([self.folder])
+
+  def write(self, block, rows, arrays, info):
+    """Writes a block's arrays, then how they came about, then its rows.
+
+    Args:
+      block: a `Block`.
+      rows: dicts.
+      arrays: name of a folder -> dict of arrays.
+      info: the content of runs/<run>.json; `wall_seconds` of this part.
+    """
+    if jax.process_index() == 0:
+      for kind, data in arrays.items():
+        _write_npz(self.folder / kind / f'{block.name}.npz', data)
+      checkpoint.stop_here('predictions', 0)
+      self._write_run(info, block.study.started)
+      checkpoint.stop_here('rows', 0)
+      results.write(self.folder / 'rows' / f'{block.name}.jsonl', rows,
+                    functools.partial(checkpoint.stop_here, 'renaming', 0))
+    wait_for_first(block.name)
+
+  def _write_run(self, info, started):
+    path = self.folder / 'runs' / f'{info["run"]}.json'
+    before = disk.read_json(path, {}) if path.exists() else {}
+    # A run that was continued took the time of all its parts.
+    spent = before.get('spent', {}) | {str(int(started)): info['wall_seconds']}
+    fits = before.get('fits', {})
+    fits |= {arm: list(dict.fromkeys(fits.get(arm, []) + keys))
+             for arm, keys in info['fits'].items()}
+    disk.write_json(path, info | {
+        'fits': fits, 'spent': spent,
+        'wall_seconds': round(sum(spent.values()), 1)})
+
+
+def wait_for_first(name):
+  """Returns once the first process, which writes for all, has come here."""
+  if jax.process_count() > 1:
+    from jax.experimental import multihost_utils
+    multihost_utils.sync_global_devices(name)
+
+
+def _write_npz(path, arrays):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  buffer = io.BytesIO()
+  np.savez(buffer, **arrays)
+  disk.write_bytes(path, buffer.getvalue())
