@@ -188,7 +188,8 @@ def _compared(rows, metric, split):
   from assay.report import plots
 
   if any(row['split'] == split for row in rows):
-    return plots.comparison(rows, metric, split=split, state='last')
+    return plots.comparison(rows, metric, split=split, state='last',
+                            baseline='uncalibrated')
   return None
 
 

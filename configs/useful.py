@@ -228,8 +228,8 @@ def _errors_of(rows, split):
   for over in ('copies', 'separating_epoch'):
     if any(over in row for row in own):
       return plots.sweep(rows, 'error', over, ('sgd',), split, 'last')
-  return plots.comparison(rows, 'error', split=split, state='last'
-                          ) if own else None
+  return plots.comparison(rows, 'error', split=split, state='last',
+                          baseline='sgd') if own else None
 
 
 def _sharpness_and_uniformity(rows):

@@ -180,3 +180,27 @@ def test_a_digest_is_that_of_what_a_check_asks():
       one(), any_of(*one().parts), less('rmse', 'a', 'b'),
       less('rmse', 'a', 'b', by=1), less('rmse', 'b', 'a'), hand,
       by_hand(rows_of, [], []))}) == 7
+
+
+LIMITS = {'low': 0}
+
+
+def above(rows):
+  return [row for row in rows if row['value'] > LIMITS['low']]
+
+
+def made_by_hand(inside):
+  def check(rows):
+    return inside(above(rows)) if callable(inside) else inside
+
+  return check
+
+
+def test_the_digest_of_a_function_is_of_all_that_it_uses(monkeypatch):
+  want = digest(made_by_hand(1))
+  assert digest(made_by_hand(1)) == want
+  others = {digest(made_by_hand(x)) for x in (
+      2, less('rmse', 'a', 'b'), less('rmse', 'b', 'a'))}
+  assert len(others | {want}) == 4
+  monkeypatch.setitem(LIMITS, 'low', 1)  # of a function that it calls
+  assert digest(made_by_hand(1)) != want

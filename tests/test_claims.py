@@ -419,6 +419,10 @@ def test_a_diverged_seed():
   v = less('rmse', 'a', 'b')(rows)
   assert (v.state, v.n, v.p) == ('undecided', 5, None)
   assert '1 of 6 seeds diverged (loss is NaN)' in v.note
+  slow = [r | {'why': 'not left in 9 steps'} if r['value'] is None else r
+          for r in rows]
+  assert '1 of 6 seeds not reached (not left in 9 steps)' in (
+      less('rmse', 'a', 'b')(slow).note)
   rest = less('rmse', 'a', 'b')([r for r in rows if r['seed'] != 4])
   assert rest.state == 'holds'
   assert (v.low, v.high) == (rest.low, rest.high)

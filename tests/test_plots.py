@@ -126,6 +126,16 @@ def test_intervals_of_a_comparison_are_those_of_verdicts():
   assert naive.high < verdict.high
 
 
+def test_a_comparison_goes_without_a_baseline_that_was_not_run():
+  figure = plots.comparison(three_arms(), 'rmse', baseline='useful')
+  assert 'minus that of erm' in figure.axes[1].get_xlabel()
+  rows = three_arms() + [row(1.0, method='sam', rho=2.0)]
+  with pytest.raises(UserError, match="no arm 'sam' without sweep fields"):
+    plots.comparison(rows, 'rmse', baseline='sam')
+  figure = plots.comparison(rows, 'rmse', baseline={'method': 'sam', 'rho': .5})
+  assert 'minus that of sam, rho 0.5' in figure.axes[1].get_xlabel()
+
+
 def test_comparison_without_published_values_or_any_finite_one():
   rows = [row(2.0), row(None, method='sam', why='nan')]
   left, right = plots.comparison(rows, 'rmse').axes

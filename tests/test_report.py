@@ -158,6 +158,8 @@ def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
   assert '7 ± 0 (2)' in out and '2.0 ± 1.4 (2)' in out
   assert '**low**' in out and '**big**' in out
   assert len(results.read(['results/made_up'])) == 4
+  assert '"big": {"check": ' in (
+      tmp_path / 'results/made_up/verdicts.json').read_text()
   readme = tmp_path / 'results/made_up/README.md'
   assert readme.read_text().startswith(
       '# Made up\n\nAn idea. Another.\n\n## What came out\n\n<!-- begin ')

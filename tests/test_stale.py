@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from assay import disk, papers
+from assay import disk, papers, study
 from assay.report import stale
 from assay.results import code
 
@@ -122,8 +122,19 @@ def test_what_makes_a_run_stale(clone, monkeypatch, file, old, new, state):
       host or state == 'stale')
 
 
-def test_rewording_a_claim_makes_no_committed_row_stale(tmp_path, monkeypatch):
-  """Of a real paper: one sentence of its claims, and one of its citation."""
+def reworded(text):
+  """A file with another wording in all of its claims."""
+  tree = ast.parse(text)
+  for node in tree.body:
+    if isinstance(node, ast.Assign) and ast.unparse(node).startswith('CLAIMS'):
+      for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and str(part.value).endswith('.'):
+          part.value = 'Reworded.'
+  return ast.unparse(tree)
+
+
+def test_rewording_a_claim_makes_no_committed_row_stale():
+  """Of a real paper, wherever its claims stand."""
   paper, files = 'c_mixup', {}
 
   def read(path):
@@ -132,16 +143,21 @@ def test_rewording_a_claim_makes_no_committed_row_stale(tmp_path, monkeypatch):
 
   before = code.digests(paper, read)
   assert before == code.of(papers.ROOT, paper) != {}
-  for path in f'experiments/{paper}.py', f'configs/{paper}.py':
-    text = read(path)
-    files[path] = text.replace('C-Mixup is', 'The method is').replace(
-        'is better', 'does better')
-    if files[path] != text:
-      assert code.digests(paper, read) == before
-  assert any(files[path] != (papers.ROOT / path).read_text() for path in files)
+  for folder in 'experiments', 'configs':
+    path = f'{folder}/{paper}.py'
+    files[path] = reworded(read(path))
+  assert any('Reworded.' in text for text in files.values())
+  assert code.digests(paper, read) == before
   path = f'experiments/{paper}.py'
-  files[path] += '\n_run = run\n\ndef run(config, study):\n  return []\n'
+  files[path] += '\n\ndef run(config, study):\n  return []\n'
   assert code.digests(paper, read) != before
+
+
+def test_a_run_says_its_code():
+  config = papers.configs('c_mixup').get_config('smoke')
+  said = study.Study('c_mixup', 'smoke', config).describe()['code']
+  assert said == code.of(papers.ROOT, 'c_mixup')
+  assert any(name.startswith('experiments.') for name in said)
 
 
 @pytest.mark.parametrize('commit, status, state', [

@@ -241,7 +241,7 @@ def cell(check, arm):
 
 
 def digest(check):
-  """16 hex digits over what a check asks; of a function, over its source."""
+  """16 hex digits over what a check asks; of a function, see `_written`."""
   return hashlib.sha256(_asked(check).encode()).hexdigest()[:16]
 
 
@@ -251,7 +251,27 @@ def _asked(check):
   if isinstance(check, ByHand):
     return _asked(check.function)
   return (repr(check) if dataclasses.is_dataclass(check)
-          else inspect.getsource(check))
+          else _written(check, set()))
+
+
+def _written(function, seen):
+  """The source of a function, and of what it uses of its own module."""
+  seen.add(function)
+  texts, codes = [inspect.getsource(function)], [function.__code__]
+  for code in codes:  # and of the functions inside
+    codes += filter(inspect.iscode, code.co_consts)
+  used = {name: function.__globals__[name] for code in codes
+          for name in code.co_names if name in function.__globals__}
+  used |= inspect.getclosurevars(function).nonlocals
+  for name, value in sorted(used.items()):
+    if inspect.isfunction(value):
+      if value.__module__ == function.__module__ and value not in seen:
+        texts.append(_written(value, seen))
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+      texts.append(f'{name} = {_asked(value)}')
+    elif not (inspect.ismodule(value) or callable(value)):
+      texts.append(f'{name} = {value!r}')
+  return '\n'.join(texts)
 
 
 # Sentences.

@@ -197,7 +197,8 @@ def read(rows, metric, arms, value, test, *, split='test', state=None,
   undefined = {s for s, v in zip(kept, values, strict=True) if np.isnan(v)}
   kept = [s for s in kept if s not in undefined]
   lost = [f'{len(lost)} of {len(seeds)} seeds {what}' for lost, what in (
-      (diverged, 'diverged' + f' ({why})' * bool(why)),
+      (diverged, ' or '.join(dict.fromkeys(map(results.lost_word, null)))
+       + f' ({why})' * bool(why)),
       (missing, 'missing'),
       (undefined, f'have a {metric} that is not positive')) if lost]
 

@@ -45,16 +45,16 @@ def judge(everything, rows, folder=None):
     folder: `results/<paper>`, to take verdicts from; None: all are judged.
   """
   before, changes = _read(folder), []
-  entries = before['claims'] if before['code'] == _code() else {}
+  same = before['code'] == _code()
   digest = functools.cache(lambda where: results.digest(
       [row for row in rows if samples.matches(row, dict(where))]))
   tested, found, told = claims.about(everything, rows), [], {}
   for claim in tested:
-    entry = entries.get(claim.name)
+    entry = before['claims'].get(claim.name)
     asked = {'check': checks.digest(claim.check),
              'rows': digest(tuple(claim.where.items()))}
-    differ = ['verdict'] if entry is None else [
-        k for k in asked if entry.get(k) != asked[k]]
+    differ = ['verdict'] if entry is None else [] if same else ['code']
+    differ = differ or [k for k in asked if entry.get(k) != asked[k]]
     verdict = None if differ else _decoded(entry)
     if verdict is None:
       verdict = claims.verdict_of(claim, rows)

@@ -1,7 +1,6 @@
 """Tables: arms beside the published numbers, for terminal, Markdown, LaTeX."""
 
 import collections
-import re
 
 import numpy as np
 
@@ -22,7 +21,7 @@ def summarize(rows, metric, by=None, split='test', state='best', group=''):
 
       mean, std: of those with a value; None without one, or two (ddof=1);
       n: seeds with a value;
-      lost: {word: seeds} of those without, see `lost_word`.
+      lost: {word: seeds} of those without, see `results.lost_word`.
 
   Args:
     by: fields; default config, dataset, method and the sweep fields.
@@ -37,19 +36,12 @@ def summarize(rows, metric, by=None, split='test', state='best', group=''):
   for key, own in arms.items():
     known = [row['value'] for row in own if row['value'] is not None]
     lost = collections.Counter(
-        lost_word(row) for row in own if row['value'] is None)
+        results.lost_word(row) for row in own if row['value'] is None)
     summaries.append(dict(zip(by, key, strict=True)) | {
         'mean': float(np.mean(known)) if known else None,
         'std': float(np.std(known, ddof=1)) if len(known) > 1 else None,
         'n': len(known), 'lost': dict(lost)})
   return summaries
-
-
-def lost_word(row):
-  """What became of a seed without a value: 'diverged', if nothing else."""
-  if re.match('not (reached|left)', row.get('why', '')):
-    return 'not reached'
-  return 'not defined' if row.get('why') == 'not defined' else 'diverged'
 
 
 def sorted_arms(rows, reported, by):

@@ -22,6 +22,7 @@ from assay.results.schema import (
     FIELDS,
     JOINED,
     TOLD,
+    lost_word,
     pack,
     rows_of,
     unpack,
@@ -30,8 +31,8 @@ from assay.results.schema import (
 
 __all__ = [
     'ATTACHED', 'FIELDS', 'JOINED', 'TOLD', 'digest', 'files', 'group_by',
-    'migrate', 'pack', 'publish', 'read', 'read_both', 'read_rows', 'read_runs',
-    'schema', 'text_of', 'unpack', 'validate', 'write']
+    'lost_word', 'migrate', 'pack', 'publish', 'read', 'read_both', 'read_rows',
+    'read_runs', 'schema', 'text_of', 'unpack', 'validate', 'write']
 
 
 def read(paths):

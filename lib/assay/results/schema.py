@@ -218,3 +218,10 @@ def unpack(text, n):
     raise UserError(f'wrong: {text!r:.60} is not how {n} bits are written; use '
                     '`pack`.')
   return wrong
+
+
+def lost_word(row):
+  """What became of a seed without a value: 'diverged', if nothing else."""
+  if re.match('not (reached|left)', row.get('why', '')):
+    return 'not reached'
+  return 'not defined' if row.get('why') == 'not defined' else 'diverged'

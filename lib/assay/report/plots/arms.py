@@ -29,7 +29,7 @@ def comparison(rows, metric, reported=None, split='test', state='best',
     reported: published numbers, see `papers.reported`, or None.
     split, state: which rows to show, of all groups together.
     baseline: the arm that differences are from, a method or a dict of row
-      fields; default the first.
+      fields; the first where there is none such.
 
   Returns:
     A matplotlib Figure with one line per arm and sweep value.
@@ -37,7 +37,7 @@ def comparison(rows, metric, reported=None, split='test', state='best',
   shown = select(rows, metric, split, state)
   by = ['dataset', 'method', *tables.sweep_fields(shown)]
   arms = tables.sorted_arms(shown, reported or {}, by)
-  base = _base(arms, baseline, by)
+  base = _base(arms, baseline, by) if _found(arms, baseline, by) else arms[0]
   summaries = {tuple(s[k] for k in by): s for s in tables.summarize(
       shown, metric, by, split, state)}
   names = names_of(arms, by)
@@ -101,13 +101,16 @@ def paired_differences(rows, metric, baseline, split='test', state='best'):
   return figure
 
 
+def _found(arms, baseline, by):
+  """The arms that a method, or a dict of row fields, may mean; none of None."""
+  want = samples.fields_of(baseline)
+  return [arm for arm in arms if baseline and samples.matches(
+      dict(zip(by, arm, strict=True)), want)]
+
+
 def _base(arms, baseline, by):
   """The arm that others are compared with."""
-  if baseline is None:
-    return arms[0]
-  want = samples.fields_of(baseline)
-  found = [arm for arm in arms
-           if samples.matches(dict(zip(by, arm, strict=True)), want)]
+  found = _found(arms, baseline, by)
   found = [arm for arm in found if set(arm[2:]) <= {None}] or found
   if len(found) != 1:
     raise UserError(f'no arm {baseline!r} without sweep fields; there are '
