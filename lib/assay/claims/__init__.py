@@ -32,6 +32,7 @@ import numpy as np
 
 from assay.claims import checks, intervals, samples, sweeps
 from assay.claims.checks import Check
+from assay.claims.ranks import ranked_by as ranked_by
 from assay.claims.rules import Verdict
 from assay.errors import UserError
 

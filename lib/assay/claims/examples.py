@@ -15,7 +15,7 @@ import numpy as np
 from scipy import optimize
 
 from assay import metrics
-from assay.claims import checks, sweeps
+from assay.claims import checks, ranks, sweeps
 
 ROOM = 1e-4  # less room than this is none: rounding could fill it
 NOISE = 1e-6  # of made-up values around their mean, relative
@@ -38,6 +38,8 @@ def example(check, holds, swept=None):
   """
   if isinstance(check, checks.ByHand):
     return list(check.holds if holds else check.fails)
+  if isinstance(check, ranks.RankedBy):
+    return check.example(holds)
   for conditions in _ways(check, holds, swept or {}):
     # All cells have rows, also those of parts that do not decide.
     found = _solved(conditions, _cells(check, swept or {}))
