@@ -175,7 +175,6 @@ EXCEPTIONS = {
 # Papers whose own loop is as long as it was before there were testbeds.
 OWN_PARTS = {
     'correctness_aware': ('measure',),
-    'simplicity_bias': ('make_apply', 'measure'),
     'useful': ('make_apply', 'measure'),
 }
 
