@@ -85,13 +85,12 @@ def groups_of(net, data, split='train'):
 
 
 def enlarged(net, change, found, own, data, seeds):
-  """What an arm trains on; the socket `own`.
+  """What an arm trains on, as the socket `own` gives it.
 
   Args:
     net: the config's.
     change: of the arm, see `ARMS`.
     found: what `find_slow` saved: slow, wrong bool [S, num_train].
-    own, data, seeds: as the socket has them.
   """
   size, epochs = net.batch_size, net.num_epochs
   if change == 'equal_steps':

@@ -1,0 +1,303 @@
+"""Every loss and method that is traced: with jit and without, the same.
+
+A case is a function, its arguments and what comes out, by shape and dtype. All
+public functions stand here or in `ON_THE_HOST`.
+"""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+
+from absl.testing import parameterized
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from assay import losses, methods
+from assay.methods import (
+    calibrators,
+    correctness_ranking,
+    forgetting,
+    in_context,
+    linear_maps,
+    milestones,
+    mixup,
+    sam,
+    temperature_networks,
+    useful,
+)
+
+B, C, Q = 8, 3, 2
+ON_THE_HOST = {
+    'bandwidths', 'bayes_regression', 'binning', 'conformal', 'noise_priors',
+    'forgetting.epochs', 'mixup.partner_table', 'mixup.match', 'useful.elbow',
+    'useful.separate', 'useful.upsample', 'useful.same_number',
+    'useful.weights', 'useful.digest'}
+# They are not called: a type, or shared by those that are.
+PARTS = {'calibrators.Calibrator', 'calibrators.by_row',
+         'calibrators.minimized',
+         'useful.Separated', 'temperature_networks.network',
+         'temperature_networks.fitted'}
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(size=(B, C)).astype(np.float32)
+LABELS = np.arange(B, dtype=np.int32) % C
+VALUES = RNG.normal(size=(B, Q)).astype(np.float32)
+SHARES = RNG.uniform(size=B).astype(np.float32)
+ROWS = np.arange(B, dtype=np.int32)[::-1].copy()
+RIGHT = LABELS == 0
+KEY = jax.random.key(0)
+OWN = {'train_rows': ROWS, 'features': VALUES, 'bandwidth': np.float32(.5),
+       'alpha': np.float32(2), 'weight': SHARES}
+PAIRS = {'x': VALUES, 'y': VALUES, 'partner_x': VALUES[::-1],
+         'partner_y': VALUES[::-1], 'lam': SHARES}
+PARAMS = {'kernel': VALUES[0], 'bias': np.ones(Q, np.float32)}
+
+
+def f32(*shape):
+  return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def i32(*shape):
+  return jax.ShapeDtypeStruct(shape, jnp.int32)
+
+
+def boolean(*shape):
+  return jax.ShapeDtypeStruct(shape, bool)
+
+
+def gradient(params, extra, batch, key):
+  """A gradient as methods wrap it, of one loss with an output for each row."""
+  del key
+
+  def loss(params):
+    gap = batch['x'] * params['kernel'] + params['bias']
+    return jnp.mean(gap**2), (extra, {'correct': gap[:, 0] > 0})
+
+  return jax.value_and_grad(loss, has_aux=True)(params)
+
+
+def draw(shared, own, item, key):
+  del own, key
+  return {k: v[item] for k, v in shared.items()} | {'index': item}
+
+
+def fit_and_apply(calibrator, logits, labels):
+  params = calibrator.fit(logits, labels)
+  return calibrator.apply(params, logits)
+
+
+def wrapped(method, extra=None):
+  """((loss, (extra, metrics)), grads) of a method's gradient."""
+  return method, (PARAMS, extra or {}, {'x': VALUES, 'index': ROWS}, KEY)
+
+
+def gradients(extra=None, **metrics):
+  return (f32(), (extra or {}, metrics)), {'kernel': f32(Q), 'bias': f32(Q)}
+
+
+PERTURBED = dict(
+    correct=boolean(B), correct_perturbed=boolean(B), loss_perturbed=f32(),
+    perturbation_norm=f32(), gradient_cosine=f32())
+LEARNING = {'learning': {
+    'step': i32(), 'right': boolean(B), 'forgotten': i32(B), 'first': i32(B),
+    'since': i32(B)}}
+MILESTONES = {'milestones': {
+    'updates': i32(), 'step': i32(2),
+    'params': {'kernel': f32(2, Q), 'bias': f32(2, Q)}}}
+HISTORY = {'drawn': i32(B), 'right': i32(B)}
+LOG_P = f32(B, C)
+FEATURES = temperature_networks.initial(KEY, VALUES)
+
+# name: (function, arguments, what comes out)
+CASES = {
+    'losses.squared': (losses.squared, (VALUES, VALUES[::-1]), f32(B)),
+    'losses.gaussian': (losses.gaussian, (SHARES, SHARES, SHARES), f32(B)),
+    'losses.cross_entropy': (losses.cross_entropy, (LOGITS, LABELS), f32(B)),
+    'losses.brier': (losses.brier, (LOGITS, LABELS), f32(B)),
+    'losses.focal': (losses.focal, (LOGITS, LABELS, SHARES), f32(B)),
+    'losses.focal_53': (losses.focal_53, (SHARES,), f32(B)),
+    'losses.dual_focal': (losses.dual_focal, (LOGITS, LABELS, 2.), f32(B)),
+    'losses.correctness_aware': (
+        functools.partial(losses.correctness_aware, class_balanced=True),
+        (LOGITS, LABELS), f32(B)),
+    'losses.margin_penalty': (losses.margin_penalty, (LOGITS, .1), f32(B)),
+    'losses.correctness_ranking': (
+        losses.correctness_ranking, (SHARES, SHARES[::-1]), f32(B)),
+    'losses.mmce': (losses.mmce, (LOGITS, LABELS), f32()),
+    'losses.soft_calibration_error': (
+        losses.soft_calibration_error, (LOGITS, LABELS), f32()),
+    'losses.mdca': (losses.mdca, (LOGITS, LABELS), f32()),
+    'losses.dca': (losses.dca, (LOGITS, LABELS), f32()),
+    'losses.normalized_logits': (losses.normalized_logits, (LOGITS,), LOG_P),
+    # Mixup: who, and where.
+    'mixup.similar_partners': (
+        mixup.similar_partners, (KEY, VALUES, VALUES, .5), i32(B)),
+    'mixup.uniform_partners': (
+        lambda key: mixup.uniform_partners(key, 5, B), (KEY,), i32(B)),
+    'mixup.log_similarity': (
+        mixup.log_similarity, (VALUES, VALUES[:5], .5), f32(B, 5)),
+    'mixup.draw_columns': (mixup.draw_columns, (KEY, np.exp(LOGITS)), i32(B)),
+    'mixup.tabled_partners': (
+        mixup.tabled_partners,
+        (KEY, ROWS, VALUES, .5, mixup.partner_table(VALUES, .5)), i32(B)),
+    'mixup.paired': (
+        mixup.paired(draw, mixup.uniform),
+        ({'x': VALUES, 'y': VALUES}, OWN, ROWS, KEY),
+        {'x': f32(B, Q), 'y': f32(B, Q), 'index': i32(B), 'lam': f32(B),
+         'partner_x': f32(B, Q), 'partner_y': f32(B, Q)}),
+    'mixup.uniform': (mixup.uniform, (KEY, OWN, ROWS), (i32(B), i32(B))),
+    'mixup.similar': (mixup.similar, (KEY, OWN, ROWS), (i32(B), i32(B))),
+    'mixup.pooled': (
+        mixup.pooled, (KEY, OWN, ROWS.reshape(2, -1)),
+        (i32(B // 2), i32(B // 2))),
+    'mixup.matched': (
+        mixup.matched, (KEY, OWN, ROWS.reshape(2, -1)),
+        (i32(B // 2), i32(B // 2))),
+    'mixup.sample_lam': (
+        lambda key, alpha: mixup.sample_lam(key, alpha, B, True), (KEY, .3),
+        f32(B)),
+    'mixup.mix': (mixup.mix, (VALUES, VALUES[::-1], SHARES), f32(B, Q)),
+    'mixup.blend': (mixup.blend, (PAIRS,), {
+        name: f32(*np.shape(value)) for name, value in PAIRS.items()}),
+    'mixup.manifold': (
+        mixup.manifold(lambda params, x: x * params, lambda _, h: h[:, :1]),
+        (VALUES[0], PAIRS), f32(B, 1)),
+    'mixup.local_weights': (
+        functools.partial(mixup.local_weights, threshold=1.), (PAIRS,),
+        {name: f32(*np.shape(value)) for name, value in PAIRS.items()}
+        | {'weight': f32(B)}),
+    # Gradients.
+    'sam.sam': (*wrapped(sam.sam(gradient, .1)), gradients(**PERTURBED)),
+    'sam.asam': (*wrapped(sam.sam(gradient, .1, weights=sam.asam(.01))),
+                 gradients(**PERTURBED)),
+    'sam.asam_all': (*wrapped(sam.sam(gradient, .1, weights=sam.asam_all)),
+                     gradients(**PERTURBED)),
+    'sam.normalization': (
+        *wrapped(sam.sam(gradient, .1, perturbs=sam.normalization)),
+        gradients(**PERTURBED)),
+    'sam.random': (*wrapped(sam.sam(gradient, .1, direction=sam.random)),
+                   gradients(**PERTURBED)),
+    'sam.decayed': (*wrapped(sam.decayed(gradient, .1)),
+                    gradients(correct=boolean(B))),
+    'sam.in_groups': (*wrapped(sam.in_groups(gradient, 2)),
+                      gradients(correct=boolean(B))),
+    'forgetting.counted': (
+        *wrapped(forgetting.counted(gradient),
+                 {'learning': forgetting.start(B)}),
+        gradients(LEARNING, error=f32())),
+    'milestones.noted': (
+        *wrapped(milestones.noted(
+            gradient, lambda params, loss, batch: loss < jnp.array([0., 9.])),
+                 {'milestones': milestones.start(PARAMS, 2)}),
+        gradients(MILESTONES, correct=boolean(B))),
+    'forgetting.start': (
+        lambda: forgetting.start(B), (), LEARNING['learning']),
+    'milestones.start': (
+        functools.partial(milestones.start, count=2), (PARAMS,),
+        MILESTONES['milestones']),
+    'correctness_ranking.start': (
+        lambda: correctness_ranking.start(B), (), HISTORY),
+    'correctness_ranking.updated': (
+        correctness_ranking.updated,
+        (correctness_ranking.start(B), ROWS, RIGHT), HISTORY),
+    'correctness_ranking.shares': (
+        correctness_ranking.shares, (correctness_ranking.start(B), ROWS),
+        f32(B)),
+    'useful.weighted': (
+        useful.weighted(draw), ({'x': VALUES}, OWN, ROWS, KEY),
+        {'x': f32(B, Q), 'index': i32(B), 'weight': f32(B)}),
+    # In context.
+    'in_context.nearest_neighbor': (
+        in_context.nearest_neighbor, (VALUES, LABELS), i32(B)),
+    'in_context.class_mean': (
+        lambda x, y: in_context.class_mean(x, y, C), (VALUES, LABELS), i32(B)),
+    'in_context.online_sgd': (
+        lambda key, x, y: in_context.online_sgd(key, x, y, C, .1),
+        (KEY, VALUES, LABELS), i32(B)),
+    # Calibration.
+    'calibrators.fit_temperature': (
+        calibrators.fit_temperature, (LOGITS, LABELS), {'temperature': f32()}),
+    'calibrators.temperature_with_mean_confidence': (
+        calibrators.temperature_with_mean_confidence, (LOGITS, .6),
+        {'temperature': f32()}),
+    'calibrators.apply_temperature': (
+        calibrators.apply_temperature, ({'temperature': 2.}, LOGITS), LOG_P),
+    'calibrators.class_balanced_weights': (
+        calibrators.class_balanced_weights, (LOGITS, LABELS), f32(B)),
+    'calibrators.fit_ensemble_temperature': (
+        calibrators.fit_ensemble_temperature, (LOGITS, LABELS),
+        {'temperature': f32(), 'weights': f32(3)}),
+    'calibrators.apply_ensemble_temperature': (
+        calibrators.apply_ensemble_temperature,
+        ({'temperature': 2., 'weights': np.float32([.5, .3, .2])}, LOGITS),
+        LOG_P),
+    'calibrators.checked': (calibrators.checked, (LOGITS, LABELS), LOG_P),
+    'calibrators.scaled': (calibrators.scaled, (LOGITS, SHARES), LOG_P),
+    'calibrators.keeping_top': (
+        calibrators.keeping_top, (LOGITS, LOGITS), LOG_P),
+    'linear_maps.fit_vector': (
+        linear_maps.fit_vector, (LOGITS, LABELS),
+        {'weights': f32(C), 'bias': f32(C)}),
+    'linear_maps.fit_matrix': (
+        linear_maps.fit_matrix, (LOGITS, LABELS),
+        {'weights': f32(C, C), 'bias': f32(C)}),
+    'linear_maps.fit_dirichlet': (
+        linear_maps.fit_dirichlet, (LOGITS, LABELS),
+        {'weights': f32(C, C), 'bias': f32(C)}),
+    **{f'linear_maps.apply_{name}': (
+        functools.partial(fit_and_apply, getattr(linear_maps, name)),
+        (LOGITS, LABELS), LOG_P) for name in ('vector', 'matrix', 'dirichlet')},
+    'temperature_networks.top_class_features': (
+        lambda z: temperature_networks.top_class_features(z, [z, z], 2),
+        (LOGITS,), f32(B, 4)),
+    'temperature_networks.own_top_classes': (
+        temperature_networks.own_top_classes, (LOGITS,), LOG_P),
+    'temperature_networks.largest_logits': (
+        temperature_networks.largest_logits, (LOGITS,), LOG_P),
+    'temperature_networks.log_entropy': (
+        temperature_networks.log_entropy, (LOGITS,), f32(B, 1)),
+    'temperature_networks.initial': (
+        temperature_networks.initial, (KEY, VALUES),
+        jax.tree.map(lambda x: f32(*x.shape), FEATURES)),
+    'temperature_networks.temperatures': (
+        temperature_networks.temperatures, (FEATURES, VALUES), f32(B)),
+    'temperature_networks.correctness_aware': (
+        functools.partial(fit_and_apply,
+                          temperature_networks.correctness_aware),
+        (LOGITS, LABELS), LOG_P),
+}
+
+
+class TracedTest(chex.TestCase):
+
+  @chex.variants(with_jit=True, without_jit=True)
+  @parameterized.named_parameters(
+      (name.replace('.', '_'), *case) for name, case in CASES.items())
+  def test_what_comes_out(self, function, arguments, want):
+    got = self.variant(function)(*arguments)
+    chex.assert_tree_all_finite(got)
+    chex.assert_trees_all_equal_shapes_and_dtypes(got, want)
+    # Integers, such as partners, are equal; floats are up to rounding.
+    chex.assert_trees_all_close(got, function(*arguments), rtol=1e-4, atol=1e-5)
+
+
+def test_every_public_function_is_here():
+  found = set()
+  modules = [losses] + [
+      importlib.import_module(f'assay.methods.{module.name}')
+      for module in pkgutil.iter_modules(methods.__path__)]
+  for module in modules:
+    name = module.__name__.removeprefix('assay.').removeprefix('methods.')
+    found |= {f'{name}.{k}' for k, value in vars(module).items()
+              if callable(value) and not k.startswith('_')
+              and inspect.unwrap(value).__module__ == module.__name__
+              and name not in ON_THE_HOST}
+  called = {name for name in CASES if name.rsplit('.')[-1] in vars(
+      importlib.import_module(
+          'assay.losses' if name.startswith('losses.') else
+          f'assay.methods.{name.rsplit(".")[0]}'))}
+  assert called == set(CASES)
+  assert found - ON_THE_HOST - PARTS <= set(CASES)
