@@ -338,3 +338,5 @@ FIGURES = {
         metric, split, ('num_tasks', 'bias', 'batch_tasks'))
        for metric in ('accuracy', 'improvement') for split in ('test', 'seen')},
 }
+
+LEAD = ('digits_tasks', 'accuracy_test')

@@ -204,3 +204,5 @@ FIGURES = {
     **{f'{metric}_by_noise': functools.partial(_by_noise, metric=metric)
        for metric in ('log_std', 'log_std_gap')},
 }
+
+LEAD = ('small', 'nll_gap_by_position')

@@ -93,8 +93,6 @@ def run(paper, flags, fields, sweep, run_one):
     sweep: (path of the field, texts) from `taken`.
     run_one: `(paper, flags, fields) -> status` of one run.
   """
-  if flags.list:
-    return run_one(paper, flags, fields)
   path, texts = sweep
   if path in fields:
     raise UserError(f'--config.{path} and {FLAG}{path}: use one of them.')
