@@ -114,9 +114,10 @@ def _in_distribution(variant, gap, spread, arm, mark=''):
           'of the transformer, or more.', ratio(
               'nll_gap', 'least_squares', arm, 3, np.inf, group='few pairs')),
       **{f'not Bayes where {what}{mark}': (
-          f'On tasks four times {what} than in training, the predicted '
-          'standard deviation departs from that of the Bayes predictor '
-          '(training prior) three times as far as in distribution, or more.',
+          f'On tasks four times {what} than in training, the mean log of the '
+          'predicted standard deviation departs from that of the Bayes '
+          'predictor (training prior) three times as far as in distribution, '
+          'or more.',
           departs(by)) for by, what in ((4., 'noisier'), (.25, 'less noisy'))}})
 
 
