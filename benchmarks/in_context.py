@@ -18,6 +18,7 @@ import numpy as np
 from assay import papers, train
 from assay.data import tasks
 from assay.study import Study, replaced
+from assay.testbeds import in_context as testbed
 from benchmarks import measuring
 
 STEPS = 50  # of a call
@@ -142,63 +143,57 @@ def one_seed(paper, variant, num_steps, progress):
 
 
 def measure_gpicl(report, quick):
-  experiment = papers.load('gpicl')
   variant = 'digits' if jax.default_backend() == 'cpu' else 'mnist'
   config, _ = one_seed('gpicl', variant, 1, None)
-  data, num_classes = experiment.Data(config), len(config.classes)
+  learner, net = papers.load('gpicl').ARMS['transformer'], config.net
+  found = tasks.image_sets(net.dataset, net.classes, net.reduce,
+                           net.num_inputs)[net.dataset, 'seen']
+  shared = dict(zip(('images', 'labels'), found, strict=True))
 
   def loss(params, batch):
-    tokens = tasks.classification_tokens(batch['x'], batch['y'], num_classes)
-    log_p = jax.nn.log_softmax(forward(params, tokens, config.num_layers))
+    log_p = jax.nn.log_softmax(
+        forward(params, batch['tokens'], net.num_layers))
     return -jnp.mean(jnp.take_along_axis(log_p, batch['y'][..., None], -1))
 
-  draw = tasks.draw_classification(
-      config.batch_tasks, config.length, num_classes, config.bias,
-      config.num_distinct, config.repeat_share)
-  model = experiment.make_model(config, 'transformer')
-  start = model.init(jax.random.key(0), jnp.zeros(
-      (1, config.length, config.num_inputs + num_classes)))['params']
+  start = learner.model(net).init(jax.random.key(0), jnp.zeros(
+      (1, net.length, net.num_inputs + len(net.classes))))['params']
 
   def train_for(num_steps, progress):
     config, block = one_seed('gpicl', variant, num_steps, progress)
-    experiment.fit(replaced(config, {'eval_every': STEPS}), data, block,
-                   'transformer')
+    testbed.fit(replaced(config, {'eval_every': STEPS}), block, learner,
+                shared)
 
-  take_turns(report, quick, f'gpicl {variant}',
-             config.batch_tasks * config.length, train_for, start, loss, draw,
-             jax.tree.map(jnp.asarray, data.shared),
+  take_turns(report, quick, f'gpicl {variant}', net.batch_tasks * net.length,
+             train_for, start, loss, learner.draw(net),
+             jax.tree.map(jnp.asarray, shared),
              {'num_tasks': jnp.int32(0), 'task_seed': jnp.int32(0)})
 
 
 def measure_icl(report, quick):
-  experiment = papers.load('icl_uncertainty')
+  learner = papers.load('icl_uncertainty').ARMS['none']
   variant = 'small' if jax.default_backend() == 'cpu' else 'full'
-  config, _ = one_seed('icl_uncertainty', variant, 1, None)
+  net = one_seed('icl_uncertainty', variant, 1, None)[0].net
 
   def loss(params, batch):
-    tokens = tasks.regression_tokens(batch['x'], batch['y'])
-    out = forward(params, tokens, config.num_layers)[:, ::2]
-    largest = config.largest_log_std
+    out = forward(params, batch['tokens'], net.num_layers)[:, ::2]
+    largest = net.largest_log_std
     log_std = largest * jnp.tanh(out[..., 1] / largest)
     return jnp.mean(log_std + .5 * jnp.square(
         (batch['y'] - out[..., 0]) * jnp.exp(-log_std)))
 
-  draw = tasks.draw_regression(
-      experiment.make_task(config),
-      experiment.covariates_of(config, 'standard'), config.batch_size,
-      config.num_pairs)
-  start = experiment.make_model(config, 'none').init(
-      jax.random.key(0), jnp.zeros((1, 1, config.dimension + 2)))['params']
+  start = learner.model(net).init(
+      jax.random.key(0), jnp.zeros((1, 2, net.dimension + 2)))['params']
 
   def train_for(num_steps, progress):
     # Forty points of a curve, each a call.
     num_steps = STEPS * 40 if num_steps > STEPS * 4 else num_steps
     config, block = one_seed('icl_uncertainty', variant, num_steps, progress)
-    experiment.fit(config, block, 'none')
+    testbed.fit(config, block, learner, {})
 
   take_turns(report, quick, f'icl_uncertainty {variant}',
-             config.batch_size * config.num_pairs * 2, train_for, start, loss,
-             draw, {}, {'num_tasks': jnp.int32(0), 'pool_seed': jnp.int32(0)})
+             net.batch_size * net.num_pairs * 2, train_for, start, loss,
+             learner.draw(net), {},
+             {'num_tasks': jnp.int32(0), 'pool_seed': jnp.int32(0)})
 
 
 MEASURES = {'gpicl': measure_gpicl, 'icl': measure_icl}

@@ -49,6 +49,9 @@ def pytest_addoption(parser):
   parser.addoption('--moved', metavar='COMMIT', help='where the frozen smoke '
                    'rows are the same: write that the code of a paper has '
                    'moved since this commit, see assay.report.stale')
+  parser.addoption('--all', action='store_true',
+                   help='ask of every paper what a run owes, not of one of '
+                   'each kind')
 
 
 def pytest_configure(config):

@@ -88,13 +88,12 @@ def test_calibration_measures_agree(name):
 
 
 def test_transformer_by_hand_is_ours():
-  experiment = papers.load('gpicl')
-  config = papers.configs('gpicl').get_config('smoke')
-  model = experiment.make_model(config, 'transformer')
-  tokens = jax.random.normal(jax.random.key(0), (3, config.length, 21))
+  net = papers.configs('gpicl').get_config('smoke').net
+  model = papers.load('gpicl').ARMS['transformer'].model(net)
+  tokens = jax.random.normal(jax.random.key(0), (3, net.length, 21))
   params = model.init(jax.random.key(1), tokens)['params']
   np.testing.assert_allclose(
-      in_context.forward(params, tokens, config.num_layers),
+      in_context.forward(params, tokens, net.num_layers),
       model.apply({'params': params}, tokens), atol=1e-5)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from assay import cli, papers, results
 from assay.errors import UserError
+from assay.report import page
 
 ROOT = papers.ROOT
 SMOKE = '--config=configs/c_mixup.py:smoke'
@@ -99,6 +100,36 @@ def test_list_shows_every_variant_on_a_line(capsys):
   variants = papers.configs('c_mixup').VARIANTS
   assert [line.split()[0] for line in lines] == list(variants)
   assert max(map(len, lines)) <= 80
+
+
+def test_a_command_that_names_no_variant_runs_the_first_ones(monkeypatch,
+                                                             capsys):
+  ran = []
+  monkeypatch.setattr(cli, '_run', lambda paper, flags, fields: ran.append(
+      (flags.config, str(flags.workdir))) or 0)
+  monkeypatch.setattr(page, 'ending', lambda paper, folders: 'the end')
+  monkeypatch.chdir(papers.ROOT)
+  def of(folder, *variants):
+    return [(f'configs/c_mixup.py:{v}', folder.format(v)) for v in variants]
+
+  first = papers.configs('c_mixup').FIRST
+  for argv, want in (
+      ([], of('out/c_mixup/{}', *first)),
+      (['--workdir=x'], of('x/{}', *first)),
+      (['--workdir=x', '--config.alpha=1.'], of('x', 'diabetes')),
+      ([SMOKE], of('out/c_mixup/{}', 'smoke'))):
+    ran.clear()
+    assert cli.main('c_mixup', argv) == 0
+    assert ran == want
+    assert capsys.readouterr().out == '\nthe end\n'  # once
+
+
+def test_what_fails_ends_the_command(monkeypatch, capsys):
+  ran = []
+  monkeypatch.setattr(cli, '_run', lambda *given: ran.append(given) or 2)
+  monkeypatch.chdir(papers.ROOT)
+  assert cli.main('c_mixup', []) == 2
+  assert len(ran) == 1 and not capsys.readouterr().out
 
 
 def command(*argv):

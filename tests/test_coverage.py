@@ -23,6 +23,9 @@ def test_the_list_the_cards_and_the_rows_say_the_same():
   entries = coverage.read()
   with_rows = {f.parent.name for f in papers.ROOT.glob('results/*/*.jsonl')}
   assert not coverage.disagreements(entries, papers.names('configs'), with_rows)
+  rooms = {f.stem for f in papers.ROOT.glob('lib/assay/testbeds/*.py')}
+  assert {e.testbed for e in entries if e.standing == 'tested'} <= {
+      'own', *rooms}
   # Each family has something to offer.
   assert {e.family for e in entries} == set(papers.FAMILIES)
 

@@ -1,8 +1,15 @@
-"""What every experiment in `experiments/` must do, in its smoke variant."""
+"""What every paper must do in its smoke variant, and every way to run one.
 
+Rows are asked of all papers. What a run owes (to go on after a kill, to map
+seeds, to extend a folder) is asked of one paper of each testbed and of those
+with a `run` of their own; `--all` asks all, as `make nightly` does.
+"""
+
+import ast
 import collections
 import dataclasses
 import json
+import re
 
 import frozen
 import numpy as np
@@ -45,6 +52,25 @@ def by_name(rows):
   return named
 
 
+def run_by(paper):
+  """The testbed whose `run` a paper returns, '' if it has its own."""
+  text = (papers.ROOT / 'experiments' / f'{paper}.py').read_text()
+  run = next(node for node in ast.parse(text).body
+             if isinstance(node, ast.FunctionDef) and node.name == 'run')
+  last = run.body[-1]
+  found = isinstance(last, ast.Return) and re.match(
+      r'(\w+)\.run\(', ast.unparse(last.value))
+  return found[1] if found else ''
+
+
+def of_each_kind():
+  """The papers that all is asked of: one for each way to run."""
+  kinds = {}
+  for paper in papers.names():
+    kinds.setdefault(run_by(paper) or paper, paper)
+  return set(kinds.values())
+
+
 @pytest.fixture(scope='module', params=papers.names())
 def whole(request, tmp_path_factory):
   """(paper, rows, workdir) of an uninterrupted run, two calls an arm."""
@@ -54,6 +80,14 @@ def whole(request, tmp_path_factory):
   rows = run(request.param, workdir, settings=dict(steps_per_call=4),
              progress=lambda *report: CALLS.update([request.param]))
   return request.param, rows, workdir
+
+
+@pytest.fixture(scope='module')
+def contract(whole, request):
+  """As `whole`, of the papers that all is asked of."""
+  if whole[0] not in of_each_kind() and not request.config.getoption('all'):
+    pytest.skip(f'asked of another paper of {run_by(whole[0])}')
+  return whole
 
 
 def test_rows_are_rows(whole):
@@ -77,6 +111,8 @@ def test_rows_are_those_that_were_frozen(whole, request):
   """Bit for bit on the machine they were frozen on, else up to rounding."""
   paper, rows, _ = whole
   file, got = frozen.FOLDER / f'{paper}.json', frozen.cells(rows)
+  if not file.exists() and not request.config.getoption('freeze'):
+    pytest.skip('a new paper: nothing is frozen')
   if request.config.getoption('freeze'):
     disk.write_bytes(file, (json.dumps(
         {'machine': frozen.machine(), 'cells': got}, indent=0) + '\n').encode())
@@ -122,9 +158,9 @@ KILLS = (('step', 2), ('before_save', 1), ('in_save', 1), ('after_save', 1),
          ('predictions', 1), ('rows', 2))
 
 
-def test_killed_and_continued_is_the_same(whole, tmp_path, monkeypatch):
+def test_killed_and_continued_is_the_same(contract, tmp_path, monkeypatch):
   """One run, killed at each site: what a kill broke stays in its rows."""
-  paper, rows, _ = whole
+  paper, rows, _ = contract
   steps = []
 
   def go_on():
@@ -160,13 +196,13 @@ def test_killed_and_continued_is_the_same(whole, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope='module')
-def extended(whole, tmp_path_factory):
+def extended(contract, tmp_path_factory):
   """(few, more, files): rows of one seed, then of all, each seed by itself.
 
   `files` are those of the first seed's rows, before the others came: content
   by path.
   """
-  paper, *_ = whole
+  paper, *_ = contract
   workdir = tmp_path_factory.mktemp(paper) / 'extended'
   few = run(paper, workdir, num_seeds=1, settings=dict(steps_per_call=4))
   files = {path: path.read_bytes() for path in (workdir / 'rows').iterdir()}
@@ -174,8 +210,8 @@ def extended(whole, tmp_path_factory):
   return few, more, files
 
 
-def test_mapped_seeds_are_single_seeds(whole, extended):
-  _, rows, _ = whole
+def test_mapped_seeds_are_single_seeds(contract, extended):
+  _, rows, _ = contract
   single = by_name(extended[1])
   for key, (value, _) in by_name(rows).items():
     if value is None:
@@ -185,8 +221,8 @@ def test_mapped_seeds_are_single_seeds(whole, extended):
                                  err_msg=str(key))
 
 
-def test_more_seeds_extend_a_workdir(whole, extended):
-  _, rows, _ = whole
+def test_more_seeds_extend_a_workdir(contract, extended):
+  _, rows, _ = contract
   few, more, files = extended
   assert {row['seed'] for row in few} == {0} and files
   assert len(more) == len(rows)
@@ -194,9 +230,9 @@ def test_more_seeds_extend_a_workdir(whole, extended):
     assert path.read_bytes() == content  # the first block was not touched
 
 
-def test_rows_do_not_depend_on_what_is_kept(whole, tmp_path, monkeypatch):
+def test_rows_do_not_depend_on_what_is_kept(contract, tmp_path, monkeypatch):
   """The store is empty, then half full, then full."""
-  paper, rows, _ = whole
+  paper, rows, _ = contract
   monkeypatch.setenv('ASSAY_FITS', str(tmp_path / 'store'))
   calls, store = [], fits.default_store()
 
@@ -215,15 +251,15 @@ def test_rows_do_not_depend_on_what_is_kept(whole, tmp_path, monkeypatch):
   assert not calls or not kept
 
 
-def test_in_memory_without_a_workdir(whole):
-  paper, rows, _ = whole
+def test_in_memory_without_a_workdir(contract):
+  paper, rows, _ = contract
   config, made = study(paper, None, settings=dict(steps_per_call=4))
   assert by_name(papers.load(paper).run(config, made)) == by_name(rows)
 
 
-def test_a_finished_model_can_be_loaded(whole, monkeypatch):
+def test_a_finished_model_can_be_loaded(contract, monkeypatch):
   import assay
-  paper, rows, workdir = whole
+  paper, rows, workdir = contract
   # Not every arm trains: a calibrator, say, is fitted to what another learned.
   trained = [arm for arm in papers.configs(paper).get_config('smoke').arms
              if (workdir / arm / 'fit').exists()]

@@ -108,10 +108,10 @@ PRINTED = {
         '--config=README.md: is no configuration; give a Python file with '
         'get_config and VARIANTS.',
     '--config=configs/c_mixup.py:airfoyl':
-        "unknown variant 'airfoyl' of c_mixup; use one of diabetes, airfoil, "
-        'no2, airfoil_paper, airfoil_train_scaled, airfoil_bandwidths, '
-        'airfoil_similarity, airfoil_overfitting, airfoil_pooled, '
-        'airfoil_tuned, synthetic, smoke.',
+        "unknown variant 'airfoyl' of c_mixup; use one of diabetes, theory, "
+        'airfoil, no2, airfoil_paper, airfoil_train_scaled, '
+        'airfoil_bandwidths, airfoil_similarity, airfoil_overfitting, '
+        'airfoil_pooled, airfoil_tuned, synthetic, smoke.',
     '--sedes=3': 'unknown flag --sedes=3; did you mean --seeds?',
     '--seeds=0': '--seeds=0; use 1 or more.',
     '--arms=mixap':

@@ -432,3 +432,19 @@ def test_principal_components_are_of_the_training_split():
   assert abs(project(test).mean(axis=0)).max() > .02
   with pytest.raises(UserError, match='num=65'):
     tasks.principal_components(train, 65)
+
+
+@pytest.mark.parametrize('starts', [(0, 2, 4), range(5), ()])
+def test_a_sequence_starts_where_it_may(starts):
+  inner = lambda shared, own, item, key: {'x': jax.random.normal(
+      key, (300, 2, 1))}
+  draw = jax.jit(tasks.with_offset(inner, starts))
+  batch = draw({}, {}, None, jax.random.key(11))
+  assert batch['x'].shape == (300, 2, 1)
+  assert ('offset' in batch) == bool(len(starts))
+  if len(starts):
+    offset = np.asarray(batch['offset'])
+    assert offset.shape == (300,) and offset.dtype == np.int32
+    values, counts = np.unique(offset, return_counts=True)
+    np.testing.assert_array_equal(values, 2 * np.array(starts))
+    assert counts.min() > .6 * 300 / len(starts)

@@ -25,10 +25,12 @@ def main(paper, argv=None):
   try:
     sweep, others = sweeps.taken(others)
     fields = config_lib.pairs(others, known)
+    if flags.list:
+      return _list(config_lib.chosen(flags.config)[0].VARIANTS)
     with hosts.together(flags.debug):
       if sweep:
         return sweeps.run(paper, flags, fields, sweep, _run)
-      return _run(paper, flags, fields)
+      return _run_each(paper, flags, fields)
   except UserError as error:
     if flags.debug:
       raise
@@ -81,13 +83,38 @@ def _parser(paper):
   return parser
 
 
-def _run(paper, flags, fields):
-  """One run of a paper; returns the exit status."""
+def _run_each(paper, flags, fields):
+  """Runs the variant that is named, else those of the card's FIRST.
+
+  A command with fields of its own is about one variant, the default.
+  """
   module, variant = config_lib.chosen(flags.config)
-  if flags.list:
-    return _list(module.VARIANTS)
+  file, _, named = flags.config.partition(':')
+  variants = (variant,) if named or fields else getattr(
+      module, 'FIRST', (variant,))
+  folders = {each: pathlib.Path(flags.workdir or f'out/{paper}') / each
+             for each in variants}
+  if flags.workdir and len(variants) == 1:
+    folders = {variant: pathlib.Path(flags.workdir)}
+  for each, folder in folders.items():
+    status = _run(paper, argparse.Namespace(**vars(flags) | {
+        'config': f'{file}:{each}', 'workdir': folder}), fields)
+    if status:
+      return status
+  if not flags.dry_run and _is_first():
+    from assay.report import page
+
+    print(f'\n{page.ending(paper, folders)}')
+  return 0
+
+
+def _run(paper, flags, fields):
+  """One run of a paper, into `flags.workdir`; returns the exit status."""
+  module, variant = config_lib.chosen(flags.config)
+  workdir = flags.workdir
   steps = profiling.parse(flags.profile) if flags.profile else None
   config = config_lib.apply(module.get_config(variant), fields)
+  config_lib.check(config, getattr(module, 'BOUNDS', {}))
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
   mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic,
                         flags.dry_run)
@@ -95,7 +122,6 @@ def _run(paper, flags, fields):
   # JAX may start only now that its devices are set up.
   from assay.train import checkpoint, dry_run
 
-  workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}')
   with checkpoint.signals() as stopping, _watching(
       flags, workdir, steps) as (progress, watchers):
     study = _study(paper, variant, config, num_seeds, workdir, flags, mesh,

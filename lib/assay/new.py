@@ -1,10 +1,11 @@
 """A paper of one's own: three files that run at once, to be changed.
 
-    python -m assay new my_paper
+    python -m assay new my_paper [--testbed=vision]
 
 writes, in the clone it is called in, `configs/my_paper.py`,
 `experiments/my_paper.py` and `tests/test_my_paper.py`: a small question with
-two arms, a claim and its tests. `docs/adding_a_paper.md` says what comes next.
+two arms, claims and tests. With `--testbed=own` the experiment has data, a
+network and training of its own. `docs/adding_a_paper.md` says what comes next.
 """
 
 import argparse
@@ -16,7 +17,10 @@ from assay.errors import UserError, told
 
 NAME = 'my_paper'  # in the templates, where the paper's name goes
 LONGEST = 30  # characters of a name that leave lines within 80 columns
-# A file of a paper: its template, in the folder `templates` beside this file.
+# What a paper may stand on, the first by default: a folder of `templates` each.
+TESTBEDS = {'vision': 'image classifiers: a loss, a gradient, a calibrator',
+            'own': 'data, a network and training of its own'}
+# A file of a paper: its template.
 FILES = {
     'configs/{}.py': 'config.py',
     'experiments/{}.py': 'experiment.py',
@@ -24,12 +28,13 @@ FILES = {
 }
 
 
-def create(name, root='.'):
+def create(name, root='.', testbed='vision'):
   """Writes the files of a new paper; returns their paths.
 
   Args:
     name: of the paper: lower case, digits and underscores.
     root: of the clone to write to.
+    testbed: one of TESTBEDS.
 
   Raises:
     UserError: the name cannot be one, `root` is no clone, or a file is there;
@@ -52,7 +57,7 @@ def create(name, root='.'):
   for path in made:
     if path.exists():
       raise UserError(f'{path} exists already; choose another name.')
-  folder = pathlib.Path(__file__).parent / 'templates'
+  folder = pathlib.Path(__file__).parent / 'templates' / testbed
   for path, template in made.items():
     text = (folder / template).read_text().replace(NAME, name)
     with open(path, 'x') as file:  # never over another one
@@ -65,12 +70,16 @@ def main(argv=None):
   """Writes the files and says what to do next; returns the exit status."""
   parser = argparse.ArgumentParser(
       prog='python -m assay new',
-      description='Writes a config, an experiment and a test that run at once '
+      description='Writes a card, an experiment and a test that run at once '
       'and are to be changed into a paper of your own.')
   parser.add_argument('name', metavar='my_paper', help='name of the paper: '
                       'lower case, digits and underscores')
+  parser.add_argument(
+      '--testbed', choices=TESTBEDS, default='vision',
+      help='what it stands on (default: %(default)s); '
+      + '; '.join(f'{name}: {text}' for name, text in TESTBEDS.items()))
   flags = parser.parse_args(argv)
-  paths = create(flags.name)
+  paths = create(flags.name, testbed=flags.testbed)
   print('Written: ' + ', '.join(map(str, paths)))
   print('Run it:  python -m experiments.' + flags.name)
   print(f'Test it: python -m pytest {paths[-1]}')

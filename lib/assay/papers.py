@@ -80,8 +80,9 @@ def configs(name):
   tables show of the test set (default: what is published, else all);
   COLUMNS, (metric, split) of further columns, or (metric, split, '%'); CHANCE,
   metric -> (low, high) of chance on the test set: arms there that no claim
-  reads stand behind a fold; and LEAD, variant and name in FIGURES of the figure
-  on top of its page (default: see `report.figures.first`).
+  reads stand behind a fold; LEAD, variant and name in FIGURES of the figure on
+  top of its page (default: see `report.figures.first`); and FIRST, the variants
+  that a command runs which names none (default: the first).
 
   Raises:
     UserError: there is no such paper.
@@ -191,9 +192,6 @@ def reported(name, variant):
     fields.
   """
   card = configs(name)
-  if not hasattr(card, 'PUBLISHED'):  # until all cards have it
-    beside = getattr(card, 'REPORTED_FOR', card.VARIANTS)
-    return card.REPORTED if variant in beside else {}
   made = {}
   for number in card.PUBLISHED:
     if variant in number.variants:
@@ -211,13 +209,9 @@ def about(name):
   """What the pages say about a paper, as a dict of texts.
 
   `title`, `authors`, `published` (where and when), `arxiv` and `idea`; '' for
-  what is missing, and the paper's name as title.
+  what is missing.
   """
-  card = configs(name)
-  if not hasattr(card, 'PAPER'):  # until all cards have it
-    return dict.fromkeys(('authors', 'published', 'arxiv', 'idea'), '') | {
-        'title': name, **getattr(card, 'ABOUT', {})}
-  paper = card.PAPER
+  paper = configs(name).PAPER
   return {'title': paper.title, 'authors': paper.authors,
           'published': f'{paper.venue} {paper.year}'.strip(),
           'arxiv': paper.arxiv, 'idea': paper.idea}
@@ -225,17 +219,7 @@ def about(name):
 
 def claims(name):
   """The claims of a paper."""
-  card = configs(name)  # until all cards have them, else the experiment
-  return card.CLAIMS if hasattr(card, 'CLAIMS') else load(name).CLAIMS
-
-
-def figures(name, rows):
-  """{file name: Figure} of the rows of one variant of a paper."""
-  card = configs(name)
-  if not hasattr(card, 'FIGURES'):  # until all cards have them
-    return load(name).figures(rows)
-  made = {file: draw(rows) for file, draw in card.FIGURES.items()}
-  return {file: figure for file, figure in made.items() if figure is not None}
+  return configs(name).CLAIMS
 
 
 # Variants of a card.

@@ -1,7 +1,8 @@
-"""What came out, for the top of a paper's page: its claims, a line each."""
+"""What came out: claims in a line each for a page, in a sentence for a run."""
 
 import collections
 
+from assay import papers
 from assay.report import bars, verdicts
 
 LEGEND = ('`░` where the claim holds, `═` its interval, `●` the estimate, each '
@@ -44,6 +45,47 @@ def tally(counts):
           f'hold{"s" if holds == 1 else ""}**, **{fails} '
           f'fail{"s" if fails == 1 else ""}** here and {undecided} '
           f'{"is" if undecided == 1 else "are"} undecided.')
+
+
+def ending(paper, judged, ran):
+  """What came out of a run in a sentence, and what to run next.
+
+  Args:
+    paper: its name.
+    judged: see `claims.judge`.
+    ran: names of the variants that were run.
+  """
+  texts = []
+  for state in verdicts.STATES:
+    own = [item for item in judged
+           if item.verdict and item.verdict.state == state]
+    # Why it is open, as most of them say; else which they are.
+    why = collections.Counter(item.verdict.note.split('; ')[-1] for item in own)
+    told = ([why.most_common(1)[0][0]] if own and state == 'undecided'
+            else [item.claim.name for item in own])
+    if own:
+      texts.append(f'{len(own)} {_verb(state, len(own))} ('
+                   + '; '.join(told[:3]) + ', ...' * (len(told) > 3) + ')')
+  came_out = (f'Of the claims on {" and ".join(ran)}, {", ".join(texts)}.'
+              if texts else f'No claim can be judged on {" and ".join(ran)}.')
+  later = next_variant(paper, ran)
+  return came_out + (
+      f'\nNext: make reproduce PAPER={paper} VARIANT={later}   '
+      f'# {papers.configs(paper).VARIANTS[later]}' if later else '')
+
+
+def next_variant(paper, ran):
+  """The first of the variants that claims speak about and were not run, or ''.
+  """
+  told = {claim.where.get('config') for claim in papers.claims(paper)}
+  return next((variant for variant in papers.configs(paper).VARIANTS
+               if variant in told and variant not in ran), '')
+
+
+def _verb(state, count):
+  verbs = {'holds': ('holds', 'hold'), 'fails': ('fails here', 'fail here'),
+           'undecided': ('is undecided', 'are undecided')}
+  return verbs[state][count > 1]
 
 
 def _table(items):

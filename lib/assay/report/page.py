@@ -119,6 +119,12 @@ def show(rows, paper, form='terminal', judged=None):
   verdicts.show(judged)
 
 
+def ending(paper, folders):
+  """What came out of runs, {variant: workdir}, and what to run next."""
+  judged = _judged(results.read(folders.values()), paper)
+  return outcome.ending(paper, judged, list(folders))
+
+
 def table_of(rows, paper):
   """`tables.table` of one variant, as its config module wants it shown."""
   module = papers.configs(paper)

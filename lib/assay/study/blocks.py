@@ -172,7 +172,7 @@ class Recorder:
       self._block.finish(self._rows, self._saved, self.curves,
                          self._num_params)
 
-  def __call__(self, metric, values, *arrays, n=None, **more):
+  def __call__(self, metric, values, /, *arrays, n=None, **more):
     """Adds one row for each of the S seeds.
 
     Args:
@@ -206,7 +206,7 @@ class Recorder:
             values) else values[i]
       self.one(i, metric, value, **more | {k: v[i] for k, v in of_each.items()})
 
-  def one(self, position, metric, value, *, split, n, state='last', group='',
+  def one(self, position, metric, value, /, *, split, n, state='last', group='',
           step=None, why='not finite', **more):
     """Adds a row of one seed.
 

@@ -60,6 +60,8 @@ def values_of(module, config, field, texts):
       there twice or can be in no row, or a field whose value would not count.
   """
   configs = [config_lib.apply(config, {field: text}, FLAG) for text in texts]
+  for each in configs:
+    config_lib.check(each, getattr(module, 'BOUNDS', {}))
   values = [config_lib.paths(each)[field] for each in configs]
   given = f'{FLAG}{field}={",".join(texts)}'
   field = field.rpartition('.')[2]
@@ -93,8 +95,6 @@ def run(paper, flags, fields, sweep, run_one):
     sweep: (path of the field, texts) from `taken`.
     run_one: `(paper, flags, fields) -> status` of one run.
   """
-  if flags.list:
-    return run_one(paper, flags, fields)
   path, texts = sweep
   if path in fields:
     raise UserError(f'--config.{path} and {FLAG}{path}: use one of them.')

@@ -4,6 +4,8 @@ A card takes its `config.net` from here, so that two papers which train the
 same network say so by the same words, and changes what differs.
 """
 
+import math
+
 import ml_collections
 
 # split_sizes are train, validation, test rows; the last value is where this
@@ -79,3 +81,51 @@ def vision(**fields):
     **fields: in place of its own, or more, those of a paper.
   """
   return ml_collections.ConfigDict(_IMAGES | fields)
+
+
+def in_context_images():
+  """`config.net` of images under random projections, unlocked.
+
+  See `data.tasks.classification`; the model is a transformer. `# ours` where
+  Kirsch et al. (2022) have nothing of the kind.
+  """
+  return ml_collections.ConfigDict(dict(
+      # Data.
+      dataset='digits', classes=(0, 1, 2, 3, 4),
+      reduce='components',  # or 'pixels'
+      num_inputs=16,  # principal components, or pixels of a square image
+      # Tasks.
+      length=24,  # examples of a sequence
+      num_tasks=math.inf,
+      batch_tasks=32,
+      bias=0.5,  # share of a batch that has one permutation of the labels
+      repeat_share=0.5,  # share of a batch that has repeats  # ours
+      num_distinct=8,  # images of a sequence with repeats  # ours
+      # Model and training.
+      width=64, num_layers=2, num_heads=2, head_size=32, dtype='float32',
+      num_steps=2500, learning_rate=1e-3, adam_eps=1e-8, warmup_steps=200,
+      clip_norm=1.0,
+      eval_every=25))  # steps a point of the curves
+
+
+def in_context_regression():
+  """`config.net` of noisy linear functions, unlocked; all values are ours.
+
+  See `data.tasks.regression`; the model is a transformer.
+  """
+  return ml_collections.ConfigDict(dict(
+      # Tasks.
+      dimension=2,
+      num_pairs=16,  # of a prompt in training
+      test_pairs=36,  # of a prompt in testing, and rows of the position table
+      noise_law='uniform',  # sigma in (low, high); or 'inverse_gamma'
+      noise=(0.1, 1.0),  # or shape and scale of sigma^2
+      num_tasks=0,  # in the pool of training; 0: each sequence has its own
+      covariance=(-2.0, 2.0),  # range of log eigenvalues, where they are drawn
+      segment_starts=(0, 10, 20),  # pairs, where positions start in segments
+      # Model and training.
+      width=48, num_layers=3, num_heads=2, batch_size=32, num_steps=12_000,
+      learning_rate=3e-3,
+      warmup=0.05,  # share of the steps
+      clip_norm=1.0,
+      largest_log_std=6.0))  # its absolute value is bounded softly

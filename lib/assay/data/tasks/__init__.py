@@ -12,7 +12,6 @@ A law is a function: a noise law `key -> sigma []`, a weight law `key -> w
 d]`. A change of a law takes a law and gives one.
 """
 
-
 from assay.data.tasks.classification import (
     FIRST_UNSEEN,
     classification_prompts,
@@ -46,4 +45,6 @@ from assay.data.tasks.regression import (
     shifted_covariates,
     standard_covariates,
     uniform_noise,
+    with_offset,
 )
+from assay.data.tasks.sets import image_sets

@@ -213,6 +213,29 @@ def draw_regression(task, covariates, batch_size, num_pairs):
   return draw
 
 
+def with_offset(draw, starts):
+  """A draw whose batch has `offset` int32 [B], of the first token's position.
+
+  Both tokens of a pair move together, by a number of pairs, one of `starts`,
+  that is the same for a whole sequence. Without starts there is no offset.
+
+  Args:
+    draw: of sequences with x [B, T, d].
+    starts: pairs, integers.
+  """
+
+  def drawn(shared, own, item, key):
+    draw_key, offset_key = jax.random.split(key)
+    batch = draw(shared, own, item, draw_key)
+    if not len(starts):
+      return batch
+    chosen = jax.random.choice(offset_key, jnp.array(starts, jnp.int32),
+                               (len(batch['x']),))
+    return batch | {'offset': 2 * chosen}
+
+  return drawn
+
+
 def regression_tokens(x, y):
   """Two tokens per pair, (x_t, 0, 0) and then (0, y_t, 1).
 

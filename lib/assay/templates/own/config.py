@@ -12,12 +12,11 @@ from assay import papers
 from assay.claims import claims_of, less
 
 PAPER = papers.Paper(
-    'TODO: title', authors='', year='',  # of a published one; venue, arxiv
-    family='calibration_theory',  # one of papers.FAMILIES
+    'TODO: title', authors='', year='', family='calibration_theory',
     idea='TODO: the idea in two sentences. With a bounded loss a wrong label '
-         'can only pull so far, so fewer of them are memorized.')
+         'can only pull so far.')
 
-# The first is the default; `smoke` is for the tests. Each is what differs.
+# The first is the default, and `smoke` is for the tests: what differs in each.
 VARIANTS = papers.variants({
     'digits': ('default: scikit-learn digits, no download', {}),
     'smoke': ('seconds: digits, two epochs', dict(
@@ -26,7 +25,7 @@ VARIANTS = papers.variants({
 
 
 def get_config(variant='digits'):
-  """The settings of one variant, locked."""
+  """The values of one variant, locked."""
   c = papers.new_config('my_paper', VARIANTS, variant)
   # What is compared.
   c.arms = ('baseline', 'mine')
@@ -47,13 +46,10 @@ def get_config(variant='digits'):
   return papers.config_of(c, VARIANTS, variant)
 
 
-# Published numbers stand beside yours, each with its source and how sure it is:
-# papers.published('table 1', 'error', {'mine': (.07, .01)}, of='digits', n=3)
+# TODO: numbers that stand beside yours, see `papers.published`.
 PUBLISHED = ()
 
-METRICS = ('error', 'nll')
-
-# TODO: what must come out, and where that is said.
+# TODO: what must come out, and where that is said, before you look.
 CLAIMS = claims_of('Zhang and Sabuncu, 2018; settings ours', ('digits',), {
     'below the baseline': (
         'With wrong labels in training, a bounded loss has a lower test error '

@@ -5,10 +5,9 @@
 An arm is the loss of an example: see `ARMS`. To make this paper yours, put your
 idea in the place of `mine`. Another data set goes into `make_source`, a network
 into `make_model`, another gradient (SAM, say) into `make_grad`, an optimizer
-into `train_block`. Write the card's CLAIMS before you look at a result.
+into `fit`.
 """
 
-import functools
 import sys
 
 import jax
@@ -22,8 +21,6 @@ from assay.metrics import classification
 from assay.models import mlp
 from assay.study import replaced
 from assay.train import evaluate
-
-METRICS = {'error': classification.error, 'nll': classification.nll}
 
 
 def mine(config, logits, labels):
@@ -83,13 +80,9 @@ def make_model(config):
 
 
 def make_apply(config, arm=None):
-  """`(params, extra, x [B, H, W, C] in [0, 1]) -> logits`, the same object."""
+  """`(params, extra, x [B, H, W, C] in [0, 1]) -> logits [B, C]`."""
   del arm  # all have the same model
-  return _apply(make_model(config))
-
-
-@functools.lru_cache
-def _apply(model):
+  model = make_model(config)
   return lambda params, extra, x: model.apply(
       {'params': params, **extra}, x.reshape(len(x), -1))
 
@@ -106,27 +99,20 @@ def make_grad(config, arm):
   return jax.value_and_grad(loss_fn, has_aux=True)
 
 
-def train_block(config, block, arm, source):
-  """Fits one arm on a block of seeds."""
-  model, tx = make_model(config), optax.adam(config.learning_rate)
-  pixels = np.prod(source.shared['x'].shape[1:])
-  steps_per_epoch = config.split_sizes[0] // config.batch_size
-  return train.fit(
-      train.make_init(lambda key: model.init(key, jnp.zeros((1, pixels))), tx),
-      train.make_step(make_grad(config, arm), tx), draw_from('train'), source,
-      seeds=block.seeds, num_steps=config.num_epochs * steps_per_epoch,
-      eval_every=steps_per_epoch, directory=block.directory('fit', config),
-      settings=block.settings)
-
-
 def draw_from(split):
   """`draw` of a batch of a split: images from 0 to 1, and labels."""
   return images.draw_from(split, mean=0., std=1.)
 
 
-@functools.lru_cache  # one compilation for all arms
-def _predictor(apply, split):
-  return evaluate.predictor(apply, draw_from(split))
+def fit(config, block, arm, source):
+  """Trains one arm on a block of seeds; a `Fitted`."""
+  model, tx = make_model(config), optax.adam(config.learning_rate)
+  x = jnp.zeros((1, np.prod(source.shared['x'].shape[1:])))
+  epoch = config.split_sizes[0] // config.batch_size
+  return block.fit(
+      'fit', config, train.make_init(lambda key: model.init(key, x), tx),
+      train.make_step(make_grad(config, arm), tx), draw_from('train'), source,
+      num_steps=config.num_epochs * epoch, eval_every=epoch)
 
 
 def measure(config, block, arm, fields, data_dir):
@@ -135,23 +121,17 @@ def measure(config, block, arm, fields, data_dir):
   Those of split `train` are measured against the wrong labels too.
   """
   source = make_source(config, block.seeds, data_dir)
-  fitted = train_block(config, block, arm, source)
-  state, why = fitted.state, fitted.why
-  rows, saved = [], {'seeds': np.array(block.seeds)}
-  for split in ('train', 'test'):
-    n = source.own[f'{split}_rows'].shape[1]
-    logits, y = _predictor(make_apply(config), split)(
-        state.params, state.extra, source.shared, source.own, n)
-    saved |= {split: logits}
-    for i, seed in enumerate(block.seeds):
-      for metric, measured in METRICS.items():
-        rows.append(block.row(
-            seed, metric, np.nan if i in why else measured(logits[i], y[i]),
-            dataset=config.dataset, method=arm, split=split, n=n,
-            step=state.step[i], state='last', why=why.get(i, 'not finite'),
-            **fields))
-  block.finish(rows, saved, fitted.curves, sum(
-      x[0].size for x in jax.tree.leaves(state.params)))
+  fitted = fit(config, block, arm, source)
+  with block.recorder(fitted, dataset=config.dataset, method=arm,
+                      **fields) as add:
+    for split in ('train', 'test'):
+      predict = evaluate.predictor(make_apply(config), draw_from(split))
+      logits, y = predict(fitted.state.params, fitted.state.extra,
+                          source.shared, source.own,
+                          source.own[f'{split}_rows'].shape[1])
+      add('error', classification.error, logits, y, split=split)
+      add('nll', classification.nll, logits, y, split=split)
+      add.save(**{split: logits})
 
 
 def run(config, study):
