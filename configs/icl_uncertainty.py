@@ -15,7 +15,8 @@ import numpy as np
 
 from assay import papers
 from assay.claims import all_of, claims_of, ratio, within
-from assay.testbeds import networks
+from assay.config import above
+from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
     'In-context uncertainty', 'Liu, Cai, Chen and Li', '2024',
@@ -80,6 +81,9 @@ def get_config(variant='small'):
   c.covariate_shifts = ()
   return papers.config_of(c, VARIANTS, variant)
 
+BOUNDS = bounds.IN_CONTEXT_REGRESSION | {
+    'noise_shifts': above(0), 'weight_shifts': above(0)}
+
 
 PUBLISHED = ()  # see the docstring
 
@@ -114,9 +118,10 @@ def _in_distribution(variant, gap, spread, arm, mark=''):
           'of the transformer, or more.', ratio(
               'nll_gap', 'least_squares', arm, 3, np.inf, group='few pairs')),
       **{f'not Bayes where {what}{mark}': (
-          f'On tasks four times {what} than in training, the predicted '
-          'standard deviation departs from that of the Bayes predictor '
-          '(training prior) three times as far as in distribution, or more.',
+          f'On tasks four times {what} than in training, the mean log of the '
+          'predicted standard deviation departs from that of the Bayes '
+          'predictor (training prior) three times as far as in distribution, '
+          'or more.',
           departs(by)) for by, what in ((4., 'noisier'), (.25, 'less noisy'))}})
 
 

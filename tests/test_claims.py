@@ -718,13 +718,15 @@ def paper():
   where = {'config': 'small'}
   return (
       Claim('wins', 'a is above b', 'table 1', greater('rmse', 'a', 'b'),
-            where),
+            where=where),
       Claim('wins_big', 'a | b, by 6', 'table 1',
-            greater('rmse', 'a', 'b', by=6), where, gated=False),
-      Claim('maybe', 'by 2', 'fig. 2', greater('rmse', 'a', 'b', by=2), where),
-      Claim('other', 'a beats c', 'table 1', less('rmse', 'a', 'c'), where),
+            greater('rmse', 'a', 'b', by=6), where=where, gated=False),
+      Claim('maybe', 'by 2', 'fig. 2', greater('rmse', 'a', 'b', by=2),
+            where=where),
+      Claim('other', 'a beats c', 'table 1', less('rmse', 'a', 'c'),
+            where=where),
       Claim('large', 'a beats b', 'table 1', less('rmse', 'a', 'b'),
-            {'config': 'large'}))
+            where={'config': 'large'}))
 
 
 def test_judge():
@@ -743,7 +745,7 @@ def test_judge_names_the_claim_of_an_error_and_takes_any_check():
   with pytest.raises(UserError, match='claim wins: two rows'):
     judge(paper(), FIVE + FIVE[:1])
   by_hand = Claim('mine', 's', 'src', lambda rows: Verdict(
-      'holds', len(rows), 0, 1, 5, 'counting'), {'method': 'a'})
+      'holds', len(rows), 0, 1, 5, 'counting'), where={'method': 'a'})
   item, = judge([by_hand], FIVE + train_row(100))
   assert item.verdict.estimate == 6 and item.p_holm is None
   assert item.where_tested == 'airfoil, 20 test examples, 5 seeds, as published'

@@ -1,8 +1,7 @@
-import types
 
 import numpy as np
 import pytest
-from test_results import REPORTED, RUN, diverged, make_workdir, row
+from test_results import RUN, card, diverged, make_workdir, row
 
 from assay import papers, results
 from assay.claims import Claim, within
@@ -25,13 +24,12 @@ def read(folder, rows, **run):
 @pytest.fixture(autouse=True)
 def paper(monkeypatch):
   """A paper with two claims, so that these tests need no real experiment."""
-  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
-      CLAIMS=(Claim('low', 'ERM has a low error.', 'table 1',
-                    within('rmse', 'erm', 0, 5), {'config': 'small'}),
-              Claim('mid', 'Between.', 'table 2',
-                    within('rmse', 'erm', 4, 6), {'config': 'small'}))))
-  monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
-      REPORTED=REPORTED, VARIANTS={'small': 'a small one'}))
+  where = {'config': 'small'}
+  monkeypatch.setattr(papers, 'configs', lambda name: card(CLAIMS=(
+      Claim('low', 'ERM has a low error.', 'table 1',
+            within('rmse', 'erm', 0, 5), where=where),
+      Claim('mid', 'Between.', 'table 2', within('rmse', 'erm', 4, 6),
+            where=where))))
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ NEVER = {
 def state_of(check, holds, seed_varies='fresh', num_seeds=10):
   cells = examples.example(check, holds, {'k': (1., 2., 4., 8.)})
   rows = examples.rows(cells, num_seeds=num_seeds, seed_varies=seed_varies)
-  judged, = judge([Claim('it', 's', 'src', check, {})], rows)
+  judged, = judge([Claim('it', 's', 'src', check, where={})], rows)
   return judged.verdict.state
 
 

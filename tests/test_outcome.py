@@ -1,9 +1,8 @@
 """What a paper's page begins with: claims in a line each, and one figure."""
 
-import types
 
 import pytest
-from test_results import REPORTED, make_workdir, row
+from test_results import card, make_workdir, row
 
 from assay import claims, papers, results
 from assay.claims import Claim, rules
@@ -51,7 +50,7 @@ def test_a_bar_without_an_estimate_is_none():
 def judged(*verdicts):
   return [claims.Judged(
       Claim(f'small: {i}', f'Sentence | {i}.', 'table 1', None,
-            {'config': 'small'}), v, None, v.tested if v else 'no rows')
+            where={'config': 'small'}), v, None, v.tested if v else 'no rows')
           for i, v in enumerate(verdicts)]
 
 
@@ -80,11 +79,11 @@ def test_without_a_decided_claim_nothing_is_folded():
 
 
 def test_a_run_ends_with_a_sentence_and_the_next_command(monkeypatch):
-  card = types.SimpleNamespace(
+  module = card(
       CLAIMS=tuple(item.claim for item in judged(HOLDS)) + (
-          Claim('large: x', 'X.', '', None, {'config': 'large'}),),
+          Claim('large: x', 'X.', '', None, where={'config': 'large'}),),
       VARIANTS={'small': 'default', 'smoke': 'seconds', 'large': 'hours'})
-  monkeypatch.setattr(papers, 'configs', lambda name: card)
+  monkeypatch.setattr(papers, 'configs', lambda name: module)
   open_ = OPEN._replace(note='1 seed lost; no number of seeds can settle it')
   items = judged(HOLDS, open_, open_, FAILS)
   assert outcome.ending('toy', items, ['small']).splitlines() == [
@@ -154,17 +153,14 @@ def check(metric, a, b):
 def paper(monkeypatch, tmp_path):
   """A folder of results, and the module of its card."""
   claims_ = [Claim(f'{i}', 'It is lower.', 'x', check('rmse', *arms),
-                   {'config': 'small'})
+                   where={'config': 'small'})
              for i, arms in enumerate([('sam', 'erm'), ('mixup', 'erm')])]
-  card = types.SimpleNamespace(VARIANTS={'small': 'a small one'},
-                               REPORTED=REPORTED)
-  monkeypatch.setattr(papers, 'configs', lambda name: card)
-  monkeypatch.setattr(papers, 'claims', lambda name: claims_)
-  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace())
+  module = card(CLAIMS=claims_)
+  monkeypatch.setattr(papers, 'configs', lambda name: module)
   rows = [row(v + s, s, m) for m, v in (('mixup', 1.), ('erm', 2.), ('sam', 9.))
           for s in range(3)]
   make_workdir(tmp_path / 'work', rows)
-  return results.read([tmp_path / 'work']), card
+  return results.read([tmp_path / 'work']), module
 
 
 def test_the_first_figure_is_what_claims_read_most(paper):

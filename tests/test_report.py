@@ -1,8 +1,7 @@
-import types
 
 import ml_collections
 import pytest
-from test_results import REPORTED, RUN, make_workdir, row, write_lines
+from test_results import RUN, card, make_workdir, row, write_lines
 
 from assay import papers, results
 from assay.claims import Claim, within
@@ -40,13 +39,11 @@ def test_insert_without_a_pair_of_markers_is_refused(tmp_path, text):
 @pytest.fixture
 def paper(monkeypatch):
   """A paper with two claims, so that these tests need no real experiment."""
-  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
-      CLAIMS=(Claim('low', 'ERM has a low error.', 'table 1',
-                    within('rmse', 'erm', 0, 5), {'config': 'small'}),
-              Claim('big', 'A big one.', 'table 2',
-                    within('rmse', 'erm', 0, 5), {'config': 'big'}))))
-  monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
-      REPORTED=REPORTED, VARIANTS={'small': 'a small one'}))
+  monkeypatch.setattr(papers, 'configs', lambda name: card(CLAIMS=(
+      Claim('low', 'ERM has a low error.', 'table 1',
+            within('rmse', 'erm', 0, 5), where={'config': 'small'}),
+      Claim('big', 'A big one.', 'table 2', within('rmse', 'erm', 0, 5),
+            where={'config': 'big'}))))
 
 
 def sections(rows, runs):
@@ -165,7 +162,7 @@ def test_main_publishes_and_shows_what_is_published(tmp_path, paper, capsys,
       tmp_path / 'results/made_up/verdicts.json').read_text()
   readme = tmp_path / 'results/made_up/README.md'
   assert readme.read_text().startswith(
-      '# made_up\n\n## What came out\n\n<!-- begin ')
+      '# Made up\n\nAn idea. Another.\n\n## What came out\n\n<!-- begin ')
   assert page.main(['results/made_up', f'--into={readme}']) == 0
   for part in ('| **small**', '2.0 ± 1.4 (2)', '**low**'):
     assert part in readme.read_text()
@@ -191,8 +188,8 @@ def test_a_run_with_another_config_is_not_published(tmp_path, paper, capsys,
   run = RUN | {'paper': 'made_up', 'config_name': 'small',
                'config': {'bandwidth': 3.}}
   make_workdir(tmp_path / 'work', run=run)
-  monkeypatch.setattr(papers, 'configs', lambda name: types.SimpleNamespace(
-      REPORTED=REPORTED, VARIANTS=('small',), get_config=lambda name: asked))
+  monkeypatch.setattr(papers, 'configs', lambda name: card(
+      get_config=lambda name: asked))
   assert page.main(['work', '--publish']) == 2
   assert 'config.bandwidth was 3.0, is 12.0; make a variant' in (
       capsys.readouterr().err)

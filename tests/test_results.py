@@ -4,13 +4,14 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from assay import disk, results
+from assay import disk, papers, results
 from assay.errors import UserError
 from assay.report import tables
 
@@ -26,6 +27,22 @@ REPORTED = {'airfoil': {
                          source='table 1')},
     'c_mixup': {'rmse': dict(mean=2.7, std=None, n=None, tag='recall',
                              source='table 1', bandwidth=1.75)}}}
+
+
+PUBLISHED = papers.published(
+    'table 1', 'rmse', {'erm': (2.901, 0.067)}, of='small', dataset='airfoil',
+    n=3, tag='2src') + papers.published(
+        'table 1', 'rmse', {'c_mixup': 2.7}, of='small', dataset='airfoil',
+        tag='recall', bandwidth=1.75)
+
+
+def card(**more):
+  """The card of a made-up paper, of which `REPORTED` is published."""
+  return types.SimpleNamespace(**{
+      'VARIANTS': {'small': 'a small one'}, 'PUBLISHED': PUBLISHED,
+      'CLAIMS': (), 'PAPER': papers.Paper(
+          'Made up', authors='', year='', family='ood_and_shift',
+          idea='An idea. Another.')} | more)
 
 
 def row(value=1.5, seed=0, method='erm', **more):

@@ -1,17 +1,17 @@
 """The report page says what the rows say, and all that it links is there."""
 
 import collections
+import dataclasses
 import html.parser
 import json
 import math
 import re
 import shutil
 import subprocess
-import types
 
 from matplotlib.figure import Figure
 import pytest
-from test_results import REPORTED, RUN, make_workdir, row
+from test_results import RUN, card, make_workdir, row
 
 from assay import disk, papers, results
 from assay.claims import Claim, rules, within
@@ -182,28 +182,30 @@ def test_verdict_counts_are_those_of_the_claims(built, judged):
 # A paper made up.
 
 
-def figures(rows):
+def draw(rows):
   figure = Figure()
   axes = figure.subplots()
   axes.plot([r['value'] for r in rows])
   axes.set_xlabel(rows[0]['method'])
-  return {'a figure/../<b>': figure}
+  return figure
 
 
 @pytest.fixture
 def made_up(monkeypatch, tmp_path):
   """(results folder, config module) of a paper with hostile rows."""
-  module = types.SimpleNamespace(
-      __doc__='A docstring.\n\n  python -m made_up <x>\n\nWith `code <y>`.',
-      REPORTED=REPORTED, VARIANTS={'small': f'small {HOSTILE}'},
-      ABOUT={'title': f'Made up {HOSTILE}', 'idea': 'An idea. Another.'})
   claim = Claim(f'low {HOSTILE}', f'It is low {HOSTILE}.', 'table 1',
-                within('rmse', HOSTILE, 0, 5), {'config': 'small'})
+                within('rmse', HOSTILE, 0, 5), where={'config': 'small'})
+  module = card(
+      __doc__='A docstring.\n\n  python -m made_up <x>\n\nWith `code <y>`.',
+      VARIANTS={'small': f'small {HOSTILE}'},
+      PAPER=papers.Paper(
+          f'Made up {HOSTILE}', authors='', year='', family='ood_and_shift',
+          idea='An idea. Another.'),
+      CLAIMS=(claim, dataclasses.replace(
+          claim, name='big', where={'config': 'big'})),
+      FIGURES={'a figure/../<b>': draw})
   monkeypatch.setattr(papers, 'names', lambda package='': ['made_up'])
   monkeypatch.setattr(papers, 'configs', lambda name: module)
-  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
-      CLAIMS=(claim, claim._replace(name='big', where={'config': 'big'})),
-      figures=figures))
   make_workdir(tmp_path / 'work', [
       row(1.0 + seed, seed, method=HOSTILE, dataset=HOSTILE, sweep=HOSTILE)
       for seed in range(5)], RUN | {
@@ -241,8 +243,7 @@ def test_a_figure_without_its_rows_is_said_to_be_missing(made_up, tmp_path,
   def refuse(rows):
     raise UserError('no row has <metric>')
 
-  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
-      CLAIMS=(), figures=refuse))
+  monkeypatch.setattr(made_up[1], 'FIGURES', {'a figure': refuse})
   site.build(made_up[0], tmp_path / 'site')
   page = check_pages(tmp_path / 'site')['made_up.html']
   assert 'No figures: no row has <metric>' in ' '.join(page.text)

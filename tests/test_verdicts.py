@@ -50,7 +50,7 @@ def test_lines():
 
 def test_lines_keep_intervals_whole_and_fit_the_width():
   wide = all_of(greater('rmse', 'a', 'b', by=2), greater('rmse', 'a', 'b'))
-  judged = judge((Claim('both', 'Both ' * 40, 'table 1', wide, {}),),
+  judged = judge((Claim('both', 'Both ' * 40, 'table 1', wide, where={}),),
                  resplit(FIVE))
   for width in 60, 80, 100:
     text, = verdicts.lines(judged, width)
@@ -63,7 +63,7 @@ def test_lines_keep_intervals_whole_and_fit_the_width():
 
 def test_numbers_have_three_digits():
   value = lambda *values: judge((Claim(
-      'c', 's', 'src', greater('rmse', 'a', 'b'), {}),), rows_of(
+      'c', 's', 'src', greater('rmse', 'a', 'b'), where={}),), rows_of(
           'a', values) + rows_of('b', [0.] * len(values)))[0].verdict
   assert verdicts.numbers(value(12345.6)) == '12346 (no interval)'
   assert verdicts.numbers(value(2e-5, 2e-5)) == '2e-05 [2e-05, 2e-05]'
@@ -101,8 +101,9 @@ def test_markdown_names_what_stands_beside_the_interval():
 
 def test_the_interval_over_test_examples_is_shown():
   below = less('error', 'a', 'b')
-  claims = [Claim(name, 'Below.', 'table 1', check, {}) for name, check in (
-      ('below', below), ('both', all_of(below, greater('error', 'b', 'a'))))]
+  both = all_of(below, greater('error', 'b', 'a'))
+  claims = [Claim(name, 'Below.', 'table 1', check, where={})
+            for name, check in (('below', below), ('both', both))]
   judged = judge(claims, fixed_split([10] * 5, [12] * 5))
   one, both = verdicts.lines(judged, 100)
   assert [line.strip() for line in one.splitlines()[2:4]] == [
@@ -118,7 +119,7 @@ def test_the_interval_over_test_examples_is_shown():
 
 def test_markdown_lists_the_parts_of_a_claim_below_each_other():
   both = all_of(greater('rmse', 'a', 'b', by=2), greater('rmse', 'a', 'b'))
-  judged = judge((Claim('both', 'Both.', 'table 1', both, {}),), FIVE)
+  judged = judge((Claim('both', 'Both.', 'table 1', both, where={}),), FIVE)
   cell = verdicts.markdown(judged).splitlines()[2].split(' | ')[-1]
   assert cell.split('<br>')[1:] == [
       'a > b by 2: undecided, 3 [1.04, 4.96]', 'a > b: holds, 3 [1.04, 4.96] |']

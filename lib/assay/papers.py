@@ -192,9 +192,6 @@ def reported(name, variant):
     fields.
   """
   card = configs(name)
-  if not hasattr(card, 'PUBLISHED'):  # until all cards have it
-    beside = getattr(card, 'REPORTED_FOR', card.VARIANTS)
-    return card.REPORTED if variant in beside else {}
   made = {}
   for number in card.PUBLISHED:
     if variant in number.variants:
@@ -212,13 +209,9 @@ def about(name):
   """What the pages say about a paper, as a dict of texts.
 
   `title`, `authors`, `published` (where and when), `arxiv` and `idea`; '' for
-  what is missing, and the paper's name as title.
+  what is missing.
   """
-  card = configs(name)
-  if not hasattr(card, 'PAPER'):  # until all cards have it
-    return dict.fromkeys(('authors', 'published', 'arxiv', 'idea'), '') | {
-        'title': name, **getattr(card, 'ABOUT', {})}
-  paper = card.PAPER
+  paper = configs(name).PAPER
   return {'title': paper.title, 'authors': paper.authors,
           'published': f'{paper.venue} {paper.year}'.strip(),
           'arxiv': paper.arxiv, 'idea': paper.idea}
@@ -226,17 +219,7 @@ def about(name):
 
 def claims(name):
   """The claims of a paper."""
-  card = configs(name)  # until all cards have them, else the experiment
-  return card.CLAIMS if hasattr(card, 'CLAIMS') else load(name).CLAIMS
-
-
-def figures(name, rows):
-  """{file name: Figure} of the rows of one variant of a paper."""
-  card = configs(name)
-  if not hasattr(card, 'FIGURES'):  # until all cards have them
-    return load(name).figures(rows)
-  made = {file: draw(rows) for file, draw in card.FIGURES.items()}
-  return {file: figure for file, figure in made.items() if figure is not None}
+  return configs(name).CLAIMS
 
 
 # Variants of a card.

@@ -24,6 +24,7 @@ p < 0.05 says what the interval says: it is decided, one way or the other.
 """
 
 from collections.abc import Callable
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -36,11 +37,13 @@ from assay.claims.rules import Verdict
 from assay.errors import UserError
 
 
-class Claim(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Claim:
   name: str
   sentence: str
   source: str  # where the paper says so
   check: Callable[[list], Verdict]
+  _: dataclasses.KW_ONLY
   where: dict  # row fields that select the rows, e.g. {'config': 'airfoil'}
   gated: bool = True  # False: reported, not gated (recalled numbers never are)
 

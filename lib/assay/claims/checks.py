@@ -208,6 +208,10 @@ class ByHand:
   def __call__(self, rows):
     return self.function(rows)
 
+  def example(self, holds):
+    """Cells for which it holds, or fails, with the mean as `value`."""
+    return list(self.holds if holds else self.fails)
+
   @property
   def cells(self):
     return tuple({k: v for k, v in row.items() if k != 'value'}

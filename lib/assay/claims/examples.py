@@ -15,7 +15,7 @@ import numpy as np
 from scipy import optimize
 
 from assay import metrics
-from assay.claims import checks, ranks, sweeps
+from assay.claims import checks, sweeps
 
 ROOM = 1e-4  # less room than this is none: rounding could fill it
 NOISE = 1e-6  # of made-up values around their mean, relative
@@ -36,9 +36,7 @@ def example(check, holds, swept=None):
   Raises:
     ValueError: an unknown metric; a function that brings no examples.
   """
-  if isinstance(check, checks.ByHand):
-    return list(check.holds if holds else check.fails)
-  if isinstance(check, ranks.RankedBy):
+  if hasattr(check, 'example'):  # what is not linear brings its own
     return check.example(holds)
   for conditions in _ways(check, holds, swept or {}):
     # All cells have rows, also those of parts that do not decide.

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from scipy import stats
 
 from assay.claims import checks, samples
 
@@ -18,6 +17,8 @@ class RankedBy(checks.Check):
   """
 
   def value(self, x):
+    from scipy import stats  # which takes longer than all of `claims`
+
     metric, first, second = np.split(x, 3)
     correlation = lambda by, i: stats.spearmanr(metric[:, i],
                                                 by[:, i]).statistic

@@ -28,8 +28,9 @@ def of(paper, rows):
   that the table shows.
   """
   card = papers.configs(paper)
-  if hasattr(card, 'FIGURES') or hasattr(papers.load(paper), 'figures'):
-    return papers.figures(paper, rows)
+  if hasattr(card, 'FIGURES'):
+    made = {name: draw(rows) for name, draw in card.FIGURES.items()}
+    return {name: figure for name, figure in made.items() if figure}
   return {f'{metric}_test': _comparison(paper, rows, metric)
           for metric in page_metrics(paper, rows)}
 

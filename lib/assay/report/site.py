@@ -5,7 +5,7 @@
 Static files that need no server and load nothing from elsewhere: a front page,
 a page for each paper that has rows, one style sheet, and figures as SVG files.
 All of it is made from committed rows; the same rows give the same bytes. What a
-page says about a paper beside its rows is in `ABOUT` and the docstring of its
+page says about a paper beside its rows is in `PAPER` and the docstring of its
 config module.
 """
 
