@@ -56,6 +56,14 @@ PROMISES = (
     ('Any row file is read as valid rows or refused with file and line.',
      'test_hostile.py::'
      'test_any_file_of_rows_is_read_as_valid_rows_or_refused'),
+    ('A kept fit with any damage is trained again with a warning, to the same '
+     'bits; a store that cannot be written stops nobody.',
+     'test_fits.py::test_what_is_damaged_is_trained_again'),
+    ('Rows are the same with all, half or none of the fits kept.',
+     'test_experiments.py::test_rows_do_not_depend_on_what_is_kept'),
+    ('Two processes that ask for one fit at once train it once; one that dies '
+     'lets the other train.',
+     'test_fits.py::test_two_processes_that_ask_at_once_train_once'),
     ('Flags never run code.', 'test_overrides.py::test_no_text_is_run'),
     ('Saved on eight devices, a run continues on one, two or four with the '
      'same batches, within 1e-5 relative.',

@@ -8,6 +8,7 @@ out near 2.83 (published 2.90), of `mixup` near 3.7.
 """
 
 import functools
+import math
 
 from assay import papers
 from assay.claims import (
@@ -20,7 +21,8 @@ from assay.claims import (
   ratio,
   within,
 )
-from assay.testbeds import networks
+from assay.config import above, among, between
+from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
     'C-Mixup: label-aware mixup for regression',
@@ -121,6 +123,12 @@ def get_config(variant='diabetes'):
   c.tuning_seeds = (100, 101, 102)
   return papers.config_of(c, VARIANTS, variant)
 
+
+BOUNDS = bounds.TABULAR | {
+    'bandwidth': above(0, math.inf), 'alpha': above(0, 1e6),
+    'local_fraction': between(0, 1), 'report_epochs': between(1, 10**9),
+    'similarity': among('label', 'input', 'hidden', 'joint', 'uniform'),
+    'metrics': among('rmse', 'mape', 'pearson', length=(1, 3))}
 
 # The grid of `airfoil_tuned`; an arm varies the fields that it has. ERM's part
 # has as many settings as every arm may try.  # ours

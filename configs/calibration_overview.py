@@ -11,7 +11,8 @@ import functools
 
 from assay import papers
 from assay.claims import all_of, claims_of, equal, greater, less
-from assay.testbeds import networks
+from assay.config import Bound, between
+from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
     'Training losses times calibrators', authors='', year='',
@@ -55,6 +56,11 @@ def get_config(variant='digits'):
   c.num_bins = 15
   return papers.config_of(c, VARIANTS, variant)
 
+
+BOUNDS = bounds.VISION | bounds.SHIFTED | {
+    'calibrators': Bound(length=(1, 100)), 'smoothing': between(0, 1)} | (
+        dict.fromkeys(('focal_gamma', 'margin', 'margin_weight', 'mdca_weight',
+                       'mmce_weight', 'ranking_weight'), between(0, 1e6)))
 
 PUBLISHED = ()  # see the docstring
 

@@ -13,7 +13,8 @@ import functools
 
 from assay import papers
 from assay.claims import all_of, claims_of, equal, greater, less
-from assay.testbeds import networks
+from assay.config import between
+from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
     'Correctness-aware calibration', authors='Liu, Wang, Zou, Zou and Zheng',
@@ -79,6 +80,12 @@ def get_config(variant='digits'):
   c.narrow_margin = 0.1  # p of the top class less that of the true  # ours
   return papers.config_of(c, VARIANTS, variant)
 
+
+BOUNDS = bounds.VISION | bounds.SHIFTED | {
+    'calibrator_steps': bounds.COUNT, 'released_steps': bounds.COUNT,
+    'calibrator_batch_size': bounds.COUNT, 'narrow_margin': between(0, 1e6),
+    'calibrator_learning_rate': bounds.RATE,
+    'released_learning_rate': bounds.RATE}
 
 PUBLISHED = ()  # see the docstring
 

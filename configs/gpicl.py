@@ -26,7 +26,8 @@ from assay.claims import (
   ratio,
   within,
 )
-from assay.testbeds import networks
+from assay.config import above, between
+from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
     'GPICL: general-purpose in-context learning',
@@ -128,6 +129,11 @@ def _published(dataset, sequences, **means):
       of=('mnist', 'full'),  # five classes or 24 examples are another problem
       dataset=dataset, spread='binomial error of its sequences')
 
+
+BOUNDS = bounds.IN_CONTEXT_IMAGES | {
+    'eval_batch_size': bounds.COUNT, 'eval_seed': between(0, 2**31 - 1),
+    'plateau_level': above(0, 1), 'random_points': bounds.COUNT,
+    'sgd_learning_rates': above(0, length=(1, 100))}
 
 # Accuracy on the 100th example after 99 are seen, meta-trained on MNIST. SVHN
 # is left out: it is not evaluated here.

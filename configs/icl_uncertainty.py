@@ -15,7 +15,8 @@ import numpy as np
 
 from assay import papers
 from assay.claims import all_of, claims_of, ratio, within
-from assay.testbeds import networks
+from assay.config import above
+from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
     'In-context uncertainty', 'Liu, Cai, Chen and Li', '2024',
@@ -79,6 +80,9 @@ def get_config(variant='small'):
   c.weight_shifts = (1.5, 2.0, 3.0)
   c.covariate_shifts = ()
   return papers.config_of(c, VARIANTS, variant)
+
+BOUNDS = bounds.IN_CONTEXT_REGRESSION | {
+    'noise_shifts': above(0), 'weight_shifts': above(0)}
 
 
 PUBLISHED = ()  # see the docstring

@@ -23,6 +23,7 @@ from assay.claims import (
   ratio,
   within,
 )
+from assay.config import Bound, above, between
 
 PAPER = papers.Paper(
     'Simplicity bias in a network that theory can follow',
@@ -77,6 +78,19 @@ VARIANTS = papers.variants({
         loss_drops=(0.01,), masked_accuracy=0.2, report_steps=(8, 16),
         metrics=('time_fast', 'total_steps', 'slow_alignment'))),
 })
+
+_STEPS, _POSITIVE, _LEVEL = between(1, 10**9), above(0, 1e6), between(0, 100)
+BOUNDS = {
+    'metrics': Bound(length=(1, 100)), 'slow_strength': between(0, 1e6),
+    'fast_strength': between(0, 1e6), 'fast_probability': between(0, 1),
+    'num_examples': _STEPS, 'num_patches': between(1, 10**6),
+    'num_dims': between(2, 10**6), 'noise_scale': between(0, 1e6),
+    'width': between(1, 10**6), 'init_scale': _POSITIVE,
+    'learning_rate': _POSITIVE, 'num_steps': _STEPS, 'eval_every': _STEPS,
+    'rho': between(0, 1e6), 'upsampling': _POSITIVE, 'fast_level': _LEVEL,
+    'slow_level': _LEVEL, 'more_fast_levels': _LEVEL, 'loss_drops': between(
+        0, 1), 'report_steps': _STEPS, 'cluster_drop': between(0, 1),
+    'proxy_steps': _STEPS, 'masked_accuracy': between(0, 1)}
 
 PUBLISHED = ()  # no number of the paper's toy runs could be read
 

@@ -11,7 +11,8 @@ import functools
 
 from assay import papers
 from assay.claims import all_of, claims_of, greater, less
-from assay.testbeds import networks
+from assay.config import above, among, between
+from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
     'USEFUL: simplicity bias, SAM and the training distribution',
@@ -115,6 +116,19 @@ def get_config(variant='digits'):
   c.tuning_seeds = (100, 101, 102)
   return papers.config_of(c, VARIANTS, variant)
 
+
+BOUNDS = bounds.VISION | {
+    'alpha': bounds.SHARE, 'label_noise': bounds.SHARE,
+    'fast_classes': between(0, 10**4), 'slow_classes': between(0, 10**4),
+    'imbalance': between(1, 1e6), 'group_size': between(0, 10**9),
+    'rho': between(0, 1e6), 'asam_rho': between(0, 1e6),
+    'asam_eta': between(0, 1e6), 'separating_epoch': between(0, 10**9),
+    'elbow_epochs': between(2, 10**9), 'copies': between(0, 1000),
+    'jtt_copies': between(0, 1000), 'cluster_on': among(
+        'logits', 'probabilities'), 'separate_with': among(
+            'same', 'sgd', 'sam', 'asam'),
+    'sharpness_examples': between(0, 10**9),
+    'sharpness_batch_size': bounds.COUNT, 'sharpness_tolerance': above(0, 1)}
 
 # The grid of tuned variants; sgd has its learning rate alone.  # ours
 GRID = {'learning_rate': (0.02, 0.05, 0.1, 0.2), 'rho': (0.05, 0.1, 0.2),

@@ -154,7 +154,7 @@ def classified(config, data, study, seeds):
   for block in study.blocks(TRAINED):
     fitted = vision.fit(config, data, block)
     known = {name: np.stack([
-        vision_nets.logits(config.net, data, fitted.state, split, config.level,
+        vision_nets.logits(config.net, data, block, fitted, split, config.level,
                            shift, copy) for copy in ('', *corruptions.COPIES)],
                             axis=1) for name, (split, shift) in sets.items()}
     with block.recorder(fitted, dataset=images.label(config.net.dataset),

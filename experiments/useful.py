@@ -189,7 +189,7 @@ def find_slow(config, data, block, optimizer, fields):
   if fitted.broken:
     raise UserError(f'{block.name}: {"; ".join(fitted.why.values())}; nothing '
                     'to separate by. Lower the learning rate.')
-  logits = nets.logits(net, data, fitted.state, 'train')
+  logits = nets.logits(net, data, block, fitted, 'train')
   y, seen = data.labels('train'), {
       'logits': logits, 'probabilities': jax.nn.softmax(logits)}[net.cluster_on]
   slow = np.stack([
@@ -228,7 +228,7 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
   with block.recorder(fitted, dataset=images.label(net.dataset), method=arm,
                       **fields) as add:
     for split in splits or [k[:-5] for k in data.shared if k.endswith('_rows')]:
-      logits = nets.logits(net, data, state, split)
+      logits = nets.logits(net, data, block, fitted, split)
       tested = split == 'test'
       if tested:
         add.save(last=logits, y=np.tile(data.labels(split), (len(logits), 1)))

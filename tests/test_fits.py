@@ -796,3 +796,35 @@ def test_networks_from_the_store_can_be_loaded(by_default, tmp_path,
 
 def test_fresh_is_a_flag():
   assert '--fresh' in cli._parser('c_mixup').format_help()
+
+
+def test_a_hit_lowers_once_a_block_and_compiles_no_training(store, monkeypatch):
+  ask(store)
+  lowered, texts = naming.lowered, []
+  monkeypatch.setattr(naming, 'lowered', lambda *args: texts.append(
+      lowered(*args)) or texts[-1])
+  monkeypatch.setattr(loop, 'Run', None)  # it would be called to train
+  _, asked = ask(store)
+  assert not asked.trained
+  assert len(texts) == 3  # start, step and selection, for three seeds
+
+
+def test_outputs_of_many_splits_lower_once(store, monkeypatch):
+  fitted, _ = ask(store)
+  src = toy.source(SEEDS)
+  predict = evaluate.predictor(
+      lambda params, extra, x: toy.predict(params, 2 * x), tabular_draw, 8)
+  lowered, texts = naming.lowered, []
+  monkeypatch.setattr(naming, 'lowered', lambda *args: texts.append(
+      lowered(*args)) or texts[-1])
+  for shift in range(3):
+    fits.outputs(store, fitted.keys, 'last', predict, fitted.state, {
+        k: v + shift for k, v in src.shared.items()}, src.own, 20)
+  assert len(texts) == 1
+
+
+def test_what_is_too_large_is_not_kept(store, monkeypatch, reference):
+  monkeypatch.setattr(naming, 'MAX_BYTES', 100)
+  got, asked = ask(store)
+  assert asked.said == ['This training is not kept: a seed has 0 GB.']
+  assert_equal(got, reference)

@@ -114,6 +114,7 @@ def _run(paper, flags, fields):
   workdir = flags.workdir
   steps = profiling.parse(flags.profile) if flags.profile else None
   config = config_lib.apply(module.get_config(variant), fields)
+  config_lib.check(config, getattr(module, 'BOUNDS', {}))
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
   mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic,
                         flags.dry_run)

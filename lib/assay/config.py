@@ -10,6 +10,8 @@ import importlib.util
 import os
 import pathlib
 import re
+import sys
+from typing import NamedTuple
 
 from assay.errors import UserError
 
@@ -138,6 +140,107 @@ def restored(fields):
     return float(x) if x in ('inf', '-inf') else x  # see `disk.dumps`
 
   return ml_collections.ConfigDict(value(fields)).lock()
+
+
+class Bound(NamedTuple):
+  """What the values of a field may be; of a tuple, each value in it.
+
+  Attributes:
+    low, high: of numbers, both included.
+    above: low is not included.
+    length: how many values a tuple has: (fewest, most).
+    among: the values, where they are none of numbers.
+  """
+  low: float = -sys.float_info.max
+  high: float = sys.float_info.max
+  above: bool = False
+  length: tuple = (0, 10**6)
+  among: tuple = ()
+
+
+def between(low, high, length=(0, 10**6)):
+  """A `Bound` from a number to another."""
+  return Bound(low, high, length=length)
+
+
+def above(low, high=sys.float_info.max, length=(0, 10**6)):
+  """A `Bound` that leaves out its lowest number."""
+  return Bound(low, high, True, length)
+
+
+def among(*values, length=(0, 10**6)):
+  """A `Bound` of some values."""
+  return Bound(among=values, length=length)
+
+
+# What every config has.
+COMMON = {
+    'arms': Bound(length=(1, 10**4)), 'num_seeds': between(1, 10**5),
+    'seed_varies': among('fresh', 'resplit', 'fixed_split'),
+    'trials': between(0, 10**4), 'tuning_seeds': between(0, 2**31 - 1)}
+
+
+def check(config, bounds):
+  """Looks at all fields before anything is done or written.
+
+  Args:
+    config: ConfigDict.
+    bounds: name of a field -> its `Bound`; those of `COMMON` need not be there.
+      Of a field that is swept, all values of the sweep are looked at.
+
+  Raises:
+    UserError: names the first field with a value that cannot be meant.
+  """
+  fields, bounds = leaves(config), COMMON | bounds
+  for name, value in fields.items():
+    if name in bounds:
+      _check(name, value, bounds[name])
+  arms = fields.get('arms', ())
+  if len(set(arms)) < len(arms):
+    raise UserError(f'arms={arms!r}: one is there twice; give each once.')
+  if field := fields.get('sweep', ''):
+    field = field.rpartition('.')[2]
+    if field not in fields:
+      raise UserError(f'sweep={field}: the config has no such field; it has '
+                      f'{", ".join(sorted(fields))}.')
+    values = fields['sweep_values']
+    if not values or len(set(values)) < len(values):
+      raise UserError(f'sweep_values={values!r} must be one or more values, '
+                      'each once.')
+    for value in values:
+      try:
+        value = _typed(value, fields[field])
+      except ValueError as error:
+        raise UserError(f'sweep_values={values!r}: {value!r} must be of the '
+                        f'type of {field}={fields[field]!r}.') from error
+      _check(f'sweep_values={values!r}: {field}', value,
+             bounds.get(field, Bound()))
+
+
+def _check(name, value, bound):
+  """Raises a UserError where a value is not within a bound."""
+  if isinstance(value, tuple):
+    few, most = bound.length
+    if not few <= len(value) <= most:
+      raise UserError(
+          f'{name}={value!r} must have '
+          + (f'{few} values.' if few == most else f'{few} values or more.'
+             if len(value) < few else f'no more than {most} values.'))
+    for each in value:
+      _check(name, each, bound._replace(length=(0, most)))
+  elif bound.among:
+    if value not in bound.among:
+      raise UserError(f'{name}={value!r}; use one of '
+                      f'{", ".join(map(repr, bound.among))}.')
+  elif not isinstance(value, (bool, str)):
+    inside = bound.low <= value <= bound.high and not (
+        bound.above and value == bound.low)
+    if not inside:  # NaN, too
+      low = (f'above {bound.low:g}' if bound.above else 'finite'
+             if bound.low < -1e300 else f'{bound.low:g} or more')
+      raise UserError(f'{name}={value!r} must be {low}'
+                      + (f' and at most {bound.high:g}.'
+                         if bound.high < sys.float_info.max else '.'))
 
 
 def apply(config, overrides, flag='--config.'):

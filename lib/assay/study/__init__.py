@@ -73,6 +73,7 @@ class Study:
     self.fits, self.taken, self.asked = {}, 0, 0
     self.started = time.time()
     self.commit = _commit()
+    self.code = code.of(papers.ROOT, self.paper)
     described = json.dumps([self.paper, self.config.to_dict(), self.commit],
                            sort_keys=True)
     self.run = hashlib.sha256(described.encode()).hexdigest()[:8]
@@ -173,7 +174,7 @@ class Study:
         'run': self.run, 'paper': self.paper, 'config_name': self.variant,
         'config': self.config.to_dict(),
         'command': ' '.join(['python', *sys.orig_argv[1:]]),
-        'commit': self.commit, 'code': code.of(papers.ROOT, self.paper),
+        'commit': self.commit, 'code': self.code,
         'versions': versions,
         'device_kind': jax.devices()[0].device_kind,
         'device_count': jax.device_count(),

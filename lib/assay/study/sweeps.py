@@ -60,6 +60,8 @@ def values_of(module, config, field, texts):
       there twice or can be in no row, or a field whose value would not count.
   """
   configs = [config_lib.apply(config, {field: text}, FLAG) for text in texts]
+  for each in configs:
+    config_lib.check(each, getattr(module, 'BOUNDS', {}))
   values = [config_lib.paths(each)[field] for each in configs]
   given = f'{FLAG}{field}={",".join(texts)}'
   field = field.rpartition('.')[2]

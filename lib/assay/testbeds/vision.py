@@ -203,13 +203,14 @@ def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
       fitted = fit(mine, data, block, arms(mine)[arm])
       with block.recorder(fitted, dataset=images.label(mine.net.dataset),
                           method=arm, **fields) as add:
-        _calibrated(add, mine, data, fitted, arms(mine)[arm], metrics, splits)
+        _calibrated(add, mine, data, block, fitted, arms(mine)[arm], metrics,
+                    splits)
   return study.rows()
 
 
-def _calibrated(add, config, data, fitted, arm, metrics, splits):
+def _calibrated(add, config, data, block, fitted, arm, metrics, splits):
   """Fits an arm's calibrators to each seed, and records what they say."""
-  say = functools.partial(nets.logits, config.net, data, fitted.state,
+  say = functools.partial(nets.logits, config.net, data, block, fitted,
                           level=config.level)
   held, y = say('val'), data.labels('val')
   found = {shift or 'test': say('test', shift=shift)

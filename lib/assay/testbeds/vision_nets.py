@@ -138,12 +138,12 @@ def _draw_from(mean, std, level):
   return corruptions.draw_from('eval', mean, std, level)
 
 
-def logits(net, data, state, split, level=None, shift='', copy=''):
+def logits(net, data, block, fitted, split, level=None, shift='', copy=''):
   """[S, n, K] float32: what all seeds say about a split.
 
   Args:
     net, data: which.
-    state: as `fit` leaves it.
+    block, fitted: whose networks, as training leaves them.
     split: one of `data`.
     level: 1 to 5, of the shift, where there is a shift or copy.
     shift: '' or a key of `corruptions.CORRUPTIONS`.
@@ -155,5 +155,5 @@ def logits(net, data, state, split, level=None, shift='', copy=''):
       _draw_from(*data.statistics, level), net.eval_batch_size)
   shared = {'x': data.shared['x'][rows], 'y': data.shared['y'][rows],
             'eval_rows': np.arange(len(rows), dtype=np.int32)}
-  return predict(state.params, state.extra,
-                 shared | corruptions.chosen(shift, copy), {}, len(rows))[0]
+  return block.outputs(fitted, predict, shared | corruptions.chosen(
+      shift, copy), {}, len(rows))[0]

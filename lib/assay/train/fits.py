@@ -6,8 +6,8 @@ of the optimizer and the key.
 
 Fits are kept in `$ASSAY_FITS`, by default in the user's cache folder; the empty
 text or `off` keeps none. Not kept are streamed data that tell no checksum,
-programs that call back into Python (what they do is not in the program), and
-runs on several hosts.
+programs that call back into Python (what they do is not in the program), runs
+on several hosts, and what is too large to pass through the host.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ def fitted(plan, settings, directory, train):
     What `train` raises.
   """
   store, named = settings.fits, ()
-  if store is not None:
+  if store is not None and jax.process_count() == 1:
     try:
       named = naming.keys(plan, settings)
     except ValueError as error:
@@ -181,7 +181,8 @@ def _read_all(store, plan, named, settings):
       entry = store.read(key)
       if entry is not None:
         if {k: (v.shape, v.dtype) for k, v in entry[0].items()} != expected:
-          store.remove(key)
+          with contextlib.suppress(OSError):  # another must be able to write it
+            store.remove(key)
           raise Damaged('its arrays have other names, shapes or types')
         found[i] = entry[0]
     except Damaged as error:

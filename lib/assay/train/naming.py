@@ -6,6 +6,7 @@ lengths, versions, kind of device, and of the flags that change bits. Names,
 comments, folders and the seeds that it is trained with are not part of it.
 """
 
+import functools
 import hashlib
 from importlib import metadata
 import json
@@ -31,6 +32,7 @@ ENVIRONMENT = ('XLA_FLAGS', 'LIBTPU_INIT_ARGS', 'NVIDIA_TF32_OVERRIDE')
 # They say how many devices there are and what is written down.
 NO_BITS = ('--xla_force_host_platform_device_count', '--xla_dump')
 SYMBOL = r'@("[^"]*"|[\w.$-]+)'  # a name in a lowered program
+MAX_BYTES = 2**34  # of a seed that is kept: all pass through the host
 CHUNK = 2**26  # bytes of a seed's order that are made at a time
 
 
@@ -51,8 +53,9 @@ def keys(plan, settings):
     raise ValueError('the state holds random keys besides its own')
   if source.batch_size is not None and source.checksum is None:
     raise ValueError('streamed data tell no checksum')
-  if jax.process_count() > 1:
-    raise ValueError('the run is on several hosts')
+  held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept))
+  if held > MAX_BYTES:
+    raise ValueError(f'a seed has {held / 1e9:.0f} GB')
   common = [_program(plan), *_of_arrays(source.shared), json.dumps(
       [LOOP, plan.eval_every, source.batch_size,
        source.checksum, settings.steps_per_call, settings.seed_map,
@@ -78,12 +81,19 @@ def of_outputs(predict, state, params, extra, shared, own, num_rows):
   """
   first = lambda tree: jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
-  text = lowered(predict.compiled, first(params), first(extra), shared,
-                 {k: v[0] for k, v in own.items()}, predict.items(num_rows))
+  shapes = jax.eval_shape(lambda *args: args, first(params), first(extra),
+                          shared, first(own), predict.items(num_rows))
+  leaves, structure = jax.tree.flatten(shapes)
+  text = _of_predictor(predict.compiled, structure, tuple(leaves))
   common = [text, state, *_of_arrays(shared),
             json.dumps([num_rows, predict.batch_size, surroundings()])]
   return [_hash(*common, *_of_arrays({k: v[i] for k, v in own.items()}))
           for i in range(len(jax.tree.leaves(params)[0]))]
+
+
+@functools.lru_cache  # many splits and fits are shown to one program
+def _of_predictor(compiled, structure, leaves):
+  return lowered(compiled, *jax.tree.unflatten(structure, leaves))
 
 
 def started(plan):

@@ -196,18 +196,22 @@ class Store:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
       file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+      held = False
       try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Who removed an entry removed the file of its lock too.
-        if path.exists() and os.fstat(file).st_ino == path.stat().st_ino:
+        held = path.exists() and (
+            os.fstat(file).st_ino == path.stat().st_ino)
+        if held:
           return file
-        os.close(file)
       except BlockingIOError:
-        os.close(file)
         if not patient:
           raise
         waiting()
         time.sleep(0.2)
+      finally:
+        if not held:
+          os.close(file)
 
   def forget(self, key):
     """Removes an entry and its lock, unless somebody makes it just now."""

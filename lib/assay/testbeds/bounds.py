@@ -1,0 +1,56 @@
+"""What the fields of networks and of their data may be, testbed by testbed.
+
+A card joins its testbed's table with one of its own fields; the command checks
+both before anything is written, see `assay.config.check`.
+"""
+
+import math
+
+from assay.config import above, among, between
+
+COUNT = between(1, 10**9)
+SHARE = between(0, 1)
+RATE = above(0)
+
+TABULAR = {
+    # Rows to train on, hold out and test on.
+    'split_sizes': between(1, 10**9, (3, 3)),
+    'normalize': among('all', 'train'), 'width': between(1, 10**5),
+    'initialization': among('fan_in_uniform', 'lecun_normal'),
+    'batch_size': COUNT, 'num_epochs': COUNT, 'learning_rate': RATE,
+    'num_nuisance': between(0, 10**6)}
+
+VISION = {
+    'split_sizes': between(0, 10**9, (3, 3)),
+    'data_seed': between(0, 2**31 - 1),
+    'augment': among('', 'crop_flip', 'crop_flip_cutout'),
+    'width': between(1, 10**5), 'dtype': among('float32', 'bfloat16'),
+    'num_epochs': COUNT, 'batch_size': COUNT, 'learning_rate': RATE,
+    'schedule': among('cosine', 'piecewise'), 'momentum': between(0, 1),
+    'weight_decay': between(0, 1e6), 'eval_batch_size': COUNT}
+
+# Of images that are shifted, and of what is measured there.
+SHIFTED = {'level': between(1, 5), 'num_bins': between(1, 10**5)}
+
+# Of a transformer and its training.
+_SEQUENCES = {
+    'width': between(1, 10**5), 'num_layers': between(1, 1000),
+    'num_heads': between(1, 10**4), 'learning_rate': RATE,
+    'clip_norm': above(0), 'num_steps': COUNT, 'num_prompts': COUNT}
+
+IN_CONTEXT_IMAGES = _SEQUENCES | {
+    'classes': between(0, 9, (2, 10)), 'reduce': among('components', 'pixels'),
+    'num_inputs': between(1, 10**6), 'length': between(2, 10**6),
+    'num_tasks': between(1, math.inf), 'batch_tasks': COUNT, 'bias': SHARE,
+    'repeat_share': SHARE, 'num_distinct': between(0, 10**6),
+    'head_size': between(1, 10**4), 'dtype': among('float32', 'bfloat16'),
+    'adam_eps': above(0, 1), 'warmup_steps': between(0, 10**9),
+    'eval_every': COUNT}
+
+IN_CONTEXT_REGRESSION = _SEQUENCES | {
+    'dimension': between(1, 10**4), 'num_pairs': between(1, 10**6),
+    'test_pairs': between(1, 10**6), 'noise_law': among(
+        'uniform', 'inverse_gamma'), 'noise': above(0, length=(2, 2)),
+    'num_tasks': between(0, 2**31 - 1), 'covariance': between(
+        -100, 100, (2, 2)), 'segment_starts': between(0, 10**6, (1, 100)),
+    'batch_size': COUNT, 'warmup': SHARE, 'largest_log_std': above(0, 100)}
