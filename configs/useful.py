@@ -176,8 +176,8 @@ def _copies(count):
   return {'method': 'sgd_useful', 'copies': count}
 
 
-_DIAGNOSED = ('dominoes', 'fashion_mnist', 'cifar10_resnet18')
 _MASKED = ('test', 'masked')
+_DIAGNOSED = ('dominoes', 'fashion_mnist', 'cifar10_resnet18')
 _SLOW_AND_FAST = [{'method': 'sgd', 'group': k} for k in ('slow', 'fast')]
 
 CLAIMS = (
