@@ -1,5 +1,5 @@
 # make reproduce [PAPER=c_mixup] [VARIANT=airfoil] [FLAGS="--seeds=5"]
-# make test | faults | benchmarks | lint | tables | report | docs | clean
+# make test | nightly | faults | benchmarks | lint | tables | report | docs | clean
 PYTHON ?= python3
 PAPER ?= c_mixup
 VARIANT ?=
@@ -7,7 +7,7 @@ FLAGS ?=
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: reproduce test faults benchmarks lint tables report docs clean
+.PHONY: reproduce test nightly faults benchmarks lint tables report docs clean
 
 reproduce: $(READY)
 	$(BIN)/python -m experiments.$(PAPER) \
@@ -15,6 +15,17 @@ reproduce: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# All long forms: what a run owes asked of every paper, notebooks in full, dry
+# runs at published size, what is kept trained again, the promises on faults.
+nightly: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --all
+	$(BIN)/python -m assay fits verify
+	for paper in c_mixup calibration_overview gpicl; do \
+	  $(BIN)/python -m experiments.$$paper --fresh --quiet \
+	    --config=configs/$$paper.py:smoke --workdir=$$(mktemp -d) || exit; \
+	done
+	$(MAKE) faults
 
 # The promises of docs/reliability.md, in their long form: half an hour.
 faults: $(READY)

@@ -277,8 +277,8 @@ def measure_start(report, quick):
         seconds[cached].append(found[0])
         peaks.append(found[1])
   for cached, values in seconds.items():
-    report(f'default variant to its table, {cached}', 's', values, 30)
-  report('peak memory of the default variant', 'GB', peaks, 1.5)
+    report(f'default study to its last line, {cached}', 's', values, 60)
+  report('peak memory of the default study', 'GB', peaks, 1.5)
   report('--help', 's', [measuring.run(COMMAND, '--help')[0]
                          for _ in range(5)], 1.5)
 

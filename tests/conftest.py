@@ -50,8 +50,8 @@ def pytest_addoption(parser):
                    'rows are the same: write that the code of a paper has '
                    'moved since this commit, see assay.report.stale')
   parser.addoption('--all', action='store_true',
-                   help='ask of every paper what a run owes, not of one of '
-                   'each kind')
+                   help='the long forms too: what a run owes asked of every '
+                   'paper, notebooks in full, dry runs at published size')
 
 
 def pytest_configure(config):
@@ -89,3 +89,10 @@ def data_dir():
     if (folder / 'c_mixup').is_dir():
       return folder
   pytest.skip('no real data: set ASSAY_DATA to a folder that has c_mixup/')
+
+
+@pytest.fixture
+def nightly(request):
+  """Skips a test that `make test` has no time for."""
+  if not request.config.getoption('all'):
+    pytest.skip('a long form, see make nightly')

@@ -68,14 +68,24 @@ def test_notebook_is_clean(name):
   assert code[0] == read('start')[0].cells[1]
 
 
+def execute(notebook, timeout):
+  nbclient.NotebookClient(
+      notebook, timeout=timeout, kernel_name='python3',
+      resources={'metadata': {'path': str(COLABS)}}).execute()
+
+
 @pytest.mark.parametrize('name', SHRUNK)
 def test_notebook_runs(name):
   notebook, cell = read(name)
   assert assigned(cell).keys() == SHRUNK[name].keys()
   cell.source = '\n'.join(f'{k} = {v!r}' for k, v in SHRUNK[name].items())
-  nbclient.NotebookClient(
-      notebook, timeout=300, kernel_name='python3',
-      resources={'metadata': {'path': str(COLABS)}}).execute()
+  execute(notebook, timeout=300)
+
+
+@pytest.mark.parametrize('name', SHRUNK)
+def test_notebook_runs_in_full(name, nightly):
+  del nightly
+  execute(read(name)[0], timeout=1800)
 
 
 @pytest.mark.parametrize('name', SHRUNK)

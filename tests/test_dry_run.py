@@ -203,3 +203,18 @@ def test_a_mesh_larger_than_the_machine(tmp_path):
   assert 'seed:1, data:128, model:2; 256 devices' in done.stdout
   assert '256 of each seed; 256 per host, 2 per device' in done.stdout
   assert not list(tmp_path.iterdir())
+
+
+FOR_GPUS = [(paper, variant) for paper in papers.names()
+            for variant, text in papers.configs(paper).VARIANTS.items()
+            if '(GPU)' in text]
+
+
+@pytest.mark.parametrize('paper,variant', FOR_GPUS)
+def test_what_is_for_gpus_compiles_at_its_size(paper, variant, nightly,
+                                               data_dir, monkeypatch, capsys):
+  del nightly
+  monkeypatch.chdir(papers.ROOT)
+  assert cli.main(paper, [f'--config=configs/{paper}.py:{variant}',
+                          '--dry_run', f'--data_dir={data_dir}']) == 0
+  assert 'nothing was trained' in capsys.readouterr().out

@@ -133,7 +133,9 @@ def test_rows_are_those_that_were_frozen(whole, request):
 
 
 def test_committed_rows_are_those_that_were_frozen(request):
-  got = {path.name: frozen.digest(results.read([path]))
+  got = {path.name: frozen.digest([
+      row for row in results.read([path])
+      if row['config'] not in frozen.LATER.get(path.name, ())])
          for path in sorted((papers.ROOT / 'results').iterdir())
          if path.is_dir()}
   file = frozen.FOLDER / 'committed.json'

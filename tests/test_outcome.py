@@ -87,8 +87,8 @@ def test_a_run_ends_with_a_sentence_and_the_next_command(monkeypatch):
   open_ = OPEN._replace(note='1 seed lost; no number of seeds can settle it')
   items = judged(HOLDS, open_, open_, FAILS)
   assert outcome.ending('toy', items, ['small']).splitlines() == [
-      'Of the claims on small, 1 holds (small: 0), 1 fails here (small: 3), '
-      '2 are undecided (no number of seeds can settle it).',
+      'Of the claims on small, 1 holds (small: 0) and 1 fails here (small: 3) '
+      'and 2 are undecided (no number of seeds can settle it).',
       'Next: make reproduce PAPER=toy VARIANT=large   # hours']
   assert outcome.ending('toy', judged(None), ['small', 'large']) == (
       'No claim can be judged on small and large.')

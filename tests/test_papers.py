@@ -167,7 +167,7 @@ EXCEPTIONS = {
     'tests/test_gpicl.py': 258,
     'experiments/icl_uncertainty.py': 318,
     'tests/test_icl_uncertainty.py': 303,
-    'experiments/simplicity_bias.py': 270,
+    'experiments/simplicity_bias.py': 265,
     'tests/test_simplicity_bias.py': 230,
     'experiments/useful.py': 249,
     'tests/test_useful.py': 193,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from assay import config as config_lib
 from assay import papers
 from assay.errors import UserError
 from assay.methods import sam
@@ -222,9 +223,7 @@ def test_a_seed_that_never_gets_there_says_so():
     assert row['value'] is None and row['why'] == 'not reached in 20 steps'
 
 
-def test_sizes_that_cannot_be_are_refused():
-  for fields, text in (({'width': 0}, 'width=0 must be above 0'),
-                       ({'upsampling': -1.}, 'upsampling=-1.0 must be above')):
-    config = small(**fields)
-    with pytest.raises(UserError, match=text):
-      experiment.run(config, Study('simplicity_bias', 'smoke', config))
+@pytest.mark.parametrize('field, value', [('width', 0), ('upsampling', -1.)])
+def test_sizes_that_cannot_be_are_refused(field, value):
+  with pytest.raises(UserError, match=f'{field}={value}'):
+    config_lib.check(small(**{field: value}), settings.BOUNDS)

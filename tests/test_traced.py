@@ -176,7 +176,8 @@ CASES = {
     'sam.asam_all': (*wrapped(sam.sam(gradient, .1, weights=sam.asam_all)),
                      gradients(**PERTURBED)),
     'sam.normalization': (
-        *wrapped(sam.sam(gradient, .1, perturbs=sam.normalization)),
+        *wrapped(sam.sam(gradient, .1, perturbs=lambda path: (
+            sam.normalization(('Norm_0', *path)) and path[-1] == 'bias'))),
         gradients(**PERTURBED)),
     'sam.random': (*wrapped(sam.sam(gradient, .1, direction=sam.random)),
                    gradients(**PERTURBED)),

@@ -6,8 +6,8 @@ is added to the mean of another loss with a weight that the caller chooses.
 
 Confidence is the largest probability, max softmax(logits); an example is right
 if the class that has it, the first of equal ones, is its label. Whether an
-example is right has no gradient. Shapes and dtypes are checked when a function
-is traced; that a label is in [0, C) is not.
+example is right has no gradient. Arguments are what `metrics.arguments` takes;
+while a function is traced, that a label is in [0, C) is not known.
 
 Example:
   >>> import jax.numpy as jnp, numpy as np
@@ -38,7 +38,8 @@ def squared(predictions, targets):
   Returns:
     [B] loss per example, in squared units of the target.
   """
-  arguments.check_same_shape(predictions=predictions, targets=targets)
+  predictions, targets = arguments.of_one_shape(
+      predictions=predictions, targets=targets)
   return jnp.mean(jnp.square(predictions - targets), axis=-1)
 
 
@@ -55,7 +56,8 @@ def gaussian(mean, log_std, targets):
   Returns:
     Loss of that shape.
   """
-  arguments.check_same_shape(mean=mean, log_std=log_std, targets=targets)
+  mean, log_std, targets = arguments.of_one_shape(
+      mean=mean, log_std=log_std, targets=targets)
   return log_std + 0.5 * jnp.square((targets - mean) * jnp.exp(-log_std))
 
 
@@ -84,7 +86,7 @@ def cross_entropy(logits, labels, smoothing=0.):
     >>> print(np.asarray(loss).round(3))  # log 2
     [0.693 0.693]
   """
-  arguments.check_scores(logits, labels)
+  logits, labels = arguments.scores_of(logits, labels)
   smooth = jnp.mean(jax.nn.log_softmax(logits), axis=1)
   return -(1 - smoothing) * _log_p(logits, labels) - smoothing * smooth
 
@@ -99,7 +101,7 @@ def brier(logits, labels):
   Returns:
     [B] loss per example.
   """
-  arguments.check_scores(logits, labels)
+  logits, labels = arguments.scores_of(logits, labels)
   targets = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
   return jnp.sum(jnp.square(jax.nn.softmax(logits) - targets), axis=1)
 
@@ -124,7 +126,8 @@ def focal(logits, labels, gamma):
     >>> print(np.asarray(loss).round(3))  # log(2) / 4
     [0.173 0.173]
   """
-  _check_gamma(gamma, logits, labels)
+  logits, labels = arguments.scores_of(logits, labels)
+  gamma = arguments.per_example(gamma, labels, 'gamma')
   log_p = _log_p(logits, labels)
   return _focused(log_p, -jnp.expm1(log_p), gamma)
 
@@ -138,6 +141,7 @@ def focal_53(p_y):
   Returns:
     [B] float; constant in pieces, so no gradient passes through it.
   """
+  p_y = arguments.array(p_y, 'p_y')
   return jnp.where(p_y < 0.2, 5., 3.).astype(p_y.dtype)
 
 
@@ -154,7 +158,8 @@ def dual_focal(logits, labels, gamma):
   Returns:
     [B] loss per example.
   """
-  _check_gamma(gamma, logits, labels)
+  logits, labels = arguments.scores_of(logits, labels)
+  gamma = arguments.per_example(gamma, labels, 'gamma')
   log_p, log_all = _log_p(logits, labels), jax.nn.log_softmax(logits)
   below = jnp.where(log_all < log_p[:, None], jnp.exp(log_all), 0.)
   return _focused(log_p, jnp.max(below, axis=1) - jnp.expm1(log_p), gamma)
@@ -207,7 +212,7 @@ def margin_penalty(logits, margin=10.):
   Returns:
     [B] penalty per example, in units of the logits.
   """
-  arguments.check_scores(logits)
+  logits = arguments.scores_of(logits)
   distance = jnp.max(logits, axis=1, keepdims=True) - logits
   return jnp.mean(jax.nn.relu(distance - margin), axis=1)
 
@@ -235,6 +240,8 @@ def correctness_ranking(confidences, shares):
     >>> losses.correctness_ranking(confidences, shares).tolist()
     [0.75, 0.75]
   """
+  confidences = arguments.array(confidences, 'confidences')
+  shares = arguments.array(shares, 'shares')
   if confidences.ndim != 1 or shares.shape != confidences.shape:
     raise ValueError(f'confidences {confidences.shape} and shares '
                      f'{shares.shape} must both be [B].')
@@ -322,7 +329,7 @@ def mdca(logits, labels):
   Returns:
     [] float in [0, 2 / C] over the whole batch.
   """
-  arguments.check_scores(logits, labels)
+  logits, labels = arguments.scores_of(logits, labels)
   targets = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
   gap = jnp.mean(jax.nn.softmax(logits) - targets, axis=0)
   return jnp.mean(jnp.abs(gap))
@@ -358,7 +365,7 @@ def normalized_logits(logits, temperature=0.04):
     [B, C] float, of length 1 / temperature; 0 where z is 0. There the gradient
     is finite but of size 1e7 / temperature, as in the authors' code.
   """
-  arguments.check_scores(logits)
+  logits = arguments.scores_of(logits)
   length = _root(jnp.sum(jnp.square(logits), axis=1, keepdims=True), 2)
   return logits / ((length + 1e-7) * temperature)
 
@@ -374,7 +381,7 @@ def _log_p(logits, classes):
 
 def _gap(logits, labels):
   """1[right] - confidence, [B] float, and whether it is right, [B] bool."""
-  arguments.check_scores(logits, labels)
+  logits, labels = arguments.scores_of(logits, labels)
   # Not `max`, which at a tie would send the gradient to all that are equal.
   top = jnp.argmax(logits, axis=1)
   log_p, right = _log_p(logits, top), top == labels
@@ -390,11 +397,3 @@ def _root(x, order):
   """x^(1 / order) for x >= 0; at 0, and below by rounding, gradient 0."""
   positive = x > jnp.finfo(x.dtype).tiny
   return jnp.where(positive, jnp.where(positive, x, 1.) ** (1 / order), 0.)
-
-
-def _check_gamma(gamma, logits, labels):
-  """Refuses a gamma that is neither one number nor one for each example."""
-  arguments.check_scores(logits, labels)
-  if jnp.shape(gamma) not in ((), labels.shape):
-    raise ValueError(f'gamma {jnp.shape(gamma)} must be one number or '
-                     f'{labels.shape}, as the labels.')

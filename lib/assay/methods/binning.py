@@ -11,7 +11,12 @@ import numpy as np
 from scipy import interpolate, special
 
 from assay.methods import calibrators
-from assay.metrics.arguments import check_labels, check_scores
+from assay.metrics.arguments import (
+    check_labels,
+    check_no_probabilities,
+    check_scores,
+    on_host,
+)
 
 FLOOR = 1e-8
 SLOPE = 1e-9  # of `multi_isotonic` where the fitted function is flat
@@ -218,13 +223,14 @@ def _spline(values):
 
 def _probabilities(logits, labels=None):
   """softmax(logits) as float64 [N, C], and the labels as an array."""
-  logits = np.asarray(logits)
-  labels = None if labels is None else np.asarray(labels)
+  logits = on_host(logits, 'logits')
+  labels = None if labels is None else on_host(labels, 'labels')
   check_scores(logits, labels)
   if not np.isfinite(logits).all():
     raise ValueError('logits must be finite.')
   if labels is not None:
     check_labels(labels, logits.shape[1])
+    check_no_probabilities(logits)
   return special.softmax(logits.astype(np.float64), axis=1), labels
 
 

@@ -7,7 +7,8 @@ A `Calibrator` is a pair of functions, so that arms are a dict and a loop:
       params = calibrator.fit(logits, labels)
       log_p = calibrator.apply(params, test_logits)
 
-    logits: [N, C] float, finite; labels: [N] int in [0, C), not checked.
+    logits: [N, C] float, finite; labels: [N] int in [0, C): arrays or lists,
+      see `metrics.arguments`.
     params: a dict of arrays.
     log_p: [N, C] float32, log-probabilities of each row, normalized to 1e-5.
 
@@ -31,7 +32,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from assay.metrics.arguments import check_scores
+from assay.metrics.arguments import check_scores, checked_first
 
 LOWEST, HIGHEST = 0.01, 100.  # temperatures; what lies beyond is not found
 BLOCK = 2**14  # logits of a block of rows: a pass should stay in the cache
@@ -54,6 +55,7 @@ class Calibrator(NamedTuple):
 # --- One temperature ---------------------------------------------------------
 
 
+@checked_first
 @jax.jit
 def fit_temperature(logits, labels, weights=None):
   """T that minimizes the mean of -w_i log softmax(z_i / T)_y.
@@ -144,6 +146,7 @@ def fit_temperature(logits, labels, weights=None):
   return {'temperature': 1 / inverse}
 
 
+@checked_first
 @jax.jit
 def temperature_with_mean_confidence(logits, target):
   """T at which the mean of max softmax(z / T) is `target`, by bisection.
@@ -179,6 +182,7 @@ def temperature_with_mean_confidence(logits, target):
   return {'temperature': jnp.exp((low + high) / 2)}
 
 
+@checked_first
 @jax.jit
 def apply_temperature(params, logits):
   """log softmax(z / T); accuracy stays.
@@ -191,6 +195,7 @@ def apply_temperature(params, logits):
   return keeping_top(scaled(logits, params['temperature']), logits)
 
 
+@checked_first
 @jax.jit
 def class_balanced_weights(logits, labels):
   """[N] float32, 1 / (2 a) where right, 1 / (2 - 2 a) where wrong.
@@ -217,6 +222,7 @@ def class_balanced_weights(logits, labels):
 # --- A mixture of temperatures -----------------------------------------------
 
 
+@checked_first
 @jax.jit
 def fit_ensemble_temperature(logits, labels):
   """w of w_1 softmax(z / T) + w_2 softmax(z) + w_3 / C (Zhang et al., 2020).
@@ -250,6 +256,7 @@ def fit_ensemble_temperature(logits, labels):
           'weights': jax.nn.softmax(minimized(objective, jnp.zeros(3)))}
 
 
+@checked_first
 @jax.jit
 def apply_ensemble_temperature(params, logits):
   """log(w_1 softmax(z / T) + w_2 softmax(z) + w_3 / C); accuracy stays."""
@@ -333,6 +340,7 @@ def _nothing(logits, labels):
   return {}
 
 
+@checked_first
 @jax.jit
 def _uncalibrated(params, logits):
   del params

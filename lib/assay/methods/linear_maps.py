@@ -9,8 +9,10 @@ import jax.numpy as jnp
 
 from assay import losses
 from assay.methods.calibrators import Calibrator, checked, minimized
+from assay.metrics.arguments import checked_first
 
 
+@checked_first
 @jax.jit
 def fit_vector(logits, labels):
   """w, b of softmax(w * z + b) that minimize the mean NLL (Guo et al., 2017).
@@ -46,12 +48,14 @@ def fit_vector(logits, labels):
   return params(minimized(objective, jnp.zeros((2, logits.shape[1]))))
 
 
+@checked_first
 @jax.jit
 def apply_vector(params, logits):
   """log softmax(w * z + b); accuracy may change."""
   return jax.nn.log_softmax(_vector(params, checked(logits)))
 
 
+@checked_first
 def fit_matrix(logits, labels, off_diagonal=1e-2, intercept=1e-2):
   """W, b of softmax(W z + b) that minimize the mean NLL + ODIR.
 
@@ -100,12 +104,14 @@ def _fit_matrix(logits, labels, off_diagonal, intercept):
                                       'bias': jnp.zeros(num_classes)}))
 
 
+@checked_first
 @jax.jit
 def apply_matrix(params, logits):
   """log softmax(W z + b); accuracy may change."""
   return jax.nn.log_softmax(_matrix(params, checked(logits)))
 
 
+@checked_first
 def fit_dirichlet(logits, labels, off_diagonal=1e-2, intercept=1e-2):
   """`fit_matrix` of log softmax(z): Dirichlet calibration (Kull et al., 2019).
 
@@ -134,6 +140,7 @@ def _size(x):
   return jnp.where(size > 0, size, 1.)
 
 
+@checked_first
 @jax.jit
 def _log_softmax(logits):
   return jax.nn.log_softmax(checked(logits))

@@ -21,6 +21,7 @@ from assay.methods.bandwidths import bandwidth_for as bandwidth_for
 from assay.methods.bandwidths import by_anchors, log_similarities
 from assay.methods.bandwidths import distance_quantile as distance_quantile
 from assay.methods.bandwidths import effective_partners as effective_partners
+from assay.metrics import arguments
 
 BLOCK = 32  # candidates summed together when partners are drawn
 
@@ -43,6 +44,9 @@ def similar_partners(key, anchors, candidates, bandwidth):
   Returns:
     [B] int32 positions in `candidates`.
 
+  Raises:
+    ValueError: a value that is known is not finite.
+
   Example:
     >>> import jax, jax.numpy as jnp
     >>> from assay.methods import mixup
@@ -50,6 +54,8 @@ def similar_partners(key, anchors, candidates, bandwidth):
     >>> mixup.similar_partners(key, y, y, bandwidth=0.01).tolist()  # equals
     [0, 1, 2]
   """
+  anchors = arguments.finite(anchors, 'anchors')
+  candidates = arguments.finite(candidates, 'candidates')
   scores = log_similarity(anchors, candidates, bandwidth)
   # The largest weight of each row is 1: a tiny bandwidth cannot give 0 / 0.
   weights = jnp.exp(scores - jnp.max(scores, axis=1, keepdims=True))
@@ -300,6 +306,8 @@ def sample_lam(key, alpha, batch_size, per_example=False):
 def mix(first, second, lam):
   """lam * first + (1 - lam) * second; arrays [B, ...], lam [B].
 
+  Integers are mixed as float32.
+
   Example:
     >>> import jax.numpy as jnp
     >>> from assay.methods import mixup
@@ -307,7 +315,11 @@ def mix(first, second, lam):
     >>> mixup.mix(x, x[::-1], lam).tolist()
     [6.0, 2.0]
   """
-  lam = jnp.asarray(lam, jnp.result_type(first))  # bfloat16 stays bfloat16
+  first, second = (arguments.array(a, name) for a, name in (
+      (first, 'first'), (second, 'second')))
+  if not jnp.issubdtype(first.dtype, jnp.floating):
+    first, second = first.astype(jnp.float32), second.astype(jnp.float32)
+  lam = jnp.asarray(lam, first.dtype)  # bfloat16 stays bfloat16
   lam = jnp.reshape(lam, lam.shape + (1,) * (first.ndim - 1))
   # This form returns `first` exactly where both are equal.
   return second + lam * (first - second)

@@ -23,6 +23,11 @@ from jax.sharding import PartitionSpec as P
 import optax
 
 STATISTICS = ('first', 'second', 'both')
+SIGNATURE = (
+    '`(params, extra, batch, key) -> ((loss, (extra, metrics)), grads)`, as '
+    'jax.value_and_grad(loss_fn, has_aux=True) of a loss_fn(params, extra, '
+    'batch, key) -> (loss, (extra, metrics)) is; without a state or metrics '
+    'these are {}')
 
 
 def sam(grad_fn, rho, *, weights=None, perturbs=None, direction=None,
@@ -56,7 +61,9 @@ def sam(grad_fn, rho, *, weights=None, perturbs=None, direction=None,
 
   Raises:
     ValueError: unknown `statistics`; parameters narrower than float32, in
-      which a perturbation of 1e-5 per coordinate would be lost.
+      which a perturbation of 1e-5 per coordinate would be lost; `perturbs`
+      selects none.
+    TypeError: called otherwise than a gradient is.
 
   Example:
     >>> import jax, jax.numpy as jnp, numpy as np
@@ -72,8 +79,15 @@ def sam(grad_fn, rho, *, weights=None, perturbs=None, direction=None,
     raise ValueError(f'statistics={statistics!r}; use one of '
                      f'{", ".join(STATISTICS)}.')
 
-  def ascended(params, extra, batch, key):
-    (loss, (first, metrics)), grads = grad_fn(params, extra, batch, key)
+  def ascended(*arguments):
+    if len(arguments) != 4:
+      raise TypeError(f'{len(arguments)} arguments for {SIGNATURE}.')
+    params, extra, batch, key = arguments
+    try:
+      (loss, (first, metrics)), grads = grad_fn(params, extra, batch, key)
+    except (TypeError, ValueError) as e:
+      e.add_note(f'A gradient here is {SIGNATURE}.')
+      raise
     chosen = grads if direction is None else direction(grads, key)
     e = _perturbation(params, chosen, rho, weights, perturbs)
     nearby = jax.tree.map(jnp.add, params, e)
@@ -233,8 +247,15 @@ def _perturbation(params, grads, rho, weights, perturbs):
   if any(jnp.finfo(p.dtype).bits < 32 for p in jax.tree.leaves(params)):
     raise ValueError('SAM needs parameters in float32; compute in a narrower '
                      "type through the model's dtype.")
-  names = lambda path: tuple(str(getattr(k, 'key', k)) for k in path)
+  # The leaves of a Flax NNX tree are called `.value`.
+  names = lambda path: tuple(str(getattr(k, 'key', k)) for k in path
+                             if str(k) != '.value')
   if perturbs is not None:
+    paths = [names(path) for path, _ in
+             jax.tree_util.tree_leaves_with_path(params)]
+    if not any(map(perturbs, paths)):
+      raise ValueError('perturbs selects no parameter, which leaves the plain '
+                       f'gradient; paths are {paths[:20]}.')
     grads = jax.tree_util.tree_map_with_path(
         lambda path, g: g if perturbs(names(path)) else jnp.zeros_like(g),
         grads)

@@ -37,6 +37,7 @@ import optax
 
 from assay import losses
 from assay.methods import calibrators
+from assay.metrics.arguments import checked_first
 from assay.models import mlp
 
 LOWEST, HIGHEST = 0.1, 10.  # of T: the floor, and the released code's ceiling
@@ -129,6 +130,7 @@ def network(features_of, hidden=(5,), clamp=False,
   return calibrators.Calibrator(fit, apply)
 
 
+@checked_first
 @functools.partial(jax.jit, static_argnames=(
     'features_of', 'hidden', 'clamp', 'objective', 'num_steps', 'batch_size'))
 def fitted(logits, labels, features, seed, learning_rate, *, features_of,
@@ -236,6 +238,7 @@ def temperatures(params, features, clamp=False):
   return LOWEST + jax.nn.softplus(raw)
 
 
+@checked_first
 @functools.partial(jax.jit, static_argnames=('features_of', 'clamp'))
 def _applied(params, logits, features, *, features_of, clamp):
   logits = calibrators.checked(logits)

@@ -1,8 +1,9 @@
 """Checks of the arrays that users hand to losses, methods and metrics.
 
-Shapes and dtypes are checked also while a function is traced; values only on
-the host, by functions that say so. Each raises a ValueError that names the
-argument, what it is and what it must be.
+Lists, NumPy's and JAX's arrays, data frames and the like are all taken. Shapes
+and dtypes are checked also while a function is traced, values where they are
+known. Each raises a ValueError that names the argument, the first index, what
+is there and what it must be.
 
 Example:
   >>> import numpy as np
@@ -12,8 +13,105 @@ Example:
   ValueError: labels[1] is 3; it must be in [0, 3).
 """
 
+import functools
+import inspect
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+
+def array(values, name):
+  """Values as a JAX array; one that is traced stays as it is."""
+  if isinstance(values, jax.Array):
+    return values
+  return jnp.asarray(on_host(values, name))
+
+
+def on_host(values, name):
+  """Values as a NumPy array of numbers."""
+  try:
+    found = np.asarray(values)
+  except ValueError as e:
+    raise ValueError(f'{name} has rows of different lengths, or arrays that '
+                     'are traced; make one array of it.') from e
+  if found.dtype.kind in 'OUSmMc':
+    raise ValueError(f'{name} holds {found.dtype} values, such as '
+                     f'{found.ravel()[:1].tolist()}; it must hold numbers.')
+  return found
+
+
+def finite(values, name):
+  """As `array`; refuses values that are known and not finite."""
+  found = array(values, name)
+  if is_known(found):
+    bad = ~np.isfinite(np.asarray(found, np.float64))
+    if bad.any():
+      at = tuple(np.argwhere(bad)[0].tolist())
+      raise ValueError(f'{name}[{", ".join(map(str, at))}] is {found[at]}; it '
+                       'must be finite: leave out its row, or mend it.')
+  return found
+
+
+def scores_of(logits, labels=None):
+  """Logits and labels as JAX arrays; raises as `check_scores`, and where a
+  label that is known is not in [0, C)."""
+  logits = array(logits, 'logits')
+  if labels is None:
+    check_scores(logits)
+    return logits
+  labels = array(labels, 'labels')
+  check_scores(logits, labels)
+  if is_known(labels):
+    check_labels(np.asarray(labels), logits.shape[1])
+  return logits, labels
+
+
+def is_known(values):
+  """Whether an array's values can be looked at: neither traced nor far away."""
+  return not isinstance(values, jax.core.Tracer) and getattr(
+      values, 'is_fully_addressable', True)
+
+
+def checked_first(function):
+  """The function, called after `scores_of` has looked at the values.
+
+  `logits` are an argument of it, by that name, and `labels` may be one; with
+  these, logits that look like probabilities are refused.
+  """
+  signature = inspect.signature(function)
+
+  @functools.wraps(function)
+  def called(*args, **kwargs):
+    bound = signature.bind(*args, **kwargs)
+    given = bound.arguments
+    if given.get('labels') is None:
+      given['logits'] = scores_of(given['logits'])
+    else:
+      given['logits'], given['labels'] = scores_of(
+          given['logits'], given['labels'])
+      check_no_probabilities(given['logits'])
+    return function(*bound.args, **bound.kwargs)
+
+  return called
+
+
+def check_no_probabilities(logits):
+  """Refuses known logits [N, C] of which each row is a probability vector.
+
+  Rows of 0 and 1 alone pass: they may well be logits.
+  """
+  if not is_known(logits) or logits.shape[1] < 2:
+    return
+  first = np.asarray(logits[:1], np.float64)
+  # Most logits are told by their first row.
+  if (first < 0).any() or abs(first.sum() - 1) > 1e-2:
+    return
+  values = np.asarray(logits, np.float64)
+  if ((values >= 0) & (values <= 1)).all() and (
+      (abs(values.sum(axis=1) - 1) < 1e-2).all()) and (values % 1).any():
+    raise ValueError(f'logits[0] is {values[0].tolist()[:5]}: all rows are '
+                     'probabilities; give their logarithms.')
 
 
 def check_scores(scores, labels=None, name='logits'):
@@ -39,12 +137,25 @@ def check_scores(scores, labels=None, name='logits'):
                      'integers.')
 
 
-def check_same_shape(**arrays):
-  """Refuses arrays of different shapes: they would broadcast."""
-  if len({jnp.shape(array) for array in arrays.values()}) > 1:
-    named = [f'{name} {jnp.shape(array)}' for name, array in arrays.items()]
+def per_example(values, labels, name):
+  """One number as it is, or [N] as an array; refuses other shapes."""
+  if not jnp.isscalar(values):
+    values = array(values, name)
+    if values.shape not in ((), labels.shape):
+      raise ValueError(f'{name} {values.shape} must be one number or '
+                       f'{labels.shape}, as the labels.')
+  return values
+
+
+def of_one_shape(**arrays):
+  """JAX arrays of these; refuses different shapes, which would broadcast."""
+  found = [array(values, name) for name, values in arrays.items()]
+  if len({values.shape for values in found}) > 1:
+    named = [f'{name} {values.shape}'
+             for name, values in zip(arrays, found, strict=True)]
     raise ValueError(f'{", ".join(named[:-1])} and {named[-1]} must have the '
                      'same shape.')
+  return found
 
 
 def check_labels(labels, num_classes):

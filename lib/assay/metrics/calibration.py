@@ -25,9 +25,10 @@ from scipy import fft, optimize
 
 from assay.metrics import selective
 from assay.metrics.arguments import (
-  check_labels,
-  check_scores,
-  checked_probabilities,
+    check_labels,
+    check_scores,
+    checked_probabilities,
+    on_host,
 )
 from assay.metrics.bootstrap import bootstrap as bootstrap
 
@@ -387,7 +388,7 @@ def _checked_bins(num_bins):
 
 def _checked(probs, labels):
   """Probabilities as float [N, C], labels as int [N] in [0, C)."""
-  probs, labels = np.asarray(probs), np.asarray(labels)
+  probs, labels = on_host(probs, 'probs'), on_host(labels, 'labels')
   check_scores(probs, labels, 'probs')
   probs = checked_probabilities(probs, TOLERANCE)
   check_labels(labels, probs.shape[1])

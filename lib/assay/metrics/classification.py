@@ -66,7 +66,8 @@ def nll(logits, labels):
 
 def _checked(logits, labels):
   """Logits as float64 [N, C], labels as int [N] in [0, C)."""
-  logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+  logits = arguments.on_host(logits, 'logits').astype(np.float64)
+  labels = arguments.on_host(labels, 'labels')
   arguments.check_scores(logits, labels)
   arguments.check_labels(labels, logits.shape[1])
   return logits, labels

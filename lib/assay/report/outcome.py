@@ -66,8 +66,9 @@ def ending(paper, judged, ran):
     if own:
       texts.append(f'{len(own)} {_verb(state, len(own))} ('
                    + '; '.join(told[:3]) + ', ...' * (len(told) > 3) + ')')
-  came_out = (f'Of the claims on {" and ".join(ran)}, {", ".join(texts)}.'
-              if texts else f'No claim can be judged on {" and ".join(ran)}.')
+  ran_on = ' and '.join(ran)
+  came_out = (f'Of the claims on {ran_on}, {" and ".join(texts)}.' if texts
+              else f'No claim can be judged on {ran_on}.')
   later = next_variant(paper, ran)
   return came_out + (
       f'\nNext: make reproduce PAPER={paper} VARIANT={later}   '
