@@ -190,18 +190,10 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
 # --- The study ---------------------------------------------------------------
 
 
-def check(config):
-  """Raises a UserError that names a value which cannot be meant."""
-  vision.check(config, (('separating_epoch', 0, config.net.num_epochs),))
-  if config.sharpness_examples % config.sharpness_batch_size:
-    raise UserError(
-        f'sharpness_examples={config.sharpness_examples} must be a multiple of '
-        f'sharpness_batch_size={config.sharpness_batch_size}.')
-
-
 def run(config, study):
   """Trains every arm on every seed; returns the rows."""
-  check(config)
+  vision.check(config, (('separating_epoch', 0, config.net.num_epochs),))
+  vision_rows.check_sharpness(config)
   data = load(config.net, study.data_dir)
   clusters = any(ARMS[arm][1] not in WITHOUT_CLUSTERS for arm in config.arms)
   for name, arm, fields in study.planned():

@@ -61,16 +61,10 @@ def test_arms_train_on_what_they_say(data, clusters, drawn):
       ('sgd_oracle', lambda i: masked)):
     for i in range(2):
       assert (drawn(arm, i) == 2 * (np.ones(len(masked)) + extra(i))).all(), arm
-
-
-def test_controls_have_the_size_of_useful(data, clusters, drawn):
   for i, slow in enumerate(clusters['slow']):
-    for arm, counts in (('sgd_random', {2, 4}), ('sgd_fast', {2, 4}),
-                        ('sgd_equal_steps', {2, 3})):
-      got = drawn(arm, i)
-      assert got.sum() == 2 * (data.num_train + slow.sum())
-      assert set(got) <= counts
-      assert arm != 'sgd_fast' or (got[slow] == 2).all()
+    for arm in 'sgd_random', 'sgd_fast', 'sgd_equal_steps':
+      assert drawn(arm, i).sum() == 2 * (data.num_train + slow.sum()), arm
+    assert (drawn('sgd_fast', i)[slow] == 2).all()
 
 
 def test_weighted_arm_weighs_slow_examples_twice(data, clusters):
@@ -159,17 +153,11 @@ def test_cifar_variants_train_a_few_steps(variant, fields, monkeypatch):
 
 
 def test_groups_of_examples_have_perturbations_of_their_own(data):
-  """m-SAM differs from SAM, and its counts of forgetting stay right."""
   fits = [useful.train(config, data, Block(
       Study('useful', 'smoke', config), 'sam', (0,)), useful.arm_of(
           config.net, 'sam')) for config in (
               small(rho=1.), small(rho=1., group_size=4))]
   assert not np.allclose(*(fitted.curves['loss'] for fitted in fits))
-  for counts in (fitted.state.extra['learning'] for fitted in fits):
-    assert counts['step'][0] == 3 * (data.num_train // 16)
-    # Most have been right once, in whatever group they were.
-    first = np.asarray(counts['first'][0])[data.shared['train_rows']]
-    assert np.mean(first < 10**9) > .8
 
 
 def test_values_that_cannot_be_meant_are_refused(data):

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from assay.data import corruptions, images
+from assay.errors import UserError
 from assay.metrics import calibration, classification, confidence, sharpness
 from assay.study import replaced
 from assay.testbeds import vision_nets as nets
@@ -37,6 +38,14 @@ def record_errors(add, logits, labels, split, groups=None, pack=False):
     for name, members in (groups or {}).items():
       add('error', classification.error, logits[:, members], y[:, members],
           split=split, group=name)
+
+
+def check_sharpness(config):
+  """Raises a UserError if `record_sharpness` cannot use whole batches."""
+  if config.sharpness_examples % config.sharpness_batch_size:
+    raise UserError(
+        f'sharpness_examples={config.sharpness_examples} must be a multiple of '
+        f'sharpness_batch_size={config.sharpness_batch_size}.')
 
 
 def record_sharpness(add, config, data, state):
