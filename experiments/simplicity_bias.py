@@ -18,6 +18,7 @@ from assay.data import patches
 from assay.methods import milestones, sam, useful
 from assay.models import cubic
 from assay.study import replaced
+from assay.train import sharding
 
 # arm: (direction of the perturbation, which examples are upsampled)
 ARMS = {
@@ -150,7 +151,7 @@ def train_block(config, block, arm, stage, own):
 
 def first_times(config, fitted):
   """(what, level) -> step [S], NaN if not reached, and weights [S, J, d]."""
-  notes = jax.device_get(fitted.state.extra['milestones'])
+  notes = sharding.fetch(fitted.state.extra['milestones'])
   steps = np.where(notes['step'] < 0, np.nan, notes['step'])
   return {event: (steps[:, j], notes['params']['weights'][:, j])
           for j, event in enumerate(events(config))}
@@ -175,7 +176,7 @@ def upsampled(config, block, arm, own):
     fitted = train_block(proxy, block, 'sam' if along else 'gd', 'proxy', own)
     steps, weights = first_times(proxy, fitted)['loss', config.cluster_drop]
     late = np.isnan(steps)  # clustered at the end
-    last = jax.device_get(fitted.state.params['weights'])
+    last = sharding.fetch(fitted.state.params['weights'])
     weights = np.where(late[:, None, None], last, weights)
     steps = np.where(late, config.proxy_steps, steps)
     chosen = [slow_examples(w, own, i) for i, w in enumerate(weights)]

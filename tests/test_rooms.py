@@ -17,7 +17,7 @@ ROOMS = {
             'errors'},
     'new': {'errors'},
     'testbeds': {'study', 'train', 'methods', 'models', 'metrics', 'losses',
-                 'data', 'keys', 'errors'},
+                 'data', 'keys', 'config', 'errors'},
     'study': {'train', 'results', 'papers', 'config', 'disk', 'errors'},
     'train': {'data', 'models', 'disk', 'errors'},
     'methods': {'models', 'losses', 'metrics', 'errors'},

@@ -30,9 +30,10 @@ from assay.results.schema import (
 )
 
 __all__ = [
-    'ATTACHED', 'FIELDS', 'JOINED', 'TOLD', 'digest', 'files', 'group_by',
-    'lost_word', 'migrate', 'pack', 'publish', 'read', 'read_both', 'read_rows',
-    'read_runs', 'schema', 'text_of', 'unpack', 'validate', 'write']
+    'ATTACHED', 'FIELDS', 'JOINED', 'TOLD', 'code', 'digest', 'files',
+    'group_by', 'lost_word', 'migrate', 'pack', 'publish', 'read', 'read_both',
+    'read_rows', 'read_runs', 'schema', 'text_of', 'unpack', 'validate',
+    'write']
 
 
 def read(paths):

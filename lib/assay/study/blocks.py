@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from assay import disk, results, train
-from assay.train import fits
+from assay.train import fits, sharding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Block:
             {'best': fitted.best.step} if fitted.best is not None else {})
     return Recorder(
         self, {k: np.broadcast_to(v, len(self.seeds)) for k, v in
-               jax.device_get(steps).items()}, fields,
+               sharding.fetch(steps).items()}, fields,
         {} if fitted is None else fitted.why,
         {} if fitted is None else dict(fitted.curves), num_params)
 
@@ -236,7 +236,7 @@ class Recorder:
     """Keeps arrays [S, ...] with the block's predictions."""
     for name, array in arrays.items():
       self._check(name, array)
-    self._saved |= jax.device_get(arrays)
+    self._saved |= sharding.fetch(arrays)
 
   def _check(self, name, array):
     if np.shape(array)[:1] != (len(self._block.seeds),):

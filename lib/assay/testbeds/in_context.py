@@ -28,6 +28,7 @@ from assay import losses, train
 from assay.errors import UserError, check_names
 from assay.models import transformer
 from assay.study import replaced
+from assay.train import sharding
 
 AT_ONCE = 256  # prompts that a model reads in one call
 
@@ -225,7 +226,7 @@ def run(config, study, arms, *, prompts, add_rows, shared=None):
 
 def _fixed(net, block, learner, fitted):
   """A learner after training, in the form of a reference."""
-  model, params = learner.model(net), jax.device_get(fitted.state.params)
+  model, params = learner.model(net), sharding.fetch(fitted.state.params)
 
   def answer(config, seed, split, batch):
     del config, split

@@ -189,11 +189,20 @@ def _same(x):
 
 
 def fetch(tree):
-  """Global arrays as host arrays, the same on every host."""
-  if jax.process_count() > 1:
-    from jax.experimental import multihost_utils
-    return multihost_utils.process_allgather(tree, tiled=True)
-  return jax.device_get(tree)
+  """Global arrays as host arrays, the same on every host.
+
+  What is on this host already stays as it is.
+  """
+  if jax.process_count() == 1:
+    return jax.device_get(tree)
+  from jax.experimental import multihost_utils
+
+  def one(x):
+    if isinstance(x, jax.Array) and not x.is_fully_addressable:
+      return multihost_utils.process_allgather(x, tiled=True)
+    return jax.device_get(x)
+
+  return jax.tree.map(one, tree)
 
 
 def on_any_host(*conditions):
