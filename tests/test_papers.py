@@ -170,7 +170,7 @@ EXCEPTIONS = {
     'experiments/simplicity_bias.py': 265,
     'tests/test_simplicity_bias.py': 230,
     'experiments/useful.py': 241,
-    'tests/test_useful.py': 181,
+    'tests/test_useful.py': 182,
 }
 # Papers whose own loop is as long as it was before there were testbeds.
 OWN_PARTS = {

@@ -7,6 +7,7 @@ import pytest
 from assay import papers, results
 from assay.data import images
 from assay.errors import UserError
+from assay.report import figures
 from assay.study import Block, Study, replaced
 from assay.testbeds import vision, vision_nets
 
@@ -177,5 +178,5 @@ def test_values_that_cannot_be_meant_are_refused(data):
 def test_figures_are_of_rows_alone():
   rows = results.read([papers.ROOT / 'results' / 'useful' / 'digits.jsonl'])
   fewer = [row for row in rows if row['metric'] != 'lambda_max']
-  assert set(papers.figures('useful', rows)) - set(
-      papers.figures('useful', fewer)) == {'sharpness_and_uniformity'}
+  assert set(figures.of('useful', rows)) - set(
+      figures.of('useful', fewer)) == {'sharpness_and_uniformity'}
