@@ -126,7 +126,7 @@ def _taken(plan, named, found, settings, directory):
 
 def _placed(plan, arrays):
   """(carry [S, ...] on devices, curves) of the arrays of each position."""
-  like = jax.eval_shape(naming.started(plan), 0)
+  like = naming.shapes(plan)
   each = [arrays[i] for i in range(len(plan.seeds))]
   carry = jax.tree.unflatten(
       jax.tree.structure(like),
@@ -171,7 +171,7 @@ def _points(plan):
 
 def _read_all(store, plan, named, settings):
   """{position: arrays} of the seeds that are kept and can be used."""
-  like, found = jax.eval_shape(naming.started(plan), 0), {}
+  like, found = naming.shapes(plan), {}
   expected = {name: (x.shape, np.dtype(x.dtype)) for name, x in zip(
       _names(like), jax.tree.leaves(like), strict=True)}
   for i, (key, points) in enumerate(zip(named, _points(plan), strict=True)):

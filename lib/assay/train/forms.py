@@ -3,9 +3,9 @@
 import re
 
 import jax
-import jax.numpy as jnp
 
 from assay.errors import UserError
+from assay.train import lanes
 
 MAX_BYTES = 2**26  # of the items of a call; those of two calls are held
 
@@ -24,9 +24,11 @@ def traced(one, started, source, item):
     item: one of its items.
   """
   own = {k: v[0] for k, v in source.own.items()}
-  jaxpr, (_, metrics) = jax.make_jaxpr(one, return_shape=True)(
-      jax.eval_shape(started, jnp.int32(0)), item, source.shared, own)
-  text = str(jaxpr)
+  # As `naming` asks for it again: what was traced is kept by the function.
+  traced = jax.jit(one).trace(jax.eval_shape(started, lanes.SEED), item,
+                              source.shared, own)
+  _, metrics = traced.out_info
+  text = str(traced.jaxpr)
   held = {'convolution': 'conv_general_dilated' in text,
           'attention': bool(ATTENTION.search(text))}
   return sorted(metrics), {kind for kind, found in held.items() if found}

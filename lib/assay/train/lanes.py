@@ -16,6 +16,7 @@ import numpy as np
 
 from assay.train import sharding
 
+SEED = jax.ShapeDtypeStruct((), jnp.uint32)
 CHECKED = ('loss', 'grad_norm')  # a seed stops where one is not finite
 
 
@@ -184,7 +185,7 @@ class Lanes:
 
   def start(self, started, seeds, rules):
     """Carries of all seeds, created where they will live."""
-    one = jax.eval_shape(started, jnp.int32(0))
+    one = jax.eval_shape(started, SEED)
     carries, programs = [], {}
     placed_seeds = self.put(np.asarray(seeds, np.uint32))
     for m, seed in zip(self.meshes, placed_seeds, strict=True):

@@ -47,7 +47,7 @@ def keys(plan, settings):
   Raises:
     ValueError: they cannot be kept; says why.
   """
-  source, kept = plan.source, jax.eval_shape(started(plan), 0)
+  source, kept = plan.source, shapes(plan)
   if any(jnp.issubdtype(x.dtype, jax.dtypes.extended)
          for x in jax.tree.leaves(kept)):
     raise ValueError('the state holds random keys besides its own')
@@ -81,9 +81,9 @@ def of_outputs(predict, state, params, extra, shared, own, num_rows):
   """
   first = lambda tree: jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
-  shapes = jax.eval_shape(lambda *args: args, first(params), first(extra),
-                          shared, first(own), predict.items(num_rows))
-  leaves, structure = jax.tree.flatten(shapes)
+  leaves, structure = jax.tree.flatten(jax.eval_shape(
+      lambda *args: args, first(params), first(extra), shared, first(own),
+      predict.items(num_rows)))
   text = _of_predictor(predict.compiled, structure, tuple(leaves))
   common = [text, state, *_of_arrays(shared),
             json.dumps([num_rows, predict.batch_size, surroundings()])]
@@ -96,9 +96,9 @@ def _of_predictor(compiled, structure, leaves):
   return lowered(compiled, *jax.tree.unflatten(structure, leaves))
 
 
-def started(plan):
-  """`plan.started`, without what is not kept."""
-  return lambda seed: without_optimizer(plan.started(seed))
+def shapes(plan):
+  """What is kept of a seed, as a tree of shapes."""
+  return without_optimizer(jax.eval_shape(plan.started, lanes.SEED))
 
 
 def without_optimizer(carry):
@@ -109,13 +109,14 @@ def without_optimizer(carry):
 def _program(plan):
   """Text of all that is computed of one seed, without names and places."""
   own = {k: v[0] for k, v in plan.source.own.items()}
-  seed = jax.ShapeDtypeStruct((), jnp.uint32)
-  carry = jax.eval_shape(plan.started, seed)
-  data = (plan.source.shared, own)
-  # A step on a mesh of one device says nothing of devices.
-  one = lanes.make_one(plan.step, plan.draw, sharding.make_mesh(
-      dict.fromkeys(sharding.AXES, 1)))
-  texts = [lowered(plan.started, seed), lowered(one, carry, plan.item, *data)]
+  carry, data = jax.eval_shape(plan.started, lanes.SEED), (
+      plan.source.shared, own)
+  one = plan.one
+  if plan.mesh.shape['data'] > 1:  # else it says nothing of devices
+    one = lanes.make_one(plan.step, plan.draw, sharding.make_mesh(
+        dict.fromkeys(sharding.AXES, 1)))
+  texts = [lowered(plan.started, lanes.SEED),
+           lowered(one, carry, plan.item, *data)]
   if plan.validate is not None:
     texts.append(lowered(plan.validate, carry, *data))
   return '\n'.join(texts)
