@@ -100,8 +100,10 @@ COLUMNS = (('ece', 'shifted'), ('auroc', 'shifted'),
 _PAPER = 'Liu et al., 2024'
 _TESTED = ('cifar10', 'cifar10_resnet18', 'cifar10_wrn')
 _ALSO = ('digits', *_TESTED)
+_BALANCED = 'copies_ca_balanced'
 _NARROW = [{'method': arm, 'group': 'narrowly_wrong'}
            for arm in ('copies_ca', 'copies_ce')]
+_reported = functools.partial(claims_of, gated=False)
 _shifted = functools.partial(less, 'ece', split='shifted')
 _OF_THE_PAPER = {
     'calibrates': (
@@ -109,17 +111,16 @@ _OF_THE_PAPER = {
         'error of a classifier, to that of a temperature within 0.015.',
         all_of(less('ece', 'copies_ca', 'uncalibrated'),
                equal('ece', 'copies_ca', 'temperature', 0.015))),
-    'balanced below none, shifted': (
-        'Under shift the balanced correctness-aware network, as released, has '
-        'a lower calibration error than no calibrator.',
-        _shifted('copies_ca_balanced', 'uncalibrated')),
-    'balanced below a temperature, shifted': (
-        'Under shift it has a lower calibration error than a temperature.',
-        _shifted('copies_ca_balanced', 'temperature')),
-    'unweighted below a temperature, shifted': (
-        'Under shift the loss as written, without weights, has a lower '
-        'calibration error than a temperature.',
-        _shifted('copies_ca', 'temperature')),
+    **{f'{name}, shifted': (f'Under shift {sentence}.', _shifted(*arms))
+       for name, sentence, *arms in (
+           ('balanced below none', 'the balanced correctness-aware network, as '
+            'released, has a lower calibration error than no calibrator',
+            _BALANCED, 'uncalibrated'),
+           ('balanced below a temperature', 'it has a lower calibration error '
+            'than a temperature', _BALANCED, 'temperature'),
+           ('unweighted below a temperature', 'the loss as written, without '
+            'weights, has a lower calibration error than a temperature',
+            'copies_ca', 'temperature'))},
     'unweighted below cross entropy, shifted': (
         'Under shift the network has a lower calibration error if trained with '
         'the correctness-aware loss than with cross entropy or squared error.',
@@ -142,62 +143,54 @@ _OF_THE_PAPER = {
         'than cross entropy.', greater('auroc', 'copies_ca', 'copies_ce')),
 }
 
+def _confidence(most, change, check):
+  return (f'Where most predictions are {most}, balanced weights {change} the '
+          'mean confidence.',
+          check('mean_confidence', _BALANCED, 'copies_ca'))
+
+
 CLAIMS = (
-    *claims_of(_PAPER, ('digits',), _OF_THE_PAPER, gated=False),
+    *_reported(_PAPER, ('digits',), _OF_THE_PAPER),
     *claims_of(_PAPER, _TESTED, _OF_THE_PAPER),
-    *claims_of('control ours', _ALSO, {
+    *_reported('control ours', _ALSO, {
         'more than the level, shifted': (
             'Under shift the balanced network beats one temperature of the '
             'same mean confidence: it does more than lower all confidences.',
-            _shifted('copies_ca_balanced', 'temperature_matched')),
+            _shifted(_BALANCED, 'temperature_matched')),
         'more than the weights, shifted': (
             'Under shift the balanced network beats a temperature fitted with '
-            'the same weights.',
-            _shifted('copies_ca_balanced', 'temperature_balanced'))},
-               gated=False),
-    *claims_of('ours', _ALSO, {
+            'the same weights.', _shifted(_BALANCED, 'temperature_balanced'))}),
+    *_reported('ours', _ALSO, {
         'weights cost calibration': (
             'In distribution balanced weights raise the calibration error.',
-            greater('ece', 'copies_ca_balanced', 'copies_ca')),
-        'weights lower confidence': (
-            'Where most predictions are right, balanced weights lower the mean '
-            'confidence.',
-            less('mean_confidence', 'copies_ca_balanced', 'copies_ca')),
+            greater('ece', _BALANCED, 'copies_ca')),
+        'weights lower confidence': _confidence('right', 'lower', less),
         'a temperature leaves AUROC': (
             'One temperature for all changes the AUROC by less than 0.005.',
             equal('auroc', 'temperature', 'uncalibrated', 0.005)),
         'dead as released': (
             'With the clamp, learning rate and epochs of the released code the '
             'network calibrates worse than none.',
-            greater('ece', 'copies_ca_released', 'uncalibrated'))},
-               gated=False),
-    *claims_of("the reviews' question", _ALSO, {
+            greater('ece', 'copies_ca_released', 'uncalibrated'))}),
+    *_reported("the reviews' question", _ALSO, {
         'not other calibration losses': (
             'In place of the correctness-aware loss, MDCA and DCA give the '
             'same calibration error within 0.01.',
             all_of(*(equal('ece', arm, 'copies_ca', 0.01)
-                     for arm in ('copies_mdca', 'copies_dca'))))},
-               gated=False),
-    *claims_of('ours', ('cifar10_early',), {
-        'weights raise confidence': (
-            'Where most predictions are wrong, balanced weights raise the mean '
-            'confidence.',
-            greater('mean_confidence', 'copies_ca_balanced', 'copies_ca')),
+                     for arm in ('copies_mdca', 'copies_dca'))))}),
+    *_reported('ours', ('cifar10_early',), {
+        'weights raise confidence': _confidence('wrong', 'raise', greater),
         'balanced worse than a temperature, shifted': (
             'Where most predictions are wrong, the gain of balanced weights '
             'under shift turns into a loss.',
-            greater('ece', 'copies_ca_balanced', 'temperature',
-                    split='shifted'))}, gated=False),
-)
-
+            greater('ece', _BALANCED, 'temperature', split='shifted'))}))
 
 def _compared(rows, metric, split):
   from assay.report import plots
 
-  if any(row['split'] == split for row in rows):
-    return plots.comparison(rows, metric, split=split, state='last',
-                            baseline='uncalibrated')
-  return None
+  return plots.comparison(
+      rows, metric, split=split, state='last', baseline='uncalibrated'
+  ) if any(row['split'] == split for row in rows) else None
 
 
 FIGURES = {f'{metric}_{split}': functools.partial(

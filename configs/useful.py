@@ -11,7 +11,7 @@ import functools
 
 from assay import papers
 from assay.claims import all_of, claims_of, greater, less
-from assay.config import above, among, between
+from assay.config import among, between
 from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
@@ -88,13 +88,7 @@ def get_config(variant='digits'):
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'reduced'
   c.net = networks.vision(
-      # Data.
-      dataset='dominoes', fast='mnist', slow='fashion_mnist',
-      fast_classes=((0,), (1,)), slow_classes=((2,), (4,)),  # pullover, coat
-      alpha=0.9,  # share of examples that have the fast half
-      split_sizes=(3000, 500, 2000),
-      label_noise=0.0,  # share of training labels that are wrong
-      imbalance=1.0,  # largest class : smallest class in training
+      **networks.DOMINOES,
       # SAM.
       rho=0.1, asam_rho=1.0,
       asam_eta=0.01,  # of the authors' class; their script has 0
@@ -117,18 +111,13 @@ def get_config(variant='digits'):
   return papers.config_of(c, VARIANTS, variant)
 
 
-BOUNDS = bounds.VISION | {
-    'alpha': bounds.SHARE, 'label_noise': bounds.SHARE,
-    'fast_classes': between(0, 10**4), 'slow_classes': between(0, 10**4),
-    'imbalance': between(1, 1e6), 'group_size': between(0, 10**9),
+BOUNDS = bounds.VISION | bounds.VISION_GROUPS | bounds.SHARPNESS | {
     'rho': between(0, 1e6), 'asam_rho': between(0, 1e6),
-    'asam_eta': between(0, 1e6), 'separating_epoch': between(0, 10**9),
-    'elbow_epochs': between(2, 10**9), 'copies': between(0, 1000),
-    'jtt_copies': between(0, 1000), 'cluster_on': among(
-        'logits', 'probabilities'), 'separate_with': among(
-            'same', 'sgd', 'sam', 'asam'),
-    'sharpness_examples': between(0, 10**9),
-    'sharpness_batch_size': bounds.COUNT, 'sharpness_tolerance': above(0, 1)}
+    'asam_eta': between(0, 1e6), 'group_size': between(0, 10**9),
+    'separating_epoch': between(0, 10**9), 'elbow_epochs': between(2, 10**9),
+    'copies': between(0, 1000), 'jtt_copies': between(0, 1000),
+    'cluster_on': among('logits', 'probabilities'),
+    'separate_with': among('same', 'sgd', 'sam', 'asam')}
 
 # The grid of tuned variants; sgd has its learning rate alone.  # ours
 GRID = {'learning_rate': (0.02, 0.05, 0.1, 0.2), 'rho': (0.05, 0.1, 0.2),
@@ -143,6 +132,7 @@ COLUMNS = (('error', 'masked'), ('lambda_max', 'train'),
 # --- Claims ------------------------------------------------------------------
 
 _PAPER, _SAM = 'Nguyen et al., 2024', 'Foret et al., 2021'
+_DIAGNOSED = ('dominoes', 'fashion_mnist', 'cifar10_resnet18')
 # An arm, one of a higher error, the sentence and who says so.
 _PAIRS = (
     ('sam', 'sgd', 'SAM has a lower test error than SGD', _SAM),
@@ -172,11 +162,15 @@ def _both_below_sgd(metric):
                   for arm in ('sam', 'sgd_useful')))
 
 
+def _said(topic, name, sentence, check, of=_DIAGNOSED, gated=True):
+  return claims_of(f'{_PAPER}, {topic}', of, {name: (sentence, check)},
+                   gated=gated)
+
+
 def _copies(count):
   return {'method': 'sgd_useful', 'copies': count}
 
 
-_DIAGNOSED = ('dominoes', 'fashion_mnist', 'cifar10_resnet18')
 _MASKED = ('test', 'masked')
 _SLOW_AND_FAST = [{'method': 'sgd', 'group': k} for k in ('slow', 'fast')]
 
@@ -197,38 +191,35 @@ CLAIMS = (
             'SAM and SGD with USEFUL forget less than SGD.',
             _both_below_sgd('forgetting')),
     }, gated=('slow examples are forgotten more',)),
-    *claims_of(f'{_PAPER}, first-learned epochs', _DIAGNOSED, {
-        'slow examples are learned later': (
-            'Under SGD slow clusters are first right in a later epoch than '
-            'fast ones.',
-            greater('first_learned', *_SLOW_AND_FAST, split='train'))}),
-    *claims_of(f'{_PAPER}, sharpness on CIFAR-10', _DIAGNOSED, {
-        'order of sharpness': (
-            'The largest eigenvalue of the Hessian: SAM below SGD with USEFUL '
-            'below SGD.',
-            all_of(less('lambda_max', 'sam', 'sgd_useful', split='train'),
-                   less('lambda_max', 'sgd_useful', 'sgd', split='train')))}),
-    *claims_of(f'{_PAPER}, L1 norms', _DIAGNOSED, {
-        'smaller weights': (
-            'SAM and SGD with USEFUL have a smaller L1 norm of weights than '
-            'SGD.', _both_below_sgd('weight_l1'))}, gated=False),
-    *claims_of('ours', ('dominoes',), {
-        'the oracle is best': (
-            'Copies of exactly the examples without the fast half do better '
-            'than USEFUL, fast half missing.',
-            less('error', 'sgd_oracle', 'sgd_useful', split='masked'))},
+    *_said(
+        'first-learned epochs', 'slow examples are learned later',
+        'Under SGD slow clusters are first right in a later epoch than fast '
+        'ones.', greater('first_learned', *_SLOW_AND_FAST, split='train')),
+    *_said(
+        'sharpness on CIFAR-10', 'order of sharpness',
+        'The largest eigenvalue of the Hessian: SAM below SGD with USEFUL '
+        'below SGD.',
+        all_of(less('lambda_max', 'sam', 'sgd_useful', split='train'),
+               less('lambda_max', 'sgd_useful', 'sgd', split='train'))),
+    *_said(
+        'L1 norms', 'smaller weights',
+        'SAM and SGD with USEFUL have a smaller L1 norm of weights than SGD.',
+        _both_below_sgd('weight_l1'), gated=False),
+    *claims_of('ours', ('dominoes',), {'the oracle is best': (
+        'Copies of exactly the examples without the fast half do better than '
+        'USEFUL, fast half missing.',
+        less('error', 'sgd_oracle', 'sgd_useful', split='masked'))},
                gated=False),
-    *claims_of(f'{_PAPER}, theory', ('dominoes',), {
-        'SAM learns more uniformly': (
-            'Between examples with and without the fast half, the gap of '
-            'first-learned epochs is smaller for SAM than for SGD.',
-            less('learning_gap', 'sam', 'sgd', split='train'))}),
-    *claims_of(f'{_PAPER}, upsampling factor; weak', ('dominoes_copies',), {
-        'twice is enough': (
-            'One more copy does better than two or four more, fast half '
-            'missing.', all_of(*(less('error', _copies(1), _copies(k),
-                                      split='masked') for k in (2, 4))))},
-               gated=False),
+    *_said(
+        'theory', 'SAM learns more uniformly',
+        'Between examples with and without the fast half, the gap of '
+        'first-learned epochs is smaller for SAM than for SGD.',
+        less('learning_gap', 'sam', 'sgd', split='train'), of=('dominoes',)),
+    *_said(
+        'upsampling factor; weak', 'twice is enough',
+        'One more copy does better than two or four more, fast half missing.',
+        all_of(*(less('error', _copies(1), _copies(k), split='masked')
+                 for k in (2, 4))), of=('dominoes_copies',), gated=False),
 )
 
 # --- Figures -----------------------------------------------------------------

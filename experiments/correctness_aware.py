@@ -13,7 +13,6 @@ import collections
 import functools
 import sys
 
-import jax
 import numpy as np
 
 from assay import cli, losses
@@ -90,39 +89,6 @@ def features_of(kind, logits):
   return networks.top_class_features(logits[0], list(copies))
 
 
-def narrowly_wrong(probs, labels, margin):
-  """Which predictions are wrong, and which of them narrowly, [N] bool each.
-
-  Narrowly: the true class is second, or at most `margin` below the first.
-  """
-  order = np.argsort(-probs, axis=1, kind='stable')
-  wrong = order[:, 0] != labels
-  at = np.arange(len(labels))
-  near = probs[at, order[:, 0]] - probs[at, labels] <= margin
-  return wrong, wrong & (near | (order[:, 1] == labels))
-
-
-def changes(config, log_p, logits, labels):
-  """{group: (mean change of confidence, n)}, by how wrong a prediction was.
-
-  Args:
-    config: its `narrow_margin` is read.
-    log_p: [n, K] of an arm, or None of a classifier that diverged.
-    logits: [n, K] of the classifier.
-    labels: [n] int.
-  """
-  probs = np.asarray(jax.nn.softmax(logits))
-  wrong, narrow = narrowly_wrong(probs, labels, config.narrow_margin)
-  change = np.nan if log_p is None else (
-      np.exp(log_p).max(axis=1) - probs.max(axis=1))
-  change = np.broadcast_to(change, len(labels))
-  return {group: (change[members].mean() if members.any() else np.nan,
-                  members.sum())
-          for group, members in (('narrowly_wrong', narrow),
-                                 ('far_wrong', wrong & ~narrow),
-                                 ('right', ~wrong))}
-
-
 # --- The study ---------------------------------------------------------------
 
 
@@ -149,14 +115,12 @@ def classified(config, data, study, seeds):
   By 'val', 'test' and each shift, [S, 1 + copies, n, K] logits of the images
   and of their transformed copies; `step` and, of one that diverged, `why`.
   """
-  sets = {'val': ('val', ''), 'test': ('test', '')} | {
-      shift: ('test', shift) for shift in config.shifts}
   for block in study.blocks(TRAINED):
     fitted = vision.fit(config, data, block)
-    known = {name: np.stack([
-        vision_nets.logits(config.net, data, block, fitted, split, config.level,
-                           shift, copy) for copy in ('', *corruptions.COPIES)],
-                            axis=1) for name, (split, shift) in sets.items()}
+    said = [vision_nets.all_logits(config, data, block, fitted, copy)
+            for copy in ('', *corruptions.COPIES)]
+    known = {name: np.stack([each[name] for each in said], axis=1)
+             for name in said[0]}
     with block.recorder(fitted, dataset=images.label(config.net.dataset),
                         method=TRAINED) as add:
       measure(add, config, data, TRAINED, known, block.seeds)
@@ -167,24 +131,17 @@ def classified(config, data, study, seeds):
 
 def measure(add, config, data, arm, known, seeds):
   """Fits an arm to what `classified` saves of the seeds, and adds its rows."""
-  held, y, found = data.labels('val'), data.labels('test'), []
-  for i, seed in enumerate(seeds):
-    log_p = None
-    if i not in add.why:
-      apply = fit_arm(config, arm, known['val'][i], held, seed)
-      log_p = {name: apply(known[name][i])
-               for name in ('test', *config.shifts)}
-    found.append(log_p)
-    change = changes(config, log_p and log_p['test'], known['test'][i, 0], y)
-    one = functools.partial(add.one, i, split='test', why='not defined')
-    for group, (value, n) in change.items():
-      one('confidence_change', value, group=group, n=n)
-    one('narrow_excess', change['narrowly_wrong'][0] - change['far_wrong'][0],
-        n=len(y))
-  vision_rows.record(add, config, found, y)
+  held, found = data.labels('val'), [None] * len(seeds)
+  for i in set(range(len(seeds))) - add.why.keys():
+    apply = fit_arm(config, arm, known['val'][i], held, seeds[i])
+    found[i] = {name: apply(known[name][i])
+                for name in ('test', *config.shifts)}
+  logits, labels = known['test'][:, 0], data.labels('test')
+  vision_rows.record_changes(add, config, found, logits, labels)
+  vision_rows.record(add, config, found, labels)
   add.save(log_p=np.stack([
-      np.full(known['test'][i, 0].shape, np.nan) if each is None
-      else each['test'] for i, each in enumerate(found)]))
+      each['test'] if each else np.full_like(logits[0], np.nan)
+      for each in found]))
 
 
 if __name__ == '__main__':

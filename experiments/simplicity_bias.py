@@ -195,15 +195,14 @@ def results_of(config, times, own, curves, proxy_steps):
   aligned = lambda event: np.where(
       np.isnan(times[event][0]), np.nan,
       cubic.alignments(times[event][1], own['directions']).T)
-  first_slow, first_fast = aligned(('start', 0.))
-  learned = 'fast', config.fast_level
+  start, learned = ('start', 0.), ('fast', config.fast_level)
   time_slow, time_fast = times['slow', config.slow_level][0], times[learned][0]
   found = {
       'time_fast': time_fast, 'time_slow': time_slow,
       'time_ratio': time_slow / time_fast,
       'slow_alignment': aligned(learned)[0],  # when the fast one is learned
-      'slow_growth': aligned(learned)[0] / first_slow,
-      'initial_alignment': first_fast}
+      'slow_growth': aligned(learned)[0] / aligned(start)[0],
+      'initial_alignment': aligned(start)[1]}
   if 'masked_accuracy' in curves:
     # For good: before the fast feature is learned it may be there for a while.
     good = curves['masked_accuracy'][::-1] >= config.masked_accuracy

@@ -16,11 +16,13 @@ import numpy as np
 from assay import cli, losses
 from assay.data import images
 from assay.errors import UserError
-from assay.methods import forgetting, sam, useful
-from assay.metrics import classification, sharpness
+from assay.methods import copies, forgetting, sam, useful
+from assay.metrics import classification
 from assay.study import replaced, tune
-from assay.testbeds import vision, vision_rows
+from assay.testbeds import vision, vision_groups, vision_rows
 from assay.testbeds import vision_nets as nets
+from assay.testbeds.vision import make_apply  # noqa: F401, for `assay.load`
+from assay.testbeds.vision_groups import groups_of, load
 from configs import useful as card
 
 # arm: (optimizer, what is changed for which examples)
@@ -37,51 +39,7 @@ ARMS = {
     'sgd_jtt': ('sgd', 'misclassified'),  # Just Train Twice
     'sam_useful': ('sam', 'slow'),
 }
-NEEDS_CLUSTERS = ('slow', 'random', 'fast', 'weighted', 'equal_steps',
-                  'misclassified')
-
-
-# --- Data --------------------------------------------------------------------
-
-
-def load(net, data_dir=None):
-  """The `Data` of a config; `group` is 1 where an example is easy."""
-  if net.dataset == 'dominoes':
-    shared = images.dominoes(
-        images.load(net.fast, data_dir), images.load(net.slow, data_dir),
-        net.fast_classes, net.slow_classes, net.alpha, *net.split_sizes,
-        net.data_seed)
-    if not net.split_sizes[1]:
-      del shared['val_rows']
-  else:
-    shared = nets.load(net, data_dir).shared
-  rows = shared['train_rows']
-  if net.imbalance > 1:
-    rows = shared['train_rows'] = images.long_tail(
-        rows, shared['y'], net.imbalance, net.data_seed)
-  if net.label_noise:
-    shared['y'], noisy = images.noisy_labels(
-        shared['y'], rows, net.label_noise, nets.Data(shared).num_classes,
-        net.data_seed)
-    shared['group'] = 1 - noisy.astype(np.int32)
-  return nets.Data(shared)
-
-
-def make_apply(config, arm=None):
-  """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`."""
-  if config.net.dataset != 'dominoes':
-    return vision.make_apply(config, arm)
-  return nets.apply_of(nets.make_model(
-      config.net, len(config.net.slow_classes)))
-
-
-def groups_of(net, data, split='train'):
-  """name -> bool [n] of a split, the hard group first; {} if unknown."""
-  if 'group' not in data.shared:
-    return {}
-  easy = data.shared['group'][data.shared[f'{split}_rows']] == 1
-  names = ('noisy', 'clean') if net.label_noise else ('masked', 'present')
-  return dict(zip(names, (~easy, easy), strict=True))
+WITHOUT_CLUSTERS = (None, 'masked')
 
 
 def enlarged(net, change, found, own, data, seeds):
@@ -93,37 +51,25 @@ def enlarged(net, change, found, own, data, seeds):
     found: what `find_slow` saved: slow, wrong bool [S, num_train].
   """
   size, epochs = net.batch_size, net.num_epochs
-  if change == 'equal_steps':
-    total = data.num_train + net.copies * found['slow'].sum(axis=1)
-    return own | {'num_steps': (total // size * epochs).astype(np.int32)}
-  if change == 'weighted':
-    weight = np.ones((len(seeds), len(data.shared['y'])), np.float32)
-    weight[:, data.shared['train_rows']] = [
-        useful.weights(slow, 1 + net.copies) for slow in found['slow']]
-    return own | {'weight': weight}
   if change is None:
     return own
-  return useful.upsample(
-      own, [copied(net, change, found, data, i, seed)
-            for i, seed in enumerate(seeds)], size, epochs)
-
-
-def copied(net, change, found, data, i, seed):
-  """Positions of the training examples that the seed at i has more of."""
+  if change == 'equal_steps':
+    return copies.equal_steps(own, found['slow'], net.copies, size, epochs)
+  if change == 'weighted':
+    return copies.weighted_loss(own, found['slow'], net.copies,
+                                len(data.shared['y']))
+  masked = groups_of(net, data).get('masked')
   if change == 'masked':
-    groups = groups_of(net, data)
-    if 'masked' not in groups:
+    if masked is None:
       raise UserError(f'sgd_oracle needs dominoes, not {net.dataset!r}; leave '
                       'the arm out.')
-    return np.repeat(np.flatnonzero(groups['masked']), net.copies)
-  if change == 'misclassified':
-    return np.repeat(np.flatnonzero(found['wrong'][i]), net.jtt_copies)
-  slow = found['slow'][i]
-  if change == 'slow':
-    return np.repeat(np.flatnonzero(slow), net.copies)
-  return useful.same_number(
-      ~slow if change == 'fast' else np.ones_like(slow),
-      net.copies * slow.sum(), np.random.default_rng((seed, 1)))
+    more = [np.repeat(np.flatnonzero(masked), net.copies)] * len(seeds)
+  else:
+    more = [copies.chosen(change, found['slow'][i], found['wrong'][i],
+                          net.copies, net.jtt_copies,
+                          np.random.default_rng((seed, 1)))
+            for i, seed in enumerate(seeds)]
+  return useful.upsample(own, more, size, epochs)
 
 
 # --- Training ----------------------------------------------------------------
@@ -237,90 +183,25 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
           groups_of(net, data, split) if tested else {},
           pack=tested or split == 'masked')
     if not splits:
-      learning(add, net, data, state, slow)
-      sharpness_of(add, config, data, state)
-
-
-def learning(add, net, data, state, slow):
-  """Adds how examples were learned, and the norms of the weights."""
-  at, counts = data.shared['train_rows'], jax.device_get(
-      state.extra['learning'])
-  params = jax.tree.leaves(jax.device_get(state.params))
-  for i, step in enumerate(counts['step']):
-    one = functools.partial(add.one, i, split='train')
-    first = forgetting.epochs(counts['first'][i, at], step,
-                              data.num_train // net.batch_size)
-    groups = groups_of(net, data)
-    if slow is not None:
-      groups |= {'slow': slow[i], 'fast': ~slow[i]}
-    for metric, each in (('forgetting', counts['forgotten'][i, at]),
-                         ('first_learned', first)):
-      one(metric, each.mean(), n=data.num_train)
-      for name, members in groups.items():
-        if members.any():
-          one(metric, each[members].mean(), group=name, n=members.sum())
-    values = {
-        'weight_l1': sum(np.abs(p[i]).sum(dtype=float) for p in params),
-        'weight_l2': sum(np.square(p[i]).sum(dtype=float) for p in params)**.5}
-    hard = groups.get('masked', groups.get('slow'))
-    if hard is not None and hard.any():
-      values['learning_gap'] = first[hard].mean() - first[~hard].mean()
-    for metric, value in values.items():
-      one(metric, value, n=data.num_train)
-
-
-def sharpness_of(add, config, data, state):
-  """Adds eigenvalues of the Hessian of the loss.
-
-  On the first `sharpness_examples` training examples, without augmentation,
-  batch statistics frozen, weight decay left out.
-  """
-  count, size = config.sharpness_examples, config.sharpness_batch_size
-  if not count:
-    return
-  # In float32, whatever the computation of training is.
-  model = nets.make_model(replaced(config.net, {'dtype': 'float32'}),
-                          data.num_classes)
-  draw = images.draw_from('train', *data.statistics)
-  batches = [draw(data.shared, {}, np.arange(start, start + size), None)
-             for start in range(0, count, size)]
-  found = sharpness.by_seed(
-      nets.mean_loss(model), state.params, {
-          k: v for k, v in state.extra.items() if k != 'learning'},
-      [{k: batch[k] for k in 'xy'} for batch in batches], skip=add.why,
-      tolerance=config.sharpness_tolerance)
-  for metric in ('lambda_max', 'lambda_ratio'):
-    add(metric, [values.get(metric, np.nan) for values in found],
-        split='train', n=count)
+      vision_groups.record_learning(add, net, data, state, slow)
+      vision_rows.record_sharpness(add, config, data, state)
 
 
 # --- The study ---------------------------------------------------------------
 
 
-def check(config):
-  """Raises a UserError that names a value which cannot be meant."""
-  vision.check(
-      config, (('separating_epoch', 0, config.net.num_epochs),
-               ('elbow_epochs', 2, np.inf), ('copies', 0, np.inf)),
-      cluster_on=('logits', 'probabilities'),
-      separate_with=('same', 'sgd', 'sam', 'asam'))
-  if config.sharpness_examples % config.sharpness_batch_size:
-    raise UserError(
-        f'sharpness_examples={config.sharpness_examples} must be a multiple of '
-        f'sharpness_batch_size={config.sharpness_batch_size}.')
-
-
 def run(config, study):
   """Trains every arm on every seed; returns the rows."""
-  check(config)
+  vision.check(config, (('separating_epoch', 0, config.net.num_epochs),))
+  vision_rows.check_sharpness(config)
   data = load(config.net, study.data_dir)
-  clusters = any(ARMS[arm][1] in NEEDS_CLUSTERS for arm in config.arms)
+  clusters = any(ARMS[arm][1] not in WITHOUT_CLUSTERS for arm in config.arms)
   for name, arm, fields in study.planned():
     optimizer, change = ARMS[arm]
     for block in study.blocks(name):
       mine = tuned_fields(config, data, study, optimizer) | fields
       found = separated(config, data, study, optimizer, fields, block.seeds
-                        ) if change in NEEDS_CLUSTERS else None
+                        ) if change not in WITHOUT_CLUSTERS else None
       # Arms are compared on the examples that are slow under plain SGD.
       slow = separated(config, data, study, 'sgd', fields, block.seeds
                        )['slow'] if clusters else None

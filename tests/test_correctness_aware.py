@@ -77,30 +77,6 @@ def test_arms_of_the_network_differ_in_features_and_objective_only(held_out):
   np.testing.assert_array_equal(same, copies)
 
 
-def test_who_is_narrowly_wrong_by_hand():
-  probs = np.array([[.6, .3, .1],  # right
-                    [.6, .3, .1],  # the true class is second
-                    [.6, .3, .1],  # far
-                    [.4, .25, .35],  # third, but near: .4 - .35 <= .1
-                    [.4, .3, .3]])  # tie behind the first: second by order
-  labels = np.array([0, 1, 2, 2, 1])
-  wrong, narrow = experiment.narrowly_wrong(probs, labels, .1)
-  assert wrong.tolist() == [False, True, True, True, True]
-  assert narrow.tolist() == [False, True, False, True, True]
-
-
-def test_changes_of_confidence_by_hand():
-  logits = np.log(np.array([[.6, .3, .1]] * 3, np.float32))
-  after = np.log(np.array([[.5, .3, .2], [.7, .2, .1], [.4, .3, .3]]))
-  labels = np.array([0, 1, 2])
-  got = experiment.changes(small(), after, logits, labels)
-  assert got == {'right': (pytest.approx(-.1), 1),
-                 'narrowly_wrong': (pytest.approx(.1), 1),
-                 'far_wrong': (pytest.approx(-.2), 1)}
-  nothing = experiment.changes(small(), None, logits, labels)
-  assert all(np.isnan(value) and n == 1 for value, n in nothing.values())
-
-
 @pytest.mark.parametrize('loss, want', [('ce', .5336), ('mse', .9913),
                                         ('ca', 10.)])
 def test_temperatures_that_losses_like_best(loss, want):

@@ -54,7 +54,8 @@ def test_each_fault_of_the_list_is_named_with_its_line(tmp_path):
       entry('h', 'out', testbed='', why='Nothing.'), entry('i', asks='No'))
   with pytest.raises(UserError) as error:
     coverage.read(path)
-  lines = str(error.value).splitlines()
+  first, *lines = str(error.value).splitlines()
+  assert first == f'{path}: change these lines.'
   found = [(int(line.split(':')[1]), line.split(': ', 1)[1]) for line in lines]
   for number, part in ((3, "'a' stands in line 2 too"), (4, '2 columns'),
                        (5, "id 'C!'"), (6, "family 'vision'"),

@@ -12,7 +12,7 @@ from assay.report import page
 REMEDY = re.compile(r'''
     \b(use|choose|give|put|remove|replace|write|train|run|lower|raise|leave
        |name|set|wait|change|select|install|restore|keep|start|look|sweep
-       |compare|make)\b
+       |compare|make|move|rename|save|take)\b
     | did\ you\ mean | \bmust\b | \bneeds?\b
     | known: | \b(there\ (is|are|\{\}:)|it\ has)''', re.VERBOSE | re.IGNORECASE)
 # Messages about something that is not there, so that no value can be named.

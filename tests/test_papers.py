@@ -153,29 +153,29 @@ def test_figures_take_made_up_rows(paper):
 
 EXCEPTIONS = {
     'lib/assay/methods/bayes_regression.py': 168,
-    'lib/assay/methods/binning.py': 114,
-    'lib/assay/methods/calibrators.py': 150,
-    'lib/assay/methods/mixup.py': 131,
-    'lib/assay/methods/sam.py': 117,
-    'lib/assay/methods/temperature_networks.py': 119,
+    'lib/assay/methods/binning.py': 120,
+    'lib/assay/methods/calibrators.py': 157,
+    'lib/assay/methods/mixup.py': 138,
+    'lib/assay/methods/sam.py': 135,
+    'lib/assay/methods/temperature_networks.py': 122,
     'experiments/c_mixup.py': 190,
     'tests/test_c_mixup.py': 99,
     'experiments/calibration_overview.py': 72,
-    'experiments/correctness_aware.py': 191,
-    'tests/test_correctness_aware.py': 120,
+    'experiments/correctness_aware.py': 148,
+    'tests/test_correctness_aware.py': 96,
     'experiments/gpicl.py': 257,
     'tests/test_gpicl.py': 258,
     'experiments/icl_uncertainty.py': 318,
     'tests/test_icl_uncertainty.py': 303,
     'experiments/simplicity_bias.py': 265,
     'tests/test_simplicity_bias.py': 230,
-    'experiments/useful.py': 361,
-    'tests/test_useful.py': 198,
+    'experiments/useful.py': 241,
+    'tests/test_useful.py': 182,
 }
-# Papers whose own loop is as long as it was before there were testbeds.
+# Papers that measure in a loop of their own.
 OWN_PARTS = {
     'correctness_aware': ('measure',),
-    'useful': ('make_apply', 'measure'),
+    'useful': ('measure',),
 }
 
 

@@ -31,10 +31,10 @@ from assay.methods import (
 
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
-    'bandwidths', 'bayes_regression', 'binning', 'conformal', 'noise_priors',
-    'forgetting.epochs', 'mixup.partner_table', 'mixup.match', 'useful.elbow',
-    'useful.separate', 'useful.upsample', 'useful.same_number',
-    'useful.weights', 'useful.digest'}
+    'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
+    'noise_priors', 'forgetting.epochs', 'forgetting.summary',
+    'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
+    'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
 PARTS = {'calibrators.Calibrator', 'calibrators.by_row',
          'calibrators.minimized',

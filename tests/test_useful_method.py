@@ -216,3 +216,13 @@ def test_groups_of_a_batch_are_counted_together():
                                   [True, False, False, True, False, False])
     assert extra['learning']['step'] == 1
     assert metrics['error'] == .5
+
+
+def test_summary_of_groups():
+  learning = {'step': 8, 'forgotten': np.array([9, 1, 0, 2]),
+              'first': np.array([9, 2, forgetting.NEVER, 4])}
+  groups = {'slow': np.array([False, True, False]), 'none': np.zeros(3, bool)}
+  assert forgetting.summary(learning, np.array([1, 2, 3]), 2, groups) == {
+      ('forgetting', ''): (1, 3), ('forgetting', 'slow'): (0, 1),
+      ('first_learned', ''): (pytest.approx(7 / 3), 3),  # 1, 4, 2 epochs
+      ('first_learned', 'slow'): (4, 1)}  # never, so at the end

@@ -62,13 +62,13 @@ def read(path, target, delimiter=None):
       near = difflib.get_close_matches(name, header, 1)
       hint = f' Did you mean {near[0]!r}?' if near else ''
       raise UserError(f'{path} has no column {name!r} to be the target; its '
-                      f'columns are {header}.{hint}')
+                      f'columns are {header}: name one.{hint}')
   if len(set(targets)) < len(targets) or not targets:
     raise UserError(f'target={target!r} must name each column once, and at '
                     'least one.')
   if len(targets) == len(header):
     raise UserError(f'{path} has no column beside the target {targets}; '
-                    'predictors are missing.')
+                    'give columns to predict it from.')
   x, y, names = [], {}, []
   for name, column in zip(header, zip(*cells, strict=True), strict=True):
     if name in targets:
@@ -97,7 +97,8 @@ def _text(path):
     with open(path, 'rb') as file:
       return file.read().decode('utf-8-sig')
   except OSError as e:
-    raise UserError(f'{path} cannot be read ({e.strerror}).') from e
+    raise UserError(f'{path} cannot be read ({e.strerror}); give a file that '
+                    'can.') from e
   except UnicodeDecodeError as e:
     raise UserError(f'{path} is not UTF-8 text: byte {e.start} is '
                     f'0x{e.object[e.start]:02x}. Save it as CSV with the '
@@ -147,7 +148,7 @@ def _parse(path, text, delimiter):
           'double quotes.')
   if len(cells) < 2:
     raise UserError(f'{path} has {len(cells)} rows below its header; at least '
-                    '2 are needed.')
+                    '2 are needed: give more.')
   return header, lines, cells
 
 

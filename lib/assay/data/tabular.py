@@ -76,7 +76,7 @@ def load(name, data_dir=None, target=None, delimiter=None):
                     'the path of a CSV file.')
   if target:
     raise UserError(f'target={target!r} is for a CSV file; {name!r} has its '
-                    'own.')
+                    'own: leave it out.')
   spec = TABLES[name]
   table = spec['read'](data_dir)
   y = table[:, [spec['target']]]

@@ -87,3 +87,24 @@ def epochs(steps, end, steps_per_epoch):
     steps_per_epoch: of the original data, so that arms can be compared.
   """
   return np.minimum(steps, end) / steps_per_epoch
+
+
+def summary(learning, rows, steps_per_epoch, groups):
+  """How one network learned its examples: means over all and over groups.
+
+  Args:
+    learning: its counts at the end, see `start`; on the host.
+    rows: [n] of its training examples in the counts.
+    steps_per_epoch: as in `epochs`.
+    groups: name -> bool [n]; one without members has no mean.
+
+  Returns:
+    {(metric, group): (mean, number of examples)}, group '' for all, of
+    `forgetting`, events, and of `first_learned`, in epochs.
+  """
+  groups = {'': np.ones(len(rows), bool)} | groups
+  values = {'forgetting': learning['forgotten'][rows], 'first_learned': epochs(
+      learning['first'][rows], learning['step'], steps_per_epoch)}
+  return {(metric, name): (each[members].mean(), members.sum())
+          for metric, each in values.items()
+          for name, members in groups.items() if members.any()}

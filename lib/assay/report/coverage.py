@@ -56,7 +56,7 @@ def read(path=None):
   try:
     lines = path.read_text(encoding='utf-8').splitlines()
   except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f'{path}: cannot be read ({error}).') from error
+    raise UserError(f'{path}: cannot be read ({error}); restore it.') from error
   if not lines or lines[0].split('\t') != list(Entry._fields):
     raise UserError(f'{path}:1: the first line must name the columns '
                     f'{", ".join(Entry._fields)}, parted by tabs.')
@@ -76,7 +76,7 @@ def read(path=None):
     seen.setdefault(entry.id, number)
     wrong += [f'{path}:{number}: {text}.' for text in texts]
   if wrong:
-    raise UserError('\n'.join(wrong))
+    raise UserError(f'{path}: change these lines.\n' + '\n'.join(wrong))
   return entries
 
 

@@ -32,6 +32,14 @@ VISION = {
 # Of images that are shifted, and of what is measured there.
 SHIFTED = {'level': between(1, 5), 'num_bins': between(1, 10**5)}
 
+# Of images of which some are harder, and of the sharpness there.
+VISION_GROUPS = {
+    'alpha': SHARE, 'label_noise': SHARE, 'imbalance': between(1, 1e6),
+    'fast_classes': between(0, 10**4), 'slow_classes': between(0, 10**4)}
+SHARPNESS = {
+    'sharpness_examples': between(0, 10**9), 'sharpness_batch_size': COUNT,
+    'sharpness_tolerance': above(0, 1)}
+
 # Of a transformer and its training.
 _SEQUENCES = {
     'width': between(1, 10**5), 'num_layers': between(1, 1000),

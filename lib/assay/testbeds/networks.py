@@ -73,6 +73,15 @@ VISION = {
                             eval_batch_size=40),
 }
 
+# Of which some are harder, see `vision_groups`: MNIST 0/1 above Fashion-MNIST.
+DOMINOES = dict(
+    dataset='dominoes', fast='mnist', slow='fashion_mnist',
+    fast_classes=((0,), (1,)), slow_classes=((2,), (4,)),  # pullover, coat
+    alpha=0.9,  # share of examples that have the fast half
+    split_sizes=(3000, 500, 2000),
+    label_noise=0.0,  # share of training labels that are wrong
+    imbalance=1.0)  # largest class : smallest class in training
+
 
 def vision(**fields):
   """`config.net` of `testbeds.vision`, unlocked: a small convolutional network.

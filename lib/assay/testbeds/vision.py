@@ -149,17 +149,18 @@ def fit(config, data, block, arm=Arm(), stage='fit'):  # noqa: B008
 # --- The study ---------------------------------------------------------------
 
 
-def check(config, ranges=(), **names):
+def check(config, ranges=()):
   """Raises a UserError that names a value which cannot be meant.
+
+  What a field may be whatever the others are, stands in `BOUNDS` of the card.
 
   Args:
     config: the config; fields of `config.net` are checked.
     ranges: (field, lowest, highest) of a paper's own.
-    **names: of its own too, field -> the values it may have.
   """
   net = config.net
   for name, values in (('model', nets.MODELS), ('schedule', nets.SCHEDULES),
-                       ('augment', CUTOUT_SIZES), *names.items()):
+                       ('augment', CUTOUT_SIZES)):
     if net[name] not in values:
       raise UserError(f'{name}={net[name]!r}; use one of '
                       f'{", ".join(map(repr, values))}.')
@@ -210,12 +211,9 @@ def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
 
 def _calibrated(add, config, data, block, fitted, arm, metrics, splits):
   """Fits an arm's calibrators to each seed, and records what they say."""
-  say = functools.partial(nets.logits, config.net, data, block, fitted,
-                          level=config.level)
-  held, y = say('val'), data.labels('val')
-  found = {shift or 'test': say('test', shift=shift)
-           for shift in ('', *config.shifts)}
-  add.save(val=held, **found)
+  found, y = nets.all_logits(config, data, block, fitted), data.labels('val')
+  add.save(**found)
+  held = found.pop('val')
   for name, calibrator in arm.calibrators.items():
     log_p = [None] * len(held)
     for i in set(range(len(held))) - add.why.keys():

@@ -45,7 +45,8 @@ class Data:
 
 def num_classes(net):
   """K of the data set of a `config.net`."""
-  return len(images.class_names(net.dataset))
+  return len(net.slow_classes if net.dataset == 'dominoes'
+             else images.class_names(net.dataset))
 
 
 def load(net, data_dir=None):
@@ -157,3 +158,15 @@ def logits(net, data, block, fitted, split, level=None, shift='', copy=''):
             'eval_rows': np.arange(len(rows), dtype=np.int32)}
   return block.outputs(fitted, predict, shared | corruptions.chosen(
       shift, copy), {}, len(rows))[0]
+
+
+def all_logits(config, data, block, fitted, copy=''):
+  """{'val', 'test' or a shift of the config: [S, n, K] logits}, see `logits`.
+
+  Shifts are of the test images, at the level of the config.
+  """
+  say = functools.partial(logits, config.net, data, block, fitted,
+                          level=config.level, copy=copy)
+  return {'val': say('val')} | {
+      shift or 'test': say('test', shift=shift)
+      for shift in ('', *config.shifts)}

@@ -118,7 +118,7 @@ def _classes(folder):
       raise UserError(f'{path} lies in no folder of a class; move it into one.')
   if len(names) < 2:
     raise UserError(f'{folder} holds the folders {names}; at least two classes '
-                    'are needed, a folder of images for each.')
+                    'are needed: make a folder of images for each.')
   return names
 
 
@@ -179,5 +179,6 @@ def _pixels(path, size, channels):
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
       return np.asarray(image).reshape(image.height, image.width, found)
   except Exception as e:  # wrong bytes may break a decoder in any way
-    raise UserError(f'{path} cannot be used: {str(e) or type(e).__name__:.200}.'
-                    ) from e
+    what = str(e) or type(e).__name__
+    raise UserError(f'{path} cannot be used: {what:.200}; replace or remove '
+                    'it.') from e

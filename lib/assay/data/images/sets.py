@@ -141,7 +141,7 @@ def load(name, data_dir=None, size=None, channels=None, test_share=0.2):
   _check_known(name, IMAGES)
   if size or channels:
     raise UserError(f'size={size} and channels={channels} are for a folder of '
-                    f'images; {name!r} is as published.')
+                    f'images; {name!r} is as published: leave them out.')
   spec = IMAGES[name]
   out = {}
   for part in PARTS:
