@@ -1,11 +1,10 @@
 """What every paper must do in its smoke variant, and every way to run one.
 
 Rows are asked of all papers. What a run owes (to go on after a kill, to map
-seeds, to extend a folder) is asked of one paper of each testbed and of those
-with a `run` of their own; `--all` asks all, as `make nightly` does.
+seeds, to extend a folder) is asked of one paper of each testbed and of those on
+none; `--all` asks all, as `make nightly` does.
 """
 
-import ast
 import collections
 import dataclasses
 import json
@@ -52,22 +51,18 @@ def by_name(rows):
   return named
 
 
-def run_by(paper):
-  """The testbed whose `run` a paper returns, '' if it has its own."""
+def testbed_of(paper):
+  """The testbed that a paper stands on, '' if on none."""
   text = (papers.ROOT / 'experiments' / f'{paper}.py').read_text()
-  run = next(node for node in ast.parse(text).body
-             if isinstance(node, ast.FunctionDef) and node.name == 'run')
-  last = run.body[-1]
-  found = isinstance(last, ast.Return) and re.match(
-      r'(\w+)\.run\(', ast.unparse(last.value))
+  found = re.search(r'^from assay\.testbeds import (\w+)', text, re.MULTILINE)
   return found[1] if found else ''
 
 
 def of_each_kind():
-  """The papers that all is asked of: one for each way to run."""
+  """The papers that all is asked of: one of each testbed, and the others."""
   kinds = {}
   for paper in papers.names():
-    kinds.setdefault(run_by(paper) or paper, paper)
+    kinds.setdefault(testbed_of(paper) or paper, paper)
   return set(kinds.values())
 
 
@@ -86,7 +81,7 @@ def whole(request, tmp_path_factory):
 def contract(whole, request):
   """As `whole`, of the papers that all is asked of."""
   if whole[0] not in of_each_kind() and not request.config.getoption('all'):
-    pytest.skip(f'asked of another paper of {run_by(whole[0])}')
+    pytest.skip(f'asked of another paper of {testbed_of(whole[0])}')
   return whole
 
 
