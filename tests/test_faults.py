@@ -21,6 +21,7 @@ import toy
 from assay import cli, disk, papers, results, train
 from assay.errors import UserError
 from assay.study import Study
+from assay.testbeds import tabular
 from assay.train import checkpoint
 
 KILLS = int(os.environ.get('ASSAY_KILLS', 5))
@@ -348,20 +349,17 @@ def test_terminated_before_the_first_call_ends(whole, tmp_path):
 
 # --- Seeds -------------------------------------------------------------------
 
-def test_a_seed_that_diverges_leaves_the_others_as_they_are(tmp_path,
-                                                            monkeypatch):
-  module = papers.load('c_mixup')
+def test_a_seed_that_diverges_leaves_the_others_as_they_are(tmp_path):
   config = papers.configs('c_mixup').get_config('smoke')
-  make_source, make_draw = module.make_source, module.make_draw
   diverging = []
 
-  def source_of(config, arm, seeds, *more):
-    source = make_source(config, arm, seeds, *more)
-    own = {'huge': np.array([s in diverging for s in seeds])}
-    return source._replace(own=source.own | own)
+  def prepare(config, block, source):
+    del config
+    huge = np.array([seed in diverging for seed in block.seeds])
+    return source._replace(own=source.own | {'huge': huge})
 
-  def draw_of(arm, config):
-    draw = make_draw(arm, config)
+  def draw_of(config, draw):
+    del config
 
     def drawn(shared, own, item, key):
       batch = draw(shared, own, item, key)
@@ -369,13 +367,11 @@ def test_a_seed_that_diverges_leaves_the_others_as_they_are(tmp_path,
 
     return drawn
 
-  monkeypatch.setattr(module, 'make_source', source_of)
-  monkeypatch.setattr(module, 'make_draw', draw_of)
-
   def run(name):
     study = Study('c_mixup', 'smoke', config, workdir=tmp_path / name,
                   num_seeds=3, only=('erm',))
-    return module.run(config, study)
+    return tabular.run(config, study, dict.fromkeys(
+        config.arms, tabular.Arm(draw=draw_of, prepare=prepare)))
 
   healthy = run('healthy')
   diverging.append(1)
