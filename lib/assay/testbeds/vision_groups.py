@@ -11,6 +11,7 @@ import numpy as np
 from assay.data import images
 from assay.methods import forgetting
 from assay.testbeds import vision_nets as nets
+from assay.train import sharding
 
 
 def load(net, data_dir=None):
@@ -54,9 +55,9 @@ def record_learning(add, net, data, state, slow):
     state: as training with `forgetting.counted` leaves it.
     slow: bool [S, num_train], further groups of examples, or None.
   """
-  at, counts = data.shared['train_rows'], jax.device_get(
+  at, counts = data.shared['train_rows'], sharding.fetch(
       state.extra['learning'])
-  params = jax.tree.leaves(jax.device_get(state.params))
+  params = jax.tree.leaves(sharding.fetch(state.params))
   for i in range(len(counts['step'])):
     groups = groups_of(net, data)
     if slow is not None:
