@@ -1,4 +1,4 @@
-"""assay.evaluate: whole splits, each example once."""
+"""assay.train.evaluate: whole splits, each example once."""
 import functools
 
 import chex

@@ -1,4 +1,4 @@
-"""assay.overrides: what a flag may put into a config, and what it may not."""
+"""assay.config: what a flag may put into a config, and what it may not."""
 
 import math
 

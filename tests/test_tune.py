@@ -1,4 +1,4 @@
-"""assay.tune: the settings tried and the setting chosen."""
+"""assay.study.tune: the settings tried and the setting chosen."""
 import itertools
 
 import numpy as np
