@@ -150,7 +150,7 @@ def measure_temperature(report, quick):
   logits, labels = make_logits(num, num_classes)
   on_device = jax.device_put((logits, labels))
   start = time.perf_counter()
-  fit = calibrators.temperature.fit.lower(*on_device).compile()
+  fit = jax.jit(calibrators.temperature.fit).lower(*on_device).compile()
   what = f'temperature, {num:,} x {num_classes:,}'
   report(f'{what}: compiling', 's', [time.perf_counter() - start])
   arms = {'ours': lambda: float(fit(*on_device)['temperature']),

@@ -185,7 +185,7 @@ def test_signals_ask_to_stop_and_are_given_back():
 def test_stop_here_is_honored_only_under_test(tmp_path):
   script = textwrap.dedent('''
       import os
-      from assay import checkpoint
+      from assay.train import checkpoint
       if os.environ.pop('AS_USER', None):
         os.environ.pop('PYTEST_CURRENT_TEST', None)
       checkpoint.stop_here('step', 3)

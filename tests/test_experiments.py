@@ -51,7 +51,7 @@ def by_name(rows):
   return named
 
 
-def testbed_of(paper):
+def stands_on(paper):
   """The testbed that a paper stands on, '' if on none."""
   text = (papers.ROOT / 'experiments' / f'{paper}.py').read_text()
   found = re.search(r'^from assay\.testbeds import (\w+)', text, re.MULTILINE)
@@ -62,7 +62,7 @@ def of_each_kind():
   """The papers that all is asked of: one of each testbed, and the others."""
   kinds = {}
   for paper in papers.names():
-    kinds.setdefault(testbed_of(paper) or paper, paper)
+    kinds.setdefault(stands_on(paper) or paper, paper)
   return set(kinds.values())
 
 
@@ -81,7 +81,7 @@ def whole(request, tmp_path_factory):
 def contract(whole, request):
   """As `whole`, of the papers that all is asked of."""
   if whole[0] not in of_each_kind() and not request.config.getoption('all'):
-    pytest.skip(f'asked of another paper of {testbed_of(whole[0])}')
+    pytest.skip(f'asked of another paper of {stands_on(whole[0])}')
   return whole
 
 

@@ -127,7 +127,7 @@ def test_processes_that_differ_say_in_what(tmp_path):
 
 
 def test_processes_that_never_meet_say_so():
-  script = ('from assay import hosts\n'
+  script = ('from assay.train import hosts\n'
             'with hosts.together(): hosts.join(patience=2)')
   env = os.environ | {'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{free_port()}',
                       'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '1'}

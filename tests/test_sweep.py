@@ -94,7 +94,7 @@ def test_an_experiment_that_plans_no_sweeps_is_swept(tmp_path):
   (['--sweep.alpha='], ['alpha', 'float']),
   (['--sweep.alpha=1,1.0'], ['there twice']),
   (['--sweep.metrics=rmse,mape'], ['metrics']),
-  (['--sweep.net.split_sizes=1,2'], ['split_sizes is a tuple']),
+  (['--sweep.net.split_sizes=1,2'], ['split_sizes=(1,) must have 3 values']),
   (['--sweep.num_seeds=1,2'], ['no number depends on num_seeds']),
   (['--sweep.net.dataset=diabetes,a/b'],
    ["'a/b' cannot be part of a file name"]),
