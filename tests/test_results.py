@@ -2,6 +2,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import types
@@ -322,6 +323,14 @@ def test_read_joins_the_run_of_each_row(tmp_path):
   assert rows[0] == row(1.0, seed_varies='fresh', planned_seeds=2,
                         scale='reduced')
   assert [r['planned_seeds'] for r in rows] == [2, 7]
+
+
+def test_committed_runs_name_no_folder_of_a_machine():
+  runs = list((papers.ROOT / 'results').glob('*/runs/*.json'))
+  assert runs
+  for path in runs:
+    command = disk.read_json(path, {'command': str})['command']
+    assert not re.search(r'(^|[ =])(/|~|[A-Z]:)', command), path
 
 
 def test_read_takes_a_workdir_a_block_and_a_results_folder(tmp_path):

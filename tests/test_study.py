@@ -11,7 +11,7 @@ import pytest
 from assay import config as config_lib
 from assay import disk, results, train
 from assay.errors import UserError
-from assay.study import Study, replaced
+from assay.study import Study, command, replaced
 
 CONFIG = dict(arms=('erm',), num_seeds=6, seed_varies='fresh',
               scale='reduced', width=8)
@@ -87,6 +87,14 @@ def test_run_names_config_and_commit():
   assert study().run == study().run
   assert study().run != study(config=dict(width=9)).run
   assert len(study().run) == 8
+
+
+@pytest.mark.parametrize('words', [
+    '-m experiments.useful --workdir=/tmp/x --seeds=3',
+    '-m experiments.useful --workdir /tmp/x --seeds=3',
+    '-m experiments.useful --seeds=3 --data_dir=/data --workdir out/mine'])
+def test_a_run_is_told_without_folders_of_the_machine(words):
+  assert command(words.split()) == 'python -m experiments.useful --seeds=3'
 
 
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):

@@ -7,6 +7,7 @@ from importlib import metadata
 import json
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -173,7 +174,7 @@ class Study:
     return {
         'run': self.run, 'paper': self.paper, 'config_name': self.variant,
         'config': self.config.to_dict(),
-        'command': ' '.join(['python', *sys.orig_argv[1:]]),
+        'command': command(sys.orig_argv[1:]),
         'commit': self.commit, 'code': self.code,
         'versions': versions,
         'device_kind': jax.devices()[0].device_kind,
@@ -234,6 +235,15 @@ def load(workdir, method, seed, state=None):
     return (lambda params, x: apply(params, mine['extra'], x)), mine['params']
   raise UserError(f'{workdir} has no seed {seed} of {method}; run it with more '
                   '--seeds.')
+
+
+def command(words):
+  """A command as others can give it, from Python's words for this one.
+
+  Without folders of this machine: where data and results lie changes no number.
+  """
+  text = ' '.join(['python', *words])
+  return re.sub(r' --(workdir|data_dir)[= ]\S+', '', text)
 
 
 def _commit():
