@@ -99,6 +99,15 @@ def test_a_field_of_the_data_may_be_swept():
   assert len(set(swept)) == 2
 
 
+def test_an_arm_after_a_sweep_of_the_data_has_the_data_of_the_config():
+  arms = lambda config: dict.fromkeys(('swept', 'plain'), vision.Arm())
+  errors = lambda config: [row['value'] for row in vision.run(
+      config, study(config), arms) if row['method'] == 'plain']
+  assert errors(small(
+      arms=('swept', 'plain'), sweep='data_seed', sweep_values=(1,),
+      swept_arms=('swept',))) == errors(small())
+
+
 def test_measured_are_the_metrics_and_shifted_is_their_mean():
   rng = np.random.default_rng(0)
   labels = rng.integers(0, 3, 50)

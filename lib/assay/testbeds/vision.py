@@ -195,11 +195,11 @@ def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
   check(config)
   check_shifts(config)
   check_names('arms', config.arms, arms(config), 'arm')
-  data = nets.load(config.net, study.data_dir)
+  plain = nets.load(config.net, study.data_dir)
   for name, arm, fields in study.planned():
     mine = replaced(config, fields)
-    if fields:  # they may be of the data
-      data = nets.load(mine.net, study.data_dir)
+    # What is swept may be of the data.
+    data = nets.load(mine.net, study.data_dir) if fields else plain
     for block in study.blocks(name):
       fitted = fit(mine, data, block, arms(mine)[arm])
       with block.recorder(fitted, dataset=images.label(mine.net.dataset),
