@@ -9,7 +9,7 @@ import signal
 import sys
 
 from assay import config as config_lib
-from assay import papers
+from assay import disk, papers
 from assay.errors import UserError
 from assay.study import profiling, sweeps
 from assay.study.progress import Progress
@@ -229,11 +229,12 @@ def _print_once(text):
 
 def show(paper, rows, workdir):
   """Prints tables and verdicts; writes table.md and the figures."""
-  from assay import disk, results
+  from assay import results
   from assay.report import figures, page, plots
 
-  page.show(rows, paper)
-  text = page.report(rows, paper, results.read_runs([workdir]))
+  judged = page.judge(rows, paper)
+  page.show(rows, paper, judged=judged)
+  text = page.report(rows, paper, results.read_runs([workdir]), judged)
   disk.write_bytes(workdir / 'table.md', text.encode())
   written = [workdir / 'rows.jsonl', workdir / 'table.md']
   for name, figure in figures.of(paper, rows).items():
@@ -273,9 +274,8 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
   if max(shown, least) != jax.config.jax_num_cpu_devices:
     jax.config.update('jax_num_cpu_devices', max(shown, least))
   if jax.config.jax_compilation_cache_dir is None:
-    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
     jax.config.update('jax_compilation_cache_dir',
-                      str(cache.expanduser() / 'assay' / 'xla'))
+                      str(disk.cache_dir() / 'xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   if not jax.distributed.is_initialized():  # by an earlier run of a sweep
     hosts.join()

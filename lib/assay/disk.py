@@ -59,13 +59,24 @@ def write_bytes(path, data, written=lambda: None):
       os.replace(temporary, path)
     finally:
       temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-      os.fsync(folder)  # the new name must survive a power cut too
-    finally:
-      os.close(folder)
+    sync(path.parent)
   except OSError as error:
     raise unwritable(path, error.errno) from error
+
+
+def sync(folder):
+  """Lets the names in a folder survive a power cut, as the contents do."""
+  number = os.open(folder, os.O_RDONLY)
+  try:
+    os.fsync(number)
+  finally:
+    os.close(number)
+
+
+def cache_dir():
+  """The folder of Assay in the user's cache; it may not exist yet."""
+  base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+  return pathlib.Path(base).expanduser() / 'assay'
 
 
 def unwritable(path, number):

@@ -96,7 +96,7 @@ def reported_seeds(rows):
 def report(rows, paper, runs, judged=None):
   """Markdown: the tables of these rows, and the verdicts that speak of them."""
   texts = _tables(rows, paper, runs)
-  texts[f'{paper}/claims'] = verdicts.markdown(judged or _judged(rows, paper))
+  texts[f'{paper}/claims'] = verdicts.markdown(judged or judge(rows, paper))
   return '\n\n'.join(f'### {name}\n\n{text}' for name, text in texts.items()
                      ) + '\n'
 
@@ -105,7 +105,7 @@ def show(rows, paper, form='terminal', judged=None):
   """Prints what `report` holds, for a terminal or as LaTeX."""
   from rich.console import Console
 
-  judged = judged or _judged(rows, paper)
+  judged = judged or judge(rows, paper)
   shown = [table_of(own, paper)
            for own in results.group_by(rows, 'config').values()]
   if form == 'latex':
@@ -121,7 +121,7 @@ def show(rows, paper, form='terminal', judged=None):
 
 def ending(paper, folders):
   """What came out of runs, {variant: workdir}, and what to run next."""
-  judged = _judged(results.read(folders.values()), paper)
+  judged = judge(results.read(folders.values()), paper)
   return outcome.ending(paper, judged, list(folders))
 
 
@@ -156,7 +156,8 @@ def short_of(table, rows, paper):
   return folds.short(table, read, chance)
 
 
-def _judged(rows, paper):
+def judge(rows, paper):
+  """A `claims.Judged` of each claim of a paper that speaks about the rows."""
   return kept.judge(papers.claims(paper), rows).judged
 
 

@@ -32,8 +32,7 @@ def default_store():
   named = os.environ.get('ASSAY_FITS')
   if named in ('', 'off'):
     return None
-  cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
-  return Store(pathlib.Path(named or cache / 'assay' / 'fits').expanduser())
+  return Store(pathlib.Path(named or disk.cache_dir() / 'fits').expanduser())
 
 
 # --- Keeping -----------------------------------------------------------------

@@ -118,7 +118,7 @@ class Store:
         json.dump(entry, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-      _sync(temporary)
+      disk.sync(temporary)
       self._take_place(temporary, key)
     finally:
       shutil.rmtree(temporary, ignore_errors=True)
@@ -135,7 +135,7 @@ class Store:
     except OSError:  # another process was first, and wrote the same
       if not (self.folder / key).is_dir():
         raise
-    _sync(self.folder)
+    disk.sync(self.folder)
 
   def remove(self, key):
     """Removes an entry, damaged or not; what a link points at stays."""
@@ -246,11 +246,3 @@ def _digest(data):
 def _digest_of_json(entry):
   rest = {k: v for k, v in entry.items() if k != 'digest'}
   return _digest(json.dumps(rest, sort_keys=True).encode())
-
-
-def _sync(folder):
-  number = os.open(folder, os.O_RDONLY)
-  try:
-    os.fsync(number)
-  finally:
-    os.close(number)

@@ -8,6 +8,7 @@ import urllib.request
 
 import numpy as np
 
+from assay import disk
 from assay.data.files import prepared, readers, sources
 from assay.errors import UserError
 
@@ -45,8 +46,7 @@ def read(name, data_dir=None):
 
 def cache_dir():
   """The folder for fetched files; it may not exist yet."""
-  base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-  return pathlib.Path(base).expanduser() / 'assay' / 'data'
+  return disk.cache_dir() / 'data'
 
 
 def array_sha256(array):
