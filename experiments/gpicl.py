@@ -214,8 +214,7 @@ def add_rows(sets, rate, config, add, ask, arm, fitted):
             why=f'not left in {net.num_steps} steps')
     size = getattr(ARMS[arm].model(net), 'state_size', lambda length: 0)
     add_one('state_size', size(net.length))
-    add_one('num_params', sum(
-        x[0].size for x in jax.tree.leaves(fitted.state.params)))
+    add_one('num_params', add.num_params)
   for dataset, split in sets:
     if split == 'test' or fitted:
       values = saved[f'{dataset}/{split}'] = by_position(

@@ -156,12 +156,13 @@ class Recorder:
   Attributes:
     why: position of a seed that diverged -> the reason; its values are null.
     curves: name -> array, written at the end; those of the training at first.
+    num_params: of one seed.
   """
 
   def __init__(self, block, steps, fields, why, curves, num_params):
     self.why, self.curves = why, curves
     self._block, self._steps, self._fields = block, steps, fields
-    self._num_params = num_params
+    self.num_params = num_params
     self._rows, self._saved = [], {'seeds': np.array(block.seeds)}
 
   def __enter__(self):
@@ -170,7 +171,7 @@ class Recorder:
   def __exit__(self, kind, error, trace):
     if kind is None:
       self._block.finish(self._rows, self._saved, self.curves,
-                         self._num_params)
+                         self.num_params)
 
   def __call__(self, metric, values, /, *arrays, n=None, **more):
     """Adds one row for each of the S seeds.
