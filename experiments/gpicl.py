@@ -26,6 +26,7 @@ from assay import cli, keys
 from assay.data import tasks
 from assay.errors import UserError
 from assay.methods import in_context as classifiers
+from assay.metrics import curves
 from assay.models import mlp, recurrent, transformer
 from assay.study import replaced
 from assay.testbeds import in_context
@@ -185,18 +186,6 @@ def by_position(outputs, y):
   return np.mean(np.argmax(outputs, axis=-1) == y, axis=-2)
 
 
-def plateau_steps(config, curve, steps):
-  """First step at which the smoothed loss is below the level; NaN if never.
-
-  Smoothed by a running mean of five points of the curve, those up to a step.
-  """
-  window = min(5, len(curve))
-  smooth = np.convolve(curve, np.ones(window) / window, mode='valid')
-  below = np.flatnonzero(
-      smooth < config.plateau_level * math.log(len(config.net.classes)))
-  return float(steps[below[0] + window - 1]) if len(below) else np.nan
-
-
 def add_rows(sets, rate, config, add, ask, arm, fitted):
   """Adds the rows of an arm on all sets; see `in_context.run`.
 
@@ -209,8 +198,9 @@ def add_rows(sets, rate, config, add, ask, arm, fitted):
       {'sgd_learning_rate': rate()} if arm == 'online_sgd' else {}))
   if fitted:
     add_one = functools.partial(add_row, dataset=net.dataset, split='train')
-    add_one('plateau_steps', lambda loss: plateau_steps(
-        config, loss, fitted.curves['step']), fitted.curves['loss'].T,
+    level = config.plateau_level * math.log(len(net.classes))
+    add_one('plateau_steps', lambda loss: curves.first_below(
+        loss, fitted.curves['step'], level), fitted.curves['loss'].T,
             why=f'not left in {net.num_steps} steps')
     size = getattr(ARMS[arm].model(net), 'state_size', lambda length: 0)
     add_one('state_size', size(net.length))

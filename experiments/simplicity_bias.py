@@ -6,16 +6,16 @@ An arm is how gradients are taken and which examples weigh more: see `ARMS`.
 """
 
 import sys
-import zlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from assay import cli, train
+from assay import cli, keys, train
 from assay.data import patches
 from assay.methods import milestones, sam, useful
+from assay.metrics import curves
 from assay.models import cubic
 from assay.study import replaced
 from assay.train import sharding
@@ -53,19 +53,8 @@ def make_data(config, seeds):
   law = {k: config[k] for k in ('slow_strength', 'fast_strength',
                                 'fast_probability')}
   size = {k: config[k] for k in ('num_patches', 'num_dims', 'noise_scale')}
-  n, own = config.num_examples, []
-  for seed in seeds:
-    if not config.noise:
-      data = patches.population(**law)
-      own.append(data | {f'test_{k}': data[k] for k in ('x', 'y', 'has_fast')})
-      continue
-    data = jax.device_get(patches.patches(
-        jax.random.fold_in(jax.random.key(seed), 1), 2 * n, **law, **size))
-    more = {'directions': data.pop('directions'),
-            'weight': np.ones(n, np.float32)}
-    own.append({k: v[:n] for k, v in data.items()} | more
-               | {f'test_{k}': v[n:] for k, v in data.items()})
-  return {k: np.stack([one[k] for one in own]) for k in own[0]}
+  return patches.own_splits(seeds, config.num_examples, law,
+                            size if config.noise else None)
 
 
 def draw(shared, own, item, key):
@@ -116,10 +105,8 @@ def make_grad(arm, config):
 def make_watch(config):
   """What the curves show."""
   apply = make_apply(config)
-
-  def aligned(params, extra, shared, own):
-    return cubic.alignments(params['weights'], own['directions'])
-
+  aligned = lambda params, extra, shared, own: cubic.alignments(
+      params['weights'], own['directions'])
   watch = {
       'slow_alignment': lambda *args: aligned(*args)[0],
       'alignment_gap': lambda *args: jnp.diff(aligned(*args))[0],
@@ -141,12 +128,12 @@ def train_block(config, block, arm, stage, own):
 
   select = lambda params, extra, shared, own: loss_fn(
       params, extra, draw(shared, own, None, None), None)[0]
-  items = lambda position, start, stop: np.arange(start, stop)
   return block.fit(
       stage, config, train.make_init(init_variables, tx),
       train.make_step(make_grad(arm, config), tx), draw,
-      train.Source({}, own, items), num_steps=config.num_steps,
-      eval_every=config.eval_every, select=select, watch=make_watch(config))
+      train.Source({}, own, lambda position, *steps: np.arange(*steps)),
+      num_steps=config.num_steps, eval_every=config.eval_every, select=select,
+      watch=make_watch(config))
 
 
 def first_times(config, fitted):
@@ -181,8 +168,7 @@ def upsampled(config, block, arm, own):
     steps = np.where(late, config.proxy_steps, steps)
     chosen = [slow_examples(w, own, i) for i, w in enumerate(weights)]
   if who == 'random':
-    rng = lambda seed: np.random.default_rng((seed, zlib.crc32(b'random')))
-    chosen = [rng(seed).permutation(c)
+    chosen = [keys.generator(seed, 'random').permutation(c)
               for seed, c in zip(block.seeds, chosen, strict=True)]
   weight = own['weight'] * [useful.weights(c, config.upsampling)
                             for c in chosen]
@@ -190,7 +176,7 @@ def upsampled(config, block, arm, own):
   return own | {'weight': weight.astype(np.float32)}, steps
 
 
-def results_of(config, times, own, curves, proxy_steps):
+def results_of(config, times, own, curve_of, proxy_steps):
   """{metric: [S]} of all that may be in `config.metrics`."""
   aligned = lambda event: np.where(
       np.isnan(times[event][0]), np.nan,
@@ -203,11 +189,10 @@ def results_of(config, times, own, curves, proxy_steps):
       'slow_alignment': aligned(learned)[0],  # when the fast one is learned
       'slow_growth': aligned(learned)[0] / aligned(start)[0],
       'initial_alignment': aligned(start)[1]}
-  if 'masked_accuracy' in curves:
+  if 'masked_accuracy' in curve_of:
     # For good: before the fast feature is learned it may be there for a while.
-    good = curves['masked_accuracy'][::-1] >= config.masked_accuracy
-    since = np.where(good.all(axis=0), len(good), (~good).argmax(axis=0))
-    steps = np.where(since > 0, curves['step'][-since], np.nan)
+    steps = curves.reached_for_good(
+        curve_of['masked_accuracy'], curve_of['step'], config.masked_accuracy)
     found |= {'steps_to_accuracy': steps, 'total_steps': steps + proxy_steps}
   return {metric: found[metric] for metric in config.metrics}
 

@@ -177,23 +177,6 @@ def test_a_single_task_is_memorized_and_no_other():
 # --- Small parts -----------------------------------------------------------
 
 
-def test_plateau_by_hand():
-  config, steps = small(), 25 * np.arange(1, 11)  # the level is .9 log 5 = 1.45
-  curve = np.array([2., 2, 2, 2, 2, 1, 1, 1, 1, 1])
-  # Means of five: 2, 1.8, 1.6, 1.4 at the eighth step, ...
-  assert gpicl.plateau_steps(config, curve, steps) == 200
-  assert gpicl.plateau_steps(config, curve - 1, steps) == 125
-  assert math.isnan(gpicl.plateau_steps(config, np.full(10, 1.5), steps))
-  assert math.isnan(gpicl.plateau_steps(config, np.full(10, np.nan), steps))
-  # One point alone does not end it.
-  dip = np.where(np.arange(10) == 6, .1, 1.6)
-  assert gpicl.plateau_steps(config, dip, steps) == 175
-  dip[6] = 1.
-  assert math.isnan(gpicl.plateau_steps(config, dip, steps))
-  # Fewer points than five: the mean of all.
-  assert gpicl.plateau_steps(config, np.array([2., .5]), steps[:2]) == 50
-
-
 def test_the_best_rate_is_chosen_by_its_last_position(monkeypatch):
   # Accuracy of the first and of the last example.
   table = {.01: (.9, .3), .03: (.2, .5), .1: (.2, .7), .3: (.95, .6)}

@@ -29,7 +29,7 @@ ROOMS = {
     'models': {'errors'}, 'metrics': {'errors'},
     'losses': {'metrics', 'errors'},
     'papers': {'config', 'errors'}, 'config': {'errors'}, 'disk': {'errors'},
-    'keys': set(), 'errors': set(),
+    'keys': {'errors'}, 'errors': set(),
 }
 
 # A list that only gets shorter.

@@ -79,3 +79,33 @@ def population(*, slow_strength, fast_strength, fast_probability):
   return {'x': x, 'y': np.ones(2, np.float32),
           'has_fast': np.array([True, False]),
           'directions': np.eye(2, dtype=np.float32), 'weight': weight}
+
+
+def own_splits(seeds, num_examples, law, size=None):
+  """What belongs to each of S seeds: training and test examples of one law.
+
+  Args:
+    seeds: S integers.
+    num_examples: n to train on, and as many to test on.
+    law: slow_strength, fast_strength, fast_probability.
+    size: num_patches, num_dims, noise_scale; None: the `population`, which is
+      trained and tested on.
+
+  Returns:
+    As `patches` with a leading axis [S], `weight` [S, n] with mean 1, and
+    test_x, test_y, test_has_fast.
+  """
+  own = []
+  for seed in seeds:
+    if size is None:
+      data = population(**law)
+      own.append(data | {f'test_{k}': data[k] for k in ('x', 'y', 'has_fast')})
+      continue
+    data = jax.device_get(patches(
+        jax.random.fold_in(jax.random.key(seed), 1), 2 * num_examples, **law,
+        **size))
+    more = {'directions': data.pop('directions'),
+            'weight': np.ones(num_examples, np.float32)}
+    own.append({k: v[:num_examples] for k, v in data.items()} | more
+               | {f'test_{k}': v[num_examples:] for k, v in data.items()})
+  return {k: np.stack([one[k] for one in own]) for k in own[0]}

@@ -1,11 +1,11 @@
 """Small regression tables: loading, splitting, normalizing, drawing."""
 import functools
 import os
-import zlib
 
 import jax.numpy as jnp
 import numpy as np
 
+from assay import keys
 from assay.data import files, tables
 from assay.errors import UserError
 
@@ -132,10 +132,7 @@ def split(num_rows, sizes, seed, name):
     raise UserError(f'sizes={tuple(sizes)} add up to {sum(sizes)}, more than '
                     f'the {num_rows} rows of {name!r}; use at most '
                     f'{num_rows}.')
-  if seed < 0:
-    raise UserError(f'seed={seed} is negative; use 0 or more.')
-  name = zlib.crc32(label(name).encode())
-  rng = np.random.default_rng((seed, name))
+  rng = keys.generator(seed, label(name))
   order = rng.permutation(num_rows).astype(np.int32)
   ends = np.cumsum(sizes)
   return dict(zip(SPLITS, np.split(order[:ends[-1]], ends[:-1]), strict=True))
@@ -247,14 +244,13 @@ def epoch_items(num_examples, batch_size, seed, stream='order',
   if seed < 0:
     raise UserError(f'seed={seed} is negative; use 0 or more.')
   steps = num_examples // batch_size
-  name = zlib.crc32(stream.encode())
 
   made = {}  # the last epoch, for callers that ask step by step
 
   def epoch_order(epoch):
     order = made.get(epoch)
     if order is None:
-      order = np.random.default_rng((seed, name, epoch)).permutation(
+      order = keys.generator(seed, stream, epoch).permutation(
           num_examples)[:steps * batch_size].astype(np.int32)
       order = order.reshape(steps, batch_size)
       made.clear()

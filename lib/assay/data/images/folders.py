@@ -2,10 +2,10 @@
 import io
 import os
 import pathlib
-import zlib
 
 import numpy as np
 
+from assay import keys
 from assay.errors import UserError
 
 PARTS = ('train', 'test')
@@ -146,7 +146,7 @@ def _parted(folder, test_share):
   if len(files) < 2:
     raise UserError(f'{folder} holds one image; a class needs two, for '
                     'training and for the test.')
-  rng = np.random.default_rng((0, zlib.crc32(b'own images')))
+  rng = keys.generator(0, 'own images')
   num_test = min(max(1, round(test_share * len(files))), len(files) - 1)
   test = set(rng.permutation(len(files))[:num_test].tolist())
   return {'train': [f for i, f in enumerate(files) if i not in test],

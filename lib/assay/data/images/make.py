@@ -1,9 +1,9 @@
 """Data sets made of image sets: subsets, long tails, label noise, dominoes."""
 
-import zlib
 
 import numpy as np
 
+from assay import keys
 from assay.errors import UserError
 
 
@@ -76,7 +76,7 @@ def subset(table, num_train, num_val, seed):
         f'num_train={num_train} and num_val={num_val} add up to '
         f'{num_train + num_val}, more than the {len(labels)} images of the '
         'train part.')
-  rng = _generator(seed, 'subset')
+  rng = keys.generator(seed, 'subset')
   pools = [rng.permutation(np.flatnonzero(labels == k))
            for k in range(labels.max() + 1)]
   shared = {'x': np.concatenate([table['train_x'], table['test_x']]),
@@ -127,7 +127,7 @@ def long_tail(rows, labels, ratio, seed):
     raise UserError(
         f'ratio={ratio} leaves a class with no image: the classes have '
         f'{counts.tolist()} images and would keep {kept.tolist()}.')
-  rng = _generator(seed, 'long_tail')
+  rng = keys.generator(seed, 'long_tail')
   chosen = [rng.permutation(np.flatnonzero(labels[rows] == k))[:n]
             for k, n in enumerate(kept)]
   return rows[np.sort(np.concatenate(chosen))].astype(np.int32)
@@ -154,7 +154,7 @@ def noisy_labels(labels, rows, fraction, num_classes, seed):
     raise UserError(f'fraction={fraction} must be in [0, 1].')
   if num_classes < 2:
     raise UserError(f'num_classes={num_classes} must be at least 2.')
-  rng = _generator(seed, 'noisy_labels')
+  rng = keys.generator(seed, 'noisy_labels')
   hit = rng.permutation(rows)[:round(fraction * len(rows))]
   new_labels = np.array(labels, np.int32)
   new_labels[hit] += rng.integers(1, num_classes, len(hit), np.int32)
@@ -162,12 +162,6 @@ def noisy_labels(labels, rows, fraction, num_classes, seed):
   changed = np.zeros(len(new_labels), bool)
   changed[hit] = True
   return new_labels, changed
-
-
-def _generator(seed, stream):
-  if seed < 0:
-    raise UserError(f'seed={seed} is negative; use 0 or more.')
-  return np.random.default_rng((seed, zlib.crc32(stream.encode())))
 
 
 def _some(pool, num_rows, rng, what):
@@ -273,7 +267,7 @@ def dominoes(fast, slow, fast_classes, slow_classes, alpha, num_train, num_val,
   shape = np.maximum(fast['train_x'].shape[1:], slow['train_x'].shape[1:])
   sets = {}  # name: (fast half, slow half, label, fast half present)
   for part, sizes in (('train', (num_train, num_val)), ('test', (num_test,))):
-    rng = _generator(seed, f'dominoes {part}')
+    rng = keys.generator(seed, f'dominoes {part}')
     labels = np.concatenate([
         rng.permutation(np.arange(n, dtype=np.int32) % num_classes)
         for n in sizes])

@@ -6,6 +6,7 @@ import zlib
 import jax
 import numpy as np
 
+from assay import keys
 from assay.data import images
 from assay.data.tasks import classification
 from assay.errors import UserError
@@ -106,8 +107,7 @@ def _held_out(name, classes, reduce, num_inputs, data_dir):
   evaluated on.
   """
   x, y = images.load_test(name, data_dir)
-  rows = np.random.default_rng((0, zlib.crc32(name.encode()))).permutation(
-      len(y))
+  rows = keys.generator(0, name).permutation(len(y))
   first, second = np.split(rows, [len(rows) // 2])
   first = first[:4000]  # enough for a few components of a few numbers
   return _reduced(classes, reduce, num_inputs, x[first], y[first], x[second],
