@@ -19,52 +19,20 @@ import jax
 import numpy as np
 from scipy import stats
 
-from assay import cli, keys, losses
+from assay import cli, losses
 from assay.data import tasks
 from assay.errors import UserError, check_names
 from assay.methods import bayes_regression as bayes
 from assay.models import gaussian
 from assay.testbeds import in_context
+from assay.testbeds import in_context_regression as regression
 from configs import icl_uncertainty as settings
 
 LEVELS = (50, 80, 95)  # of coverage, %
 SHOWN = 24  # positions, at most, that have rows
 
 
-# --- Laws of tasks -----------------------------------------------------------
-
-
-# noise_law of a config -> (the law of sigma, nodes of its prior)
-LAWS = {'uniform': (tasks.uniform_noise, bayes.uniform_nodes),
-        'inverse_gamma': (tasks.inverse_gamma_noise, bayes.inverse_gamma_nodes)}
-
-
-def noise_nodes(net, factor=1.):
-  """The prior of factor * sigma, as nodes."""
-  nodes = LAWS[net.noise_law][1](*net.noise)
-  return nodes._replace(sigma=factor * nodes.sigma)
-
-
-def covariates_of(net, kind):
-  """The law of x, by name."""
-  d, standard = net.dimension, tasks.standard_covariates(net.dimension)
-  return {'standard': lambda: standard,
-          'random': lambda: tasks.random_covariance(d, *net.covariance),
-          'doubled': lambda: tasks.scaled_covariates(standard, 2.),
-          'halved': lambda: tasks.scaled_covariates(standard, 0.5),
-          'shifted': lambda: tasks.shifted_covariates(standard, 1.),
-          'low_rank': lambda: tasks.low_rank_covariates(d, max(1, d // 2)),
-          }[kind]()
-
-
-def make_task(net, noise=1., weights=1.):
-  """The law of (w, sigma), scaled."""
-  sigma = LAWS[net.noise_law][0](*net.noise)
-  return tasks.scaled(tasks.regression_task(
-      tasks.gaussian_weights(net.dimension), sigma), noise, weights)
-
-
-# --- Arms that are trained ---------------------------------------------------
+# --- Arms --------------------------------------------------------------------
 
 
 def learner(positions, starts=lambda net: (), covariates='standard'):
@@ -73,15 +41,8 @@ def learner(positions, starts=lambda net: (), covariates='standard'):
   Args:
     positions: of the model, see `transformer.POSITIONS`.
     starts: `net -> ` pairs that a training sequence may start at.
-    covariates: the law of x in training, see `covariates_of`.
+    covariates: the law of x in training, see `regression.covariates_of`.
   """
-
-  def draw(net):
-    pairs = tasks.draw_regression(
-        make_task(net), covariates_of(net, covariates), net.batch_size,
-        net.num_pairs)
-    return in_context.with_tokens(tasks.with_offset(pairs, starts(net)),
-                                  tasks.regression_tokens)
 
   def model(net):
     return gaussian.with_start(  # the deviation of y if nothing is known
@@ -90,17 +51,13 @@ def learner(positions, starts=lambda net: (), covariates='standard'):
         largest=net.largest_log_std)
 
   return in_context.Learner(
-      model, draw, loss=lambda outputs, y: losses.gaussian(*outputs, y))
+      model, lambda net: regression.draw(net, starts(net), covariates),
+      loss=lambda outputs, y: losses.gaussian(*outputs, y))
 
 
 def anywhere(net):
   """All starts that fit in the table of positions."""
   return range(net.test_pairs - net.num_pairs + 1)
-
-
-def reference(arm):
-  """An arm that is computed, once for each seed and split."""
-  return lambda config, seed, split, batch: batch['predict'](arm)
 
 
 ARMS = {
@@ -111,12 +68,13 @@ ARMS = {
     # A new covariance for each sequence.
     'meta': learner('none', covariates='random'),
     # `pool` knows the pool of a split.
-    **{arm: reference(arm) for arm in (*settings.REFERENCES, 'pool')},
+    **{arm: regression.reference(arm)
+       for arm in (*settings.REFERENCES, 'pool')},
 }
 make_apply = in_context.loader(ARMS)
 
 
-# --- Prompts, and predictors that know their law -----------------------------
+# --- Prompts -----------------------------------------------------------------
 
 
 def splits(config):
@@ -137,44 +95,9 @@ def splits(config):
 
 
 def prompts(config, seed, split):
-  """Prompts of a split of `splits`, and what predictors say to them.
-
-  They depend on the seed and on the split, not on the key of training.
-
-  Returns:
-    dict of x [N, T, d] and y [N, T] float32, and `predict(arm) -> (mean,
-    log_std or None)`, float64 [N, T], which keeps what it computed.
-  """
-  net, how = config.net, splits(config)[split]
-  law = make_task(net, how['noise'], how['weights'])
-  if 'pool' in how:
-    law = tasks.pooled(law, tasks.pool_key(seed), how['pool'])
-  batch = tasks.regression_prompts(
-      keys.named(seed, split), law, covariates_of(net, how['covariates']),
-      config.num_prompts, how['num_pairs'])
-  x, y = np.asarray(batch['x']), np.asarray(batch['y'])
-  return {'x': x, 'y': y, 'predict': functools.cache(
-      lambda arm: _predicted(net, how, arm, seed, x, y))}
-
-
-def _predicted(net, how, arm, seed, x, y):
-  """What an arm of `reference` says; see `prompts`."""
-  if arm == 'ridge':
-    return bayes.ridge(x, y), None
-  if arm == 'nearest_neighbors':
-    return bayes.nearest_neighbors(x, y), None
-  if arm == 'least_squares':
-    found = bayes.least_squares(x, y)
-  elif arm == 'pool' and 'pool' in how:
-    found = bayes.predict_pool(x, y, *map(np.asarray, tasks.pool(
-        make_task(net), tasks.pool_key(seed), how['pool'])))
-  elif arm == 'oracle':  # knows the shift
-    found = bayes.predict(x, y, noise_nodes(net, how['noise']),
-                          how['weights'])
-  else:
-    found = bayes.predict(x, y, noise_nodes(net))
-  with np.errstate(divide='ignore', invalid='ignore'):
-    return found.mean, found.log_std
+  """Those of a split of `splits`, see `regression.prompts`."""
+  return regression.prompts(config.net, seed, split, splits(config)[split],
+                            config.num_prompts)
 
 
 # --- Rows --------------------------------------------------------------------
@@ -286,7 +209,7 @@ def _beyond(net):
 def check(config):
   """Raises a UserError that names a value which cannot be meant."""
   net = config.net
-  check_names('noise_law', [net.noise_law], LAWS, 'law')
+  check_names('noise_law', [net.noise_law], regression.LAWS, 'law')
   lowest = 3 * net.dimension + 1
   if not lowest <= net.num_pairs <= net.test_pairs * 44 / 60:
     raise UserError(
