@@ -194,9 +194,8 @@ def run(config, study):
   """Trains every arm on every seed; returns the rows."""
   vision.check(config, (('separating_epoch', 0, config.net.num_epochs),))
   vision_rows.check_sharpness(config)
-  data = load(config.net, study.data_dir)
   clusters = any(ARMS[arm][1] not in WITHOUT_CLUSTERS for arm in config.arms)
-  for name, arm, fields in study.planned():
+  for name, arm, fields, _, data in vision.units(config, study, load):
     optimizer, change = ARMS[arm]
     for block in study.blocks(name):
       mine = tuned_fields(config, data, study, optimizer) | fields

@@ -184,6 +184,24 @@ def check_shifts(config):
                     'each: images to train on, calibrate on and test on.')
 
 
+def units(config, study, load=nets.load):
+  """What `study.planned` gives, each with its config and its data.
+
+  Args:
+    config, study: the run's.
+    load: `(net, data_dir) -> Data`; asked again where a field is swept, which
+      may be one of the data.
+
+  Yields:
+    (name, arm, swept fields, config with these fields, data).
+  """
+  plain = load(config.net, study.data_dir)
+  for name, arm, fields in study.planned():
+    mine = replaced(config, fields)
+    yield (name, arm, fields, mine,
+           load(mine.net, study.data_dir) if fields else plain)
+
+
 def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
   """Trains every arm on every seed, in all its ways to calibrate; the rows.
 
@@ -195,11 +213,7 @@ def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
   check(config)
   check_shifts(config)
   check_names('arms', config.arms, arms(config), 'arm')
-  plain = nets.load(config.net, study.data_dir)
-  for name, arm, fields in study.planned():
-    mine = replaced(config, fields)
-    # What is swept may be of the data.
-    data = nets.load(mine.net, study.data_dir) if fields else plain
+  for name, arm, fields, mine, data in units(config, study):
     for block in study.blocks(name):
       fitted = fit(mine, data, block, arms(mine)[arm])
       with block.recorder(fitted, dataset=images.label(mine.net.dataset),
