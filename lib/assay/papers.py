@@ -34,6 +34,9 @@ FAMILIES = {
     'control_agents': 'Control and agents',
     'dense_generative': 'Dense prediction and generation'}
 
+# How the year of a paper and its identifier at arXiv look, where it has them.
+YEAR, ARXIV = r'(\d{4})?', r'(\d{4}\.\d{4,5})?'
+
 # How sure published numbers are.
 TAGS = {'read': 'read in the paper',
         '2src': 'means agree with an independent restatement',
@@ -118,8 +121,8 @@ class Paper:
     for field, pattern, what in (
         ('title', '.+', 'some text'), ('idea', '.+', 'some text'),
         ('authors', '.+' if self.year else '', 'text if there is a year'),
-        ('year', r'(\d{4})?', "four digits, or ''"),
-        ('arxiv', r'(\d{4}\.\d{4,5})?', "an identifier like 2210.05775, or ''"),
+        ('year', YEAR, "four digits, or ''"),
+        ('arxiv', ARXIV, "an identifier like 2210.05775, or ''"),
         ('family', '|'.join(FAMILIES), f'one of {", ".join(FAMILIES)}')):
       if not re.fullmatch(pattern, getattr(self, field)):
         raise ValueError(f'{field}={getattr(self, field)!r} of a paper must be '

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from assay import papers
 from assay.errors import UserError, told
+from assay.report import tables, verdicts
 from assay.report.verdicts import STATES
 
 STANDINGS = ('tested', 'planned', 'recast', 'out')
@@ -88,8 +89,7 @@ def _faults(entry):
            for name, names in known.items()
            if getattr(entry, name) not in names]
   for name, pattern in dict(id='[a-z0-9_]+', title=r'\S.*', asks=r'\S.*\?',
-                            year=r'(\d{4})?', arxiv=r'(\d{4}\.\d{4,5})?'
-                            ).items():
+                            year=papers.YEAR, arxiv=papers.ARXIV).items():
     if not re.fullmatch(pattern, getattr(entry, name)):
       texts.append(f'{name} {getattr(entry, name)!r} does not look like one')
   if entry.standing in ('recast', 'out') and not entry.why:
@@ -138,7 +138,7 @@ def sections(counts):
   entries = read()
   if any(e.standing == 'tested' and e.id not in counts for e in entries):
     return {}
-  return {'families': '\n'.join(map(_cells, family_table(entries, counts))),
+  return {'families': tables.markdown_of(family_table(entries, counts)),
           'index': index(entries, counts)}
 
 
@@ -163,14 +163,11 @@ def index(entries, counts):
   """Markdown: all papers by family, a line for each."""
   parts = []
   for family, name in papers.FAMILIES.items():
-    lines = [f'### {name}\n', '| paper | standing | what is asked |',
-             '| :-- | :-- | :-- |']
-    for entry in entries:
-      if entry.family == family:
-        lines.append(_cells([_title(entry), standing_of(entry, counts),
-                             entry.asks + (
-                                 f'<br>*{entry.why}*' if entry.why else '')]))
-    parts.append('\n'.join(lines))
+    rows = [['paper', 'standing', 'what is asked'], [':--'] * 3]
+    rows += [[_title(entry), standing_of(entry, counts),
+              entry.asks + (f'<br>*{entry.why}*' if entry.why else '')]
+             for entry in entries if entry.family == family]
+    parts.append(f'### {name}\n\n{tables.markdown_of(rows)}')
   return '\n\n'.join(parts)
 
 
@@ -179,8 +176,8 @@ def standing_of(entry, counts):
   if entry.standing != 'tested':
     return entry.standing
   holds, fails, undecided = (counts[entry.id][state] for state in STATES)
-  return (f'**tested**: {holds} hold{"s" if holds == 1 else ""}, {fails} '
-          f'fail{"s" if fails == 1 else ""}, {undecided} undecided')
+  return (f'**tested**: {verdicts.counted("holds", holds)}, '
+          f'{verdicts.counted("fails", fails)}, {undecided} undecided')
 
 
 def _title(entry):
@@ -197,10 +194,6 @@ def _title(entry):
 def anchor(name):
   """Of a heading, as Markdown viewers make it."""
   return re.sub('[^a-z0-9 -]', '', name.lower()).replace(' ', '-')
-
-
-def _cells(cells):
-  return '| ' + ' | '.join(c.replace('|', r'\|') for c in cells) + ' |'
 
 
 @told

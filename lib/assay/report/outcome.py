@@ -3,7 +3,7 @@
 import collections
 
 from assay import papers
-from assay.report import bars, verdicts
+from assay.report import bars, tables, verdicts
 
 LEGEND = ('`░` where the claim holds, `═` its interval, `●` the estimate, each '
           'bar on a scale of its own.')
@@ -39,12 +39,11 @@ def tally(counts):
   Args:
     counts: state -> number of claims.
   """
-  holds, fails, undecided = (counts.get(s, 0) for s in verdicts.STATES)
-  total = holds + fails + undecided
-  return (f'Of {total} claim{"s" if total > 1 else ""} **{holds} '
-          f'hold{"s" if holds == 1 else ""}**, **{fails} '
-          f'fail{"s" if fails == 1 else ""}** here and {undecided} '
-          f'{"is" if undecided == 1 else "are"} undecided.')
+  total = sum(counts.values())
+  holds, fails, undecided = (verdicts.counted(state, counts.get(state, 0))
+                             for state in verdicts.STATES)
+  return (f'Of {total} claim{"s" if total > 1 else ""} **{holds}**, '
+          f'**{fails}** here and {undecided}.')
 
 
 def ending(paper, judged, ran):
@@ -64,7 +63,8 @@ def ending(paper, judged, ran):
     told = ([why.most_common(1)[0][0]] if own and state == 'undecided'
             else [item.claim.name for item in own])
     if own:
-      texts.append(f'{len(own)} {_verb(state, len(own))} ('
+      texts.append(verdicts.counted(state, len(own))
+                   + ' here' * (state == 'fails') + ' ('
                    + '; '.join(told[:3]) + ', ...' * (len(told) > 3) + ')')
   ran_on = ' and '.join(ran)
   came_out = (f'Of the claims on {ran_on}, {" and ".join(texts)}.' if texts
@@ -83,12 +83,6 @@ def next_variant(paper, ran):
                if variant in told and variant not in ran), '')
 
 
-def _verb(state, count):
-  verbs = {'holds': ('holds', 'hold'), 'fails': ('fails here', 'fail here'),
-           'undecided': ('is undecided', 'are undecided')}
-  return verbs[state][count > 1]
-
-
 def _table(items):
   rows = [['', 'claim', 'effect [95&nbsp;%&nbsp;interval]', '', 'tested on'],
           [':--', ':--', '--:', ':--', ':--']]
@@ -96,11 +90,10 @@ def _table(items):
     verdict, variant = item.verdict, item.claim.where.get('config')
     drawn, where = bars.bar(verdict), item.where_tested
     if variant:  # mostly called as its data
-        where = f'`{variant}`: ' + where.removeprefix(f'{variant}, ')
+      where = f'`{variant}`: ' + where.removeprefix(f'{variant}, ')
     rows.append([
         f'**{verdict.state}**', item.claim.sentence,
         # An interval stays in one line.
         verdicts.numbers(verdict).replace(', ', ',&nbsp;'),
         f'`{drawn}`' if drawn else '', where])
-  return '\n'.join('| ' + ' | '.join(c.replace('|', r'\|') for c in row) + ' |'
-                   for row in rows)
+  return tables.markdown_of(rows)

@@ -67,8 +67,8 @@ def _not_tested(left, paper):
 
 def overview(rows, paper, runs, judged):
   """A line of Markdown for each config: seeds, verdicts, time and command."""
-  lines = ['| variant | seeds | holds | fails | undecided | seconds | command '
-           '|', '| :-- | --: | --: | --: | --: | --: | :-- |']
+  lines = [['variant', 'seeds', *STATES, 'seconds', 'command'],
+           [':--', *['--:'] * 5, ':--']]
   variants = papers.configs(paper).VARIANTS
   by_config = results.group_by(rows, 'config')
   for config in sorted(by_config, key=[*variants, *by_config].index):
@@ -78,13 +78,13 @@ def overview(rows, paper, runs, judged):
     used = [runs[run] for run in results.group_by(own, 'run')]
     seconds = sum(run.get('wall_seconds', 0) for run in used)
     devices = {f'{r.get("device_count")} {r.get("device_kind")}' for r in used}
-    lines.append(' | '.join([
-        f'| **{config}**: {variants.get(config, "")}',
+    lines.append([
+        f'**{config}**: {variants.get(config, "")}',
         str(len(reported_seeds(own))),
         *(str(states.count(state)) for state in STATES),
         f'{seconds:.0f} on {", ".join(sorted(devices))}',
-        f'`make reproduce PAPER={paper} VARIANT={config}` |']))
-  return '\n'.join(lines)
+        f'`make reproduce PAPER={paper} VARIANT={config}`'])
+  return tables.markdown_of(lines)
 
 
 def reported_seeds(rows):

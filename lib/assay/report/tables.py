@@ -251,11 +251,15 @@ def to_markdown(table):
   """A Markdown table, and its note below."""
   align = [':--' if c in ('dataset', 'arm') else '--:'
            for c in table['columns']]
+  return markdown_of([table['columns'], align, *table['rows']]) + (
+      f'\n\n{table["note"]}' if table['note'] else '')
+
+
+def markdown_of(rows):
+  """A Markdown table of rows of texts, the second of which is its rule."""
   return '\n'.join(
       '| ' + ' | '.join(cell.replace('|', r'\|').replace('\n', '<br>')
-                        for cell in line) + ' |'
-      for line in [table['columns'], align, *table['rows']]
-  ) + (f'\n\n{table["note"]}' if table['note'] else '')
+                        for cell in row) + ' |' for row in rows)
 
 
 def to_latex(table):

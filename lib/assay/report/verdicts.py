@@ -8,6 +8,7 @@ import numpy as np
 
 from assay import claims, papers, results
 from assay.errors import UserError
+from assay.report import tables
 
 STATES = ('holds', 'fails', 'undecided')
 STYLES = {'HOLDS': 'bold green', 'FAILS': 'bold red',
@@ -25,6 +26,13 @@ def word_of(item):
     return 'NOT TESTED'
   word, elsewhere = item.verdict.state.upper(), item.verdict.elsewhere
   return word + f' here ({elsewhere})' * (word == 'FAILS' and elsewhere != '')
+
+
+def counted(state, count):
+  """`6 hold`, `1 fails`, `0 are undecided`: how many claims are in a state."""
+  one, more = {'holds': ('holds', 'hold'), 'fails': ('fails', 'fail'),
+               'undecided': ('is undecided', 'are undecided')}[state]
+  return f'{count} {one if count == 1 else more}'
 
 
 def numbers(verdict):
@@ -133,8 +141,7 @@ def markdown(judged):
         word_of(item),
         f'**{claim.name}**: {claim.sentence} ({_source(claim)})', *measured,
         '<br>'.join(where)])
-  return '\n'.join('| ' + ' | '.join(c.replace('|', r'\|') for c in row) + ' |'
-                   for row in rows)
+  return tables.markdown_of(rows)
 
 
 def main(argv=None):
