@@ -1,17 +1,23 @@
 """Blocks of seeds, and the names of what they leave."""
 
 import math
+import shutil
+import types
 
+import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
 import pytest
+import toy
 
+import assay
 from assay import config as config_lib
-from assay import disk, results, train
+from assay import disk, papers, results, train
 from assay.errors import UserError
 from assay.study import Study, command, replaced
+from assay.train import checkpoint
 
 CONFIG = dict(arms=('erm',), num_seeds=6, seed_varies='fresh',
               scale='reduced', width=8)
@@ -228,3 +234,113 @@ def test_what_a_recorder_refuses(what, words):
     with next(study().blocks('erm')).recorder(fitted(best=False),
                                               **COMMON) as add:
       what(add)
+
+
+# --- Whose a file is ---------------------------------------------------------
+
+FILES = {  # what a workdir holds of a block, and what is told of it
+    'a/fit/seeds_0-1': r'12 is of made_up:small b, fit, seeds 0 to 1, and '
+                       r'made_up:small a, fit, seeds 0 to 1 should be there '
+                       r"\(arm: 'b' in the file, 'a' here\). Put back",
+    'a/fit/seeds_0-1/config.json': "config.json is of made_up:small b, fit, .*"
+                                   "arm: 'b' in the file, 'a' here",
+    'rows/a.0.jsonl': r"a.0.jsonl is of other:small, .*paper: 'other' in the",
+    'predictions/a.0.npz': "a.0.npz is of made_up:small b, .*arm: 'b' in the"}
+
+
+def trained(workdir, arms=('a', 'b'), rate=0.1, stop=False, rows=True):
+  """A study of two arms that trains and reads what it saved."""
+  config = dict(arms=arms, num_seeds=2, rate=rate, sweep='', swept_arms=())
+  answers = iter([True])
+  made = study(workdir, config, settings=train.Settings(
+      steps_per_call=6, stopping=lambda: stop and next(answers)))
+  tx = optax.sgd(rate)
+  for name in arms:
+    for block in made.blocks(name):
+      fitted = block.fit(
+          'fit', made.config, train.make_init(toy.init_variables, tx),
+          train.make_step(jax.value_and_grad(toy.loss_fn, has_aux=True), tx),
+          toy.draw, toy.source(block.seeds), num_steps=12, eval_every=6)
+      if rows:
+        with block.recorder(fitted, dataset='toy', method=name) as add:
+          add('rmse', 1., split='test', n=1)
+          add.save(last=np.ones((2, 3)))
+  return made, [made.predictions_of(name, (0, 1)) for name in arms if rows]
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_an_exchanged_file_is_refused(name, tmp_path):
+  trained(tmp_path, rows=not name.startswith('a/'))
+  mine, other = tmp_path / name, tmp_path / name.replace('a', 'b', 1)
+  if name.startswith('rows'):
+    results.write(mine, [row | {'paper': 'other'}
+                         for row in results.read_rows(mine)])
+  elif name.startswith('predictions'):
+    other = tmp_path / 'predictions' / 'b.0.npz'
+    shutil.copy(other, mine)
+  elif mine.is_dir():
+    (mine / 'config.json').rename(tmp_path / 'kept.json')
+    shutil.rmtree(mine)
+    shutil.copytree(other, mine)
+    (tmp_path / 'kept.json').rename(mine / 'config.json')
+  else:
+    shutil.copy(other, mine)
+  with pytest.raises(UserError, match=FILES[name]):
+    trained(tmp_path, rows=not name.startswith('a/'))
+
+
+@pytest.mark.parametrize('gone', [False, True])
+def test_another_learning_rate_is_not_continued(gone, tmp_path):
+  with pytest.raises(checkpoint.Interrupted):
+    trained(tmp_path, ('a',), stop=True)
+  (tmp_path / 'config.json').unlink()
+  if gone:
+    (tmp_path / 'a' / 'fit' / 'seeds_0-1' / 'config.json').unlink()
+  with pytest.raises(UserError, match='rate: 0.1 in the file, 0.2 here'):
+    trained(tmp_path, ('a',), rate=0.2)
+  (tmp_path / 'config.json').unlink()
+  if gone:
+    (tmp_path / 'a' / 'fit' / 'seeds_0-1' / 'config.json').unlink()
+  trained(tmp_path, ('a',))
+
+
+def test_a_save_that_does_not_say_whose_it_is_is_continued(tmp_path, caplog,
+                                                           monkeypatch):
+  with monkeypatch.context() as before:
+    before.setattr(train.Settings, 'owner', lambda *args: {})
+    with pytest.raises(checkpoint.Interrupted):
+      trained(tmp_path, ('a',), stop=True)
+  trained(tmp_path, ('a',))
+  said = [r for r in caplog.records if 'not say whose' in r.getMessage()]
+  assert len(said) == 1 and 'made_up:small a, fit, seeds 0 to 1' in caplog.text
+  trained(tmp_path, ('a',), rows=False)
+  assert caplog.text.count('not say whose') == 1
+
+
+def test_predictions_of_before_are_read(tmp_path):
+  made, _ = trained(tmp_path, ('a',))
+  file = tmp_path / 'predictions' / 'a.0.npz'
+  with np.load(file) as arrays:
+    old = {k: v for k, v in arrays.items() if k != 'whose'}
+  np.savez(file, **old)
+  assert made.predictions_of('a', (0, 1))['last'].shape == (2, 3)
+  np.savez(file, **old | {'seeds': np.array([1, 2])})
+  with pytest.raises(UserError, match='seed: 1 in the file, 0 here'):
+    made.predictions_of('a', (0, 1))
+
+
+def test_networks_of_an_exchanged_folder_are_not_loaded(tmp_path, monkeypatch):
+  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
+      make_apply=lambda config, arm: lambda *args: arm))
+  trained(tmp_path)
+  apply, params = assay.load(tmp_path, 'a', 1)
+  assert apply(params, None) == 'a'
+  folders = [tmp_path / arm / 'fit' / 'seeds_0-1' for arm in 'ab']
+  saved = [next(folder.glob('[0-9]*')) for folder in folders]
+  saved[0].rename(tmp_path / 'aside')
+  saved[1].rename(saved[0])
+  with pytest.raises(UserError, match="12 is of made_up:small b, fit, "):
+    assay.load(tmp_path, 'a', 1)
+  shutil.copy(folders[1] / 'config.json', folders[0])
+  with pytest.raises(UserError, match="config.json is of made_up:small b, "):
+    assay.load(tmp_path, 'a', 1)

@@ -19,9 +19,9 @@ from assay import config as config_lib
 from assay import disk, papers, results, train
 from assay.errors import UserError
 from assay.results import code
-from assay.study.blocks import Block
+from assay.study.blocks import FOLDER, Block
 from assay.study.workdir import Memory, Workdir
-from assay.train import fits
+from assay.train import fits, whose
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
             'scikit-learn')
@@ -217,17 +217,23 @@ def load(workdir, method, seed, state=None):
   """See `assay.load`."""
   if state not in (None, 'best', 'last'):
     raise UserError(f'state={state!r}; use best or last.')
-  arms = {path.parents[2].name: path.parents[2] for path in
-          pathlib.Path(workdir).glob('*/fit/seeds_*/config.json')}
+  found = [path for path in sorted(pathlib.Path(workdir).glob(
+      '*/fit/seeds_*/config.json')) if FOLDER.fullmatch(path.parent.name)]
+  arms = sorted({path.parents[2].name for path in found})
   if method not in arms:
     raise UserError(f'{workdir} has no run of {method!r}; it has '
-                    f'{", ".join(sorted(arms)) or "none"}.')
-  for path in sorted(arms[method].glob('fit/seeds_*/config.json')):
+                    f'{", ".join(arms) or "none"}.')
+  for path in found:
+    first, last = map(int, FOLDER.fullmatch(path.parent.name).groups())
+    if path.parents[2].name != method or not first <= seed <= last:
+      continue
     info = disk.read_json(
         path, {'paper': str, 'seeds': list, 'config': dict})
-    if seed not in info['seeds']:
-      continue
-    mine = fits.load(path.parent, info['seeds'].index(seed), state)
+    here = {'arm': method, 'stage': 'fit'}
+    ends = [*info['seeds'][:1], *info['seeds'][-1:], len(info['seeds'])]
+    whose.check(path, info | {'ends': ends},
+                here | {'ends': [first, last, last + 1 - first]})
+    mine = fits.load(path.parent, seed - first, info | here, state)
     module = papers.load(info['paper'])
     # The arm's name comes before its swept fields.
     apply = module.make_apply(config_lib.restored(info['config']),

@@ -21,7 +21,7 @@ import numpy as np
 from assay import config as config_lib
 from assay import disk, results
 from assay.errors import UserError
-from assay.train import checkpoint
+from assay.train import checkpoint, whose
 
 
 class Memory:
@@ -62,10 +62,11 @@ class Workdir:
     """Opens it, or makes it; every process of a run must."""
     self.folder = pathlib.Path(folder)
     self._arms = list(config.arms)
+    self._owner = {'paper': paper, 'variant': variant,
+                   'config': config.to_dict()}
     if jax.process_index() == 0:  # it writes, for all
       self._lock = self._locked()
-      self._claim({'paper': paper, 'variant': variant,
-                   'config': config.to_dict()})
+      self._claim(self._owner)
     wait_for_first('workdir')
     if not (self.folder / 'config.json').exists():
       raise UserError(f'--workdir={self.folder}: process '
@@ -127,15 +128,27 @@ class Workdir:
     return sorted(files, key=order)
 
   def rows_of(self, arm):
-    """The rows of an arm's finished blocks."""
+    """The rows of an arm's finished blocks.
+
+    Raises:
+      UserError: a file of rows is damaged, or that of another workdir.
+    """
     return [row for name, _, path in self._files() if name == arm
-            for row in results.read_rows(path)]
+            for row in self._read(path)]
+
+  def _read(self, path):
+    """The rows of one block."""
+    rows = results.read_rows(path)
+    for row in rows[:1]:
+      whose.check(path, {'paper': row['paper'], 'variant': row['config']},
+                  self._owner)
+    return rows
 
   def predictions_of(self, arm):
     """What each finished block of an arm saved as predictions.
 
     Raises:
-      UserError: a block's file is gone or damaged.
+      UserError: a block's file is gone or damaged, or that of another.
     """
     for name, first, path in self._files():
       if name == arm:
@@ -146,20 +159,23 @@ class Workdir:
         try:
           with np.load(file, allow_pickle=False) as arrays:
             found = dict(arrays)
+          owner = json.loads(str(found.pop('whose', '{}')))
           num_seeds = len(found['seeds'])
           if any(len(array) != num_seeds for array in found.values()):
             raise ValueError('its arrays are of different lengths')
+          # Files of before say nothing but their seeds.
+          owner = dict(owner, seed=int(found['seeds'][0]))
         except Exception as error:  # of many kinds
           raise UserError(
               f'{file} cannot be read ({str(error) or type(error).__name__}); '
               f'remove it and {path} to compute it again.') from error
+        whose.check(file, owner, self._owner | {'arm': arm, 'seed': first})
         yield found
 
   def rows(self, joined):
     """All rows, with the fields that `results.read` joins."""
     del joined  # each from the run that made the row
-    rows = [row for *_, path in self._files()
-            for row in results.read_rows(path)]
+    rows = [row for *_, path in self._files() for row in self._read(path)]
     if jax.process_index() == 0:
       results.write(self.folder / 'rows.jsonl', rows)
     wait_for_first('rows')
@@ -176,6 +192,9 @@ class Workdir:
     """
     if jax.process_index() == 0:
       for kind, data in arrays.items():
+        if kind == 'predictions':  # other arms may read them
+          data = data | {'whose': np.array(disk.dumps(
+              self._owner | {'arm': block.arm}, sort_keys=True))}
         _write_npz(self.folder / kind / f'{block.name}.npz', data)
       checkpoint.stop_here('predictions', 0)
       self._write_run(info, block.study.started)

@@ -2,7 +2,10 @@
 
 A run's own latest checkpoint is used, else it starts fresh. A save that cannot
 be read, or whose arrays are not those that were saved, is put aside with a
-warning and the one before it is used.
+warning and the one before it is used. One that says it is of another paper,
+arm, stage, config or of other seeds is an error: somebody put it there. One
+that says nothing was written before saves did; it is used with a warning, since
+who gives the same command again after an upgrade wants to lose no work.
 """
 
 import asyncio
@@ -22,6 +25,9 @@ import jax.numpy as jnp
 
 from assay import disk
 from assay.errors import UserError
+from assay.train import whose
+
+OWNER = 'whose'  # beside the checksums of a save
 
 
 class Interrupted(Exception):
@@ -86,15 +92,23 @@ def _writing(directory):
     raise disk.unwritable(directory, number) from error
 
 
-def save(manager, step, tree):
-  """Starts a save of a dict; it may be donated to a later step at once."""
+def save(manager, step, tree, owner=None):
+  """Starts a save; what is saved may be donated to a later step at once.
+
+  Args:
+    manager: from `open_manager`.
+    step: of the save.
+    tree: dict of trees of arrays.
+    owner: dict that says whose it is, see `whose`.
+  """
   import orbax.checkpoint as ocp
 
   # The writer runs beside the training steps, which reuse donated buffers.
   copied = jax.tree.map(jnp.copy, tree)
   stop_here('before_save', step)
   manager.save(step, args=ocp.args.StandardSave(copied),
-               custom_metadata=_checksums(copied), force=True)
+               custom_metadata=_checksums(copied) | {
+                   OWNER: whose.plain(owner or {})}, force=True)
   stop_here('in_save', step)
 
 
@@ -136,7 +150,7 @@ def _checksum(tree):
 
 
 def _restored(manager, step, target):
-  """The tree of a save, with the shardings of `target`.
+  """(tree, owner) of a save, the tree with the shardings of `target`.
 
   Raises:
     ValueError: it cannot be read, or is not what was saved; a short reason.
@@ -145,24 +159,37 @@ def _restored(manager, step, target):
 
   try:
     tree = manager.restore(step, args=ocp.args.StandardRestore(target))
-    saved = manager.metadata(step).custom_metadata
+    saved = dict(manager.metadata(step).custom_metadata)
   except Exception as error:  # its kind depends on where a file is torn
     reason = f'{type(error).__name__}: {error}'.splitlines()[0]
     raise ValueError(reason[:80]) from error
+  owner = saved.pop(OWNER, None) or {}
   if _checksums(tree) != saved:
     raise ValueError('its checksum is missing or that of other arrays')
-  return tree
+  return tree, owner
 
 
-def restore(manager, target):
+def _owner(manager, step):
+  """What a save says of whose it is; {} where it says nothing."""
+  try:
+    return dict(manager.metadata(step).custom_metadata).get(OWNER) or {}
+  except Exception:  # it is damaged: its checksums are missing, too
+    return {}
+
+
+def restore(manager, target, owner=None):
   """The latest readable checkpoint.
 
   Args:
     manager: from `open_manager`.
     target: tree of arrays or ShapeDtypeStructs with shardings.
+    owner: dict that says whose it should be, see `whose`.
 
   Returns:
     (step, tree), or (0, None) when there is none.
+
+  Raises:
+    UserError: it is that of another.
   """
   abstract = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
@@ -170,31 +197,43 @@ def restore(manager, target):
   steps = sorted(manager.all_steps(), reverse=True)
   for step in steps:
     try:
-      return step, _restored(manager, step, abstract)
+      tree, theirs = _restored(manager, step, abstract)
     except ValueError as error:
+      # That of another may have arrays of other shapes.
+      whose.check(manager.directory / str(step), _owner(manager, step),
+                  owner or {})
       aside = f'unreadable_{step}_{time.time_ns()}'
       logging.warning('Skipping the checkpoint at step %d in %s, kept as %s: '
                       '%s', step, manager.directory, aside, error)
       if jax.process_index() == 0:
         (manager.directory / str(step)).rename(manager.directory / aside)
       manager.reload()
+      continue
+    whose.check(manager.directory / str(step), theirs, owner or {})
+    if owner and not theirs:
+      logging.warning('The checkpoint at step %d in %s does not say whose it '
+                      'is, as those of before do not; going on from it as %s. '
+                      'Later ones will say it.', step, manager.directory,
+                      whose.told(owner))
+    return step, tree
   if steps:
     logging.warning('No checkpoint in %s can be read; starting afresh.',
                     manager.directory)
   return 0, None
 
 
-def read(directory):
+def read(directory, owner=None):
   """The latest save as a tree of dicts, on the first device of any machine.
 
   Args:
     directory: an existing folder that `open_manager` has written.
+    owner: dict that says whose it should be, see `whose`.
 
   Returns:
     The tree, keys as raw uint32 data; None when nothing was saved.
 
   Raises:
-    UserError: it cannot be read.
+    UserError: it cannot be read, or is that of another.
   """
   import orbax.checkpoint as ocp
 
@@ -210,11 +249,13 @@ def read(directory):
       target = jax.tree.map(
           lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
           manager.item_metadata(step).tree)
-      return _restored(manager, step, target)
+      tree, theirs = _restored(manager, step, target)
     except Exception as error:  # its kind depends on where a file is torn
       raise UserError(
           f'{manager.directory / str(step)} cannot be read ({error}); train '
           'its seeds again, in another workdir.') from error
+    whose.check(manager.directory / str(step), theirs, owner or {})
+    return tree
 
 
 @contextlib.contextmanager
