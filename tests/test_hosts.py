@@ -1,5 +1,6 @@
 """Two real processes on loopback are one run, whatever becomes of them."""
 
+import json
 import os
 import random
 import signal
@@ -9,10 +10,11 @@ import sys
 import time
 
 import jax
+from jax.experimental import multihost_utils
 import numpy as np
 import pytest
 
-from assay import papers, results
+from assay import cli, papers, results, study
 from assay.errors import UserError
 from assay.train import hosts, sharding
 
@@ -124,6 +126,48 @@ def test_processes_that_differ_say_in_what(tmp_path):
     assert status == 2
     assert ('error: the processes of this run differ in config.net.width: '
             '64 in process 0, 128 in process 1') in error
+
+
+@pytest.mark.parametrize('name,other', [
+    ('the file lib/assay/losses.py', {'the file lib/assay/losses.py': '2b'}),
+    ('the file lib/assay/more.py', {'the file lib/assay/more.py': '3c'}),
+    ('flax', {'flax': '0.1'})])
+def test_hosts_with_other_code_say_which_file(name, other, monkeypatch):
+  # Both commits end in a plus: the files tell what differs.
+  mine = {'the file lib/assay/losses.py': '1a', 'flax': '0.2', 'commit': 'a+'}
+  theirs = np.frombuffer(json.dumps(mine | other).encode(), np.uint8)
+
+  def gathered(array):  # as from two processes
+    if array.ndim == 0:
+      return np.array([array, theirs.size])
+    pad = lambda x: np.pad(x, (0, max(array.size, theirs.size) - x.size))
+    return np.stack([pad(array), pad(theirs)])
+
+  monkeypatch.setattr(multihost_utils, 'process_allgather', gathered)
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(jax, 'device_count', lambda: 2 * jax.local_device_count())
+  with pytest.raises(UserError) as error:
+    hosts.agree(mine)
+  assert str(error.value) == (
+      f'the processes of this run differ in {name}: {mine.get(name, "none")} '
+      f'in process 0, {other[name]} in process 1; start the same command, with '
+      'the same code and packages, on all hosts.')
+  other.clear()
+  theirs = np.frombuffer(json.dumps(mine).encode(), np.uint8)
+  hosts.agree(mine)
+
+
+def test_what_hosts_compare_names_all_code():
+  # What is compared is what runs, so a new file is compared, too.
+  config = papers.configs('c_mixup').get_config('smoke')
+  made = study.Study('c_mixup', 'smoke', config)
+  told = []
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(hosts, 'agree', told.append)
+    cli._agree(made, cli._parser('c_mixup').parse_args([]))
+  for name in ('the file lib/assay/train/hosts.py', 'commit', 'jax', 'python',
+               'the file experiments/c_mixup.py', 'config.net.width'):
+    assert told[0][name]
 
 
 def test_processes_that_never_meet_say_so():

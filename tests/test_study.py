@@ -1,6 +1,7 @@
 """Blocks of seeds, and the names of what they leave."""
 
 import math
+import re
 import shutil
 import types
 
@@ -16,6 +17,7 @@ import assay
 from assay import config as config_lib
 from assay import disk, papers, results, train
 from assay.errors import UserError
+from assay.results import code
 from assay.study import Study, command, replaced
 from assay.train import checkpoint
 
@@ -344,3 +346,72 @@ def test_networks_of_an_exchanged_folder_are_not_loaded(tmp_path, monkeypatch):
   shutil.copy(folders[1] / 'config.json', folders[0])
   with pytest.raises(UserError, match="config.json is of made_up:small b, "):
     assay.load(tmp_path, 'a', 1)
+
+
+# --- Code that is edited -----------------------------------------------------
+
+
+@pytest.fixture
+def edited(monkeypatch):
+  """`edited(text)`: from now on a file of the code has another content."""
+  def edit(text):
+    monkeypatch.setattr('assay.study.code.sources', lambda root, paper: {
+        'lib/assay/losses.py': text, 'lib/assay/keys.py': 'same'})
+    monkeypatch.setattr('assay.study._commit', lambda: 40 * '0' + '+')
+  return edit
+
+
+def test_a_run_that_goes_on_under_edited_code_says_so_and_tells_both(
+    tmp_path, edited):
+  said, runs = [], []
+  for text in ('one', 'one', 'two', 'two', 'one'):
+    edited(text)
+    made = study(tmp_path, announce=said.append, seeds_at_once=1)
+    finish(next(made.blocks('erm')))
+    runs.append(made.run)
+    del made  # it holds the workdir
+  assert len(said) == 2 and all(
+      'was begun with other code (lib/assay/losses.py differ)' in text
+      for text in said)
+  # One commit with other edits is another run, so that each row has its own.
+  assert runs[0] == runs[1] == runs[4] != runs[2] == runs[3]
+  told = results.read_runs([tmp_path])
+  states = [state['sources'] for state in told[runs[2]]['made_with']]
+  assert len(states) == 2 and states[0] != states[1]
+  assert [s['sources'] for s in told[runs[0]]['made_with']] == [
+      *states, states[0]]
+
+
+def test_edits_before_anything_was_made_are_not_told(tmp_path, edited):
+  said = []
+  for text in ('one', 'two'):
+    edited(text)
+    states = study(tmp_path, announce=said.append).describe()['made_with']
+  assert not said and len(states) == 1
+
+
+def test_a_workdir_that_does_not_tell_its_code_is_said_to(tmp_path, edited):
+  edited('one')
+  said = []
+  finish(next(study(tmp_path, seeds_at_once=1).blocks('erm')))
+  (tmp_path / 'code.json').unlink()
+  study(tmp_path, announce=said.append)
+  assert len(said) == 1 and 'commit unknown there, 000' in said[0]
+
+
+def test_the_code_of_a_run_is_what_makes_its_rows(tmp_path):
+  found = code.sources(papers.ROOT, 'c_mixup')
+  for name in ('lib/assay/train/loop.py', 'lib/assay/cli.py',
+               'lib/assay/testbeds/tabular.py', 'experiments/c_mixup.py',
+               'configs/c_mixup.py'):
+    assert re.fullmatch('[0-9a-f]{8}', found[name])
+  assert not [name for name in found if name.startswith((
+      'lib/assay/claims', 'lib/assay/report', 'experiments/useful'))]
+  # What an editor leaves: a copy, a lock that is a broken link.
+  folder = tmp_path / 'experiments'
+  folder.mkdir()
+  (folder / 'made_up.py').write_text('x = 1')
+  (folder / '.#made_up.py').symlink_to('nowhere')
+  first = code.sources(tmp_path, 'made_up')['experiments/made_up.py']
+  (folder / 'made_up.py').write_text('x = 2')
+  assert code.sources(tmp_path, 'made_up')['experiments/made_up.py'] != first

@@ -206,12 +206,14 @@ def _agree(study, flags):
   Raises:
     UserError: they differ.
   """
-  import jax
+  from assay.study import versions
 
   here = ('data_dir', 'debug', 'profile', 'quiet', 'tensorboard')
+  # Files before the commit: they are what differs, and may under one commit.
   hosts.agree(config_lib.paths(study.config, 'config.')
               | {f'--{k}': v for k, v in vars(flags).items() if k not in here}
-              | {'commit': study.commit, 'jax': jax.__version__})
+              | {f'the file {k}': v for k, v in study.sources.items()}
+              | {'commit': study.commit} | versions())
 
 
 def _is_first():

@@ -19,6 +19,7 @@ from assay import config as config_lib
 from assay import disk, papers, results, train
 from assay.errors import UserError
 from assay.results import code
+from assay.study import origin
 from assay.study.blocks import FOLDER, Block
 from assay.study.workdir import Memory, Workdir
 from assay.train import fits, whose
@@ -46,6 +47,7 @@ class Study:
     progress: called with (arm, seeds, step, num_steps, metrics).
     announce: called with messages for the user.
     fits: arm -> keys of the kept fits that its rows stand on.
+    sources: file -> digest of the code that runs, see `results.code`.
     taken, asked: seeds that were read from kept fits, and all asked for.
   """
   paper: str
@@ -75,14 +77,23 @@ class Study:
     self.started = time.time()
     self.commit = _commit()
     self.code = code.of(papers.ROOT, self.paper)
-    described = json.dumps([self.paper, self.config.to_dict(), self.commit],
-                           sort_keys=True)
-    self.run = hashlib.sha256(described.encode()).hexdigest()[:8]
+    self.sources = code.sources(papers.ROOT, self.paper)
+    self._states = [origin.state(self.commit, self.sources)]
+    named = [self.paper, self.config.to_dict(), self.commit]
+    if not self.commit.isalnum() or self.commit == 'unknown':
+      named.append(self._states[0]['sources'])  # the commit does not tell all
+    self.run = hashlib.sha256(
+        json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     if self.workdir is None:
       self._kept = Memory()
     else:
       self._kept = Workdir(self.workdir, self.paper, self.variant, self.config)
       self.workdir = self._kept.folder
+      if jax.process_index() == 0:
+        self._states, text = origin.note(self.workdir, self.commit,
+                                         self.sources)
+        if text:
+          self.announce(text)
 
   def chosen(self, arms):
     """Those of the arms that are asked for, in their order.
@@ -168,15 +179,12 @@ class Study:
 
   def describe(self, **more):
     """How the rows of this run came about: the content of runs/<run>.json."""
-    versions = {'python': platform.python_version()}
-    for package in PACKAGES:
-      versions[package] = metadata.version(package)
     return {
         'run': self.run, 'paper': self.paper, 'config_name': self.variant,
         'config': self.config.to_dict(),
         'command': command(sys.orig_argv[1:]),
-        'commit': self.commit, 'code': self.code,
-        'versions': versions,
+        'commit': self.commit, 'code': self.code, 'made_with': self._states,
+        'versions': versions(),
         'device_kind': jax.devices()[0].device_kind,
         'device_count': jax.device_count(),
         'wall_seconds': round(time.time() - self.started, 1),
@@ -194,6 +202,12 @@ class Study:
   def finish(self, block, rows, arrays, **more):
     """Writes a block's arrays, then its rows, then how they came about."""
     self._kept.write(block, rows, arrays, self.describe(**more))
+
+
+def versions():
+  """{'python' or a package: its version} of what rows depend on."""
+  return {'python': platform.python_version()} | {
+      package: metadata.version(package) for package in PACKAGES}
 
 
 def replaced(config, fields):

@@ -162,9 +162,10 @@ def agree(settings):
   told = [json.loads(bytes(x).rstrip(b'\0')) for x in process_allgather(
       np.pad(text, (0, longest - text.size)))]
   for i, theirs in enumerate(told):
-    for name, value in told[0].items():
-      if theirs.get(name) != value:
+    for name in told[0] | theirs:  # a file may be there on one host alone
+      values = [each.get(name, 'none') for each in (told[0], theirs)]
+      if values[0] != values[1]:
         raise UserError(
-            f'the processes of this run differ in {name}: {value} in process '
-            f'0, {theirs.get(name)} in process {i}; start the same command on '
-            'all hosts.')
+            f'the processes of this run differ in {name}: {values[0]} in '
+            f'process 0, {values[1]} in process {i}; start the same command, '
+            'with the same code and packages, on all hosts.')
