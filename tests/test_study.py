@@ -111,6 +111,23 @@ def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
     study(tmp_path / 'file' / 'below')
 
 
+def test_a_workdir_whose_lock_is_a_link_is_refused(tmp_path):
+  (tmp_path / 'precious').write_text('mine')
+  (tmp_path / '.lock').symlink_to(tmp_path / 'precious')
+  with pytest.raises(UserError, match='.lock is a link.*remove it'):
+    study(tmp_path)
+  assert (tmp_path / 'precious').read_text() == 'mine'
+
+
+def test_a_workdir_is_held_without_its_lock_file(tmp_path):
+  made = study(tmp_path)
+  (tmp_path / '.lock').unlink()
+  with pytest.raises(UserError, match='another run is using'):
+    study(tmp_path)
+  del made
+  study(tmp_path)
+
+
 NESTED = dict(net=dict(depth=2, rate=0.5), classes=((0, 1), (2,)),
               bandwidth=math.inf)
 

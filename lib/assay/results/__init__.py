@@ -135,7 +135,8 @@ def publish(workdir, results_dir='results'):
   """Copies a finished workdir to `results/<paper>/`; returns that folder.
 
   Rows go to `<variant>.jsonl` (replaced), runs to `runs/<run>.json`; run files
-  that no row there refers to any longer are removed.
+  that no row there refers to any longer are removed. Two processes that publish
+  one paper take turns.
 
   Raises:
     UserError: rows of several papers, or an arm lacks a planned seed.
@@ -143,23 +144,25 @@ def publish(workdir, results_dir='results'):
   rows, runs = read_both([workdir])
   if len({row['paper'] for row in rows}) != 1:
     raise UserError(f'{workdir}: must hold the rows of one paper.')
-  for method in dict.fromkeys(row['method'] for row in rows):
-    own = [row for row in rows if row['method'] == method]
-    missing = set(range(own[0]['planned_seeds'])) - {r['seed'] for r in own}
+  for method, own in group_by(rows, 'method').items():
+    planned, seeds = own[0]['planned_seeds'], {r['seed'] for r in own}
+    missing = planned - sum(seed < planned for seed in seeds)
     if missing:
-      raise UserError(f'{workdir} is not finished: {method} lacks '
-                      f'{len(missing)} planned seeds, first {min(missing)}; '
-                      'run it to its end.')
+      first = next(i for i in range(planned) if i not in seeds)
+      raise UserError(f'{workdir} is not finished: {method} lacks {missing} '
+                      f'planned seeds, first {first}; run it to its end.')
   folder = pathlib.Path(results_dir) / rows[0]['paper']
-  # Runs first and removal last: a crash leaves no row without its run.
-  for run, data in runs.items():
-    disk.write_json(folder / 'runs' / f'{run}.json', data)
-  for config, own in group_by(rows, 'config').items():
-    write(folder / f'{config}.jsonl', own)
-  needed = read_runs([folder])
-  for file in (folder / 'runs').glob('*.json'):
-    if file.stem not in needed:
-      file.unlink()
+  # Alone: what another writes just now may need a run that no row has yet.
+  with disk.held(folder):
+    # Runs first and removal last: a crash leaves no row without its run.
+    for run, data in runs.items():
+      disk.write_json(folder / 'runs' / f'{run}.json', data)
+    for config, own in group_by(rows, 'config').items():
+      write(folder / f'{config}.jsonl', own)
+    needed = read_runs([folder])
+    for file in (folder / 'runs').glob('*.json'):
+      if file.stem not in needed:
+        file.unlink()
   return folder
 
 

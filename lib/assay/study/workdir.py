@@ -9,11 +9,11 @@
       rows.jsonl, runs/<run>.json     all rows; how they came about
 """
 
-import fcntl
 import functools
 import io
 import json
 import pathlib
+import weakref
 
 import jax
 import numpy as np
@@ -52,6 +52,7 @@ class Workdir:
 
   Attributes:
     folder: its path.
+    release: lets another run have it; so does the end of this process.
 
   Raises:
     UserError: it cannot be written, another run uses it, it holds another
@@ -65,7 +66,7 @@ class Workdir:
     self._owner = {'paper': paper, 'variant': variant,
                    'config': config.to_dict()}
     if jax.process_index() == 0:  # it writes, for all
-      self._lock = self._locked()
+      self.release = self._locked()
       self._claim(self._owner)
     wait_for_first('workdir')
     if not (self.folder / 'config.json').exists():
@@ -74,19 +75,20 @@ class Workdir:
                       'wrote there; use a folder that all hosts share.')
 
   def _locked(self):
-    """The lock, held until this process ends."""
+    """Lets the folder go; it is held until then, or until this is collected."""
     try:
       self.folder.mkdir(parents=True, exist_ok=True)
-      lock = open(self.folder / '.lock', 'w')
-    except OSError as error:
-      raise UserError(f'--workdir={self.folder}: {error.strerror}; choose a '
-                      'folder that can be written.') from error
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+      release = disk.lock_folder(self.folder)
+    except BlockingIOError as error:
       raise UserError(f'another run is using {self.folder}; wait for it, or '
                       'choose another --workdir.') from error
-    return lock
+    except OSError as error:
+      if (self.folder / disk.LOCK).is_symlink():
+        raise UserError(f'{self.folder / disk.LOCK} is a link, and is not '
+                        'followed; remove it.') from error
+      raise UserError(f'--workdir={self.folder}: {error.strerror}; choose a '
+                      'folder that can be written.') from error
+    return weakref.finalize(self, release)
 
   def _claim(self, mine):
     """Writes the config, or compares it with the one that is there."""
