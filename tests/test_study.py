@@ -1,5 +1,6 @@
 """Blocks of seeds, and the names of what they leave."""
 
+import json
 import math
 import re
 import shutil
@@ -363,6 +364,78 @@ def test_networks_of_an_exchanged_folder_are_not_loaded(tmp_path, monkeypatch):
   shutil.copy(folders[1] / 'config.json', folders[0])
   with pytest.raises(UserError, match="config.json is of made_up:small b, "):
     assay.load(tmp_path, 'a', 1)
+
+
+# --- What others leave in a workdir ------------------------------------------
+
+# Files and folders (with a slash) by editors, systems, copies and people.
+STRAYS = ('.DS_Store', 'notes.txt', 'Thumbs.db', 'a.0 (copy).jsonl',
+          'notes.jsonl', '.#a.0.jsonl', '#a.0.jsonl#', 'a.0.jsonl~',
+          '._a.0.jsonl', 'a (copy).0.jsonl', 'Copy of a.0.jsonl', 'a.x.jsonl',
+          'seeds_0-1 (copy)/', 'seeds_x/', 'seeds_0/', 'a (copy)/', 'run.json',
+          '0123abcd (copy).json', '12 (copy)/', '6~/', 'config (copy).json')
+FOLDERS = ('', 'rows', 'runs', 'predictions', 'a', 'a/fit', 'a/fit/seeds_0-1')
+
+
+@pytest.mark.parametrize('begun', [False, True])
+def test_what_others_leave_in_a_workdir_stops_nothing(begun, tmp_path, caplog,
+                                                     monkeypatch):
+  whole, _ = trained(tmp_path / 'whole', ('a',))
+  folder = tmp_path / 'work'
+  if begun:
+    with pytest.raises(checkpoint.Interrupted):
+      trained(folder, ('a',), stop=True)
+  for place in FOLDERS:
+    (folder / place).mkdir(parents=True, exist_ok=True)
+    for name in STRAYS:
+      stray = folder / place / name
+      if name.endswith('/'):
+        stray.mkdir()
+        (stray / 'config.json').write_text('no JSON')
+      else:
+        stray.write_text('neither rows nor JSON')
+  made, _ = trained(folder, ('a',))
+  rows = lambda found: [row | {'run': ''} for row in found.rows()]
+  assert rows(made) == rows(whole)
+  assert 'notes.jsonl is left alone: names there are <arm>' in caplog.text
+  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
+      make_apply=lambda config, arm: lambda *args: arm))
+  assay.load(folder, 'a', 1)
+
+
+@pytest.mark.parametrize('content', [
+    '[]', '3', '{"spent": 3}', '{"fits": {"erm": 3}}', '{"wall_seconds": "x"}',
+    '{"spent": {"1": "x"}}', '{"wall_seconds": -1}', '{"planned_seeds": 1e9}'])
+def test_a_run_file_of_another_shape_is_told_before_training(content, tmp_path):
+  made = study(tmp_path, seeds_at_once=1)
+  finish(next(made.blocks('erm')))
+  file = tmp_path / 'runs' / f'{made.run}.json'
+  del made
+  if content.startswith('{'):
+    content = json.dumps(json.loads(file.read_text()) | json.loads(content))
+  file.write_text(content)
+  with pytest.raises(UserError, match=rf'{file.name}.*restore'):
+    study(tmp_path)
+
+
+def test_a_copy_of_a_block_is_told_before_training(tmp_path):
+  finish(next(study(tmp_path, seeds_at_once=1).blocks('erm')))
+  shutil.copy(tmp_path / 'rows' / 'erm.0.jsonl',
+              tmp_path / 'rows' / 'erm_old.0.jsonl')
+  with pytest.raises(UserError, match='seed 0 of erm has a second .*keep one'):
+    study(tmp_path)
+
+
+@pytest.mark.parametrize('paper', papers.names('configs'))
+def test_names_of_blocks_are_names_of_files(paper, monkeypatch):
+  monkeypatch.setattr('assay.study._commit', lambda: 'unknown')
+  for name in ('of', 'sources'):
+    monkeypatch.setattr(f'assay.study.code.{name}', lambda *args: {})
+  module = papers.configs(paper)
+  for variant in module.VARIANTS:
+    made = Study(paper, variant, module.get_config(variant))
+    for name, *_ in made.planned():
+      assert results.files.BLOCK.fullmatch(f'{name}.0.jsonl'), name
 
 
 # --- Code that is edited -----------------------------------------------------

@@ -32,8 +32,8 @@ from assay.results.schema import (
 __all__ = [
     'ATTACHED', 'FIELDS', 'JOINED', 'TOLD', 'code', 'digest', 'files',
     'group_by', 'lost_word', 'migrate', 'pack', 'publish', 'read', 'read_both',
-    'read_rows', 'read_runs', 'schema', 'text_of', 'unpack', 'validate',
-    'write']
+    'read_rows', 'read_run', 'read_runs', 'schema', 'text_of', 'unpack',
+    'validate', 'write']
 
 
 def read(paths):
@@ -90,9 +90,21 @@ def _runs(found):
       names = cell['run'] if isinstance(cell['run'], list) else [cell['run']]
       for run in names:
         if run not in runs:
-          runs[run] = disk.read_json(folder / f'{run}.json', JOINED | TOLD,
-                                     TOLD)
+          runs[run] = read_run(folder / f'{run}.json')
   return runs
+
+
+def read_run(file):
+  """What the file of a run says.
+
+  Raises:
+    UserError: it is missing or damaged, or that of another run.
+  """
+  data = disk.read_json(file, JOINED | TOLD, TOLD)
+  try:
+    return schema.run_of(data, file.stem)
+  except UserError as error:
+    raise UserError(f'{file}: {error}') from error
 
 
 def _files(path):
@@ -102,14 +114,14 @@ def _files(path):
     up = path.parent.parent if path.parent.name == 'rows' else path.parent
     return [path], up / 'runs'
   # In a workdir rows.jsonl is only a copy of the blocks under rows/.
-  folder = path / 'rows' if (path / 'rows').is_dir() else path
-  # By arm, then seed: the length puts erm.5 before erm.10.
-  files = sorted(folder.glob('*.jsonl'), key=lambda f: (
-      f.stem.rpartition('.')[0], len(f.stem), f.stem))
-  if not files:
+  if (path / 'rows').is_dir():
+    found = [file for *_, file in files.blocks(path / 'rows')]
+  else:
+    found = [file for file in files.listed(path) if file.suffix == '.jsonl']
+  if not found:
     raise UserError(f'{path}: no rows there; give a workdir, a folder '
                     'results/<paper> or a .jsonl file.')
-  return files, path / 'runs'
+  return found, path / 'runs'
 
 
 def read_rows(path):

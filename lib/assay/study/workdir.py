@@ -68,6 +68,9 @@ class Workdir:
     if jax.process_index() == 0:  # it writes, for all
       self.release = self._locked()
       self._claim(self._owner)
+      # What cannot be read is told before hours of training, not after.
+      if self._files():
+        results.read([self.folder])
     wait_for_first('workdir')
     if not (self.folder / 'config.json').exists():
       raise UserError(f'--workdir={self.folder}: process '
@@ -117,17 +120,12 @@ class Workdir:
 
     Those that are no arm of the config, as trials are not, come last.
     """
-    files = []
-    for path in (self.folder / 'rows').glob('*.jsonl'):
-      arm, first, _ = path.name.rsplit('.', 2)
-      files.append((arm, int(first), path))
-
     def order(file):
       arm = file[0].split(',')[0]  # of a swept arm
       return (self._arms.index(arm) if arm in self._arms else len(self._arms),
               *file)
 
-    return sorted(files, key=order)
+    return sorted(results.files.blocks(self.folder / 'rows'), key=order)
 
   def rows_of(self, arm):
     """The rows of an arm's finished blocks.
@@ -207,7 +205,7 @@ class Workdir:
 
   def _write_run(self, info, started):
     path = self.folder / 'runs' / f'{info["run"]}.json'
-    before = disk.read_json(path, {}) if path.exists() else {}
+    before = results.read_run(path) if path.exists() else {}
     # A run that was continued took the time of all its parts.
     spent = before.get('spent', {}) | {str(int(started)): info['wall_seconds']}
     fits = before.get('fits', {})
