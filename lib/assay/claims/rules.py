@@ -82,7 +82,7 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
   notes = [sample.lost, *notes]
   state_with = lambda n: state_of(interval(n, ratio), region, closed)
   if n < MIN_SEEDS:
-    notes.append(f'fewer than {MIN_SEEDS} seeds')
+    notes.append(f'fewer than {MIN_SEEDS} {sample.unit}')
   if n < MIN_SEEDS or sample.lost:
     p = None  # a small p would be read as a result
   else:
@@ -92,11 +92,12 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
     needed = intervals.seeds_needed(lambda n: state_with(n) != 'undecided',
                                     MIN_SEEDS)
     if needed:
-      notes.append(f'about {needed:,} seeds would settle it')
+      notes.append(f'about {needed:,} {sample.unit} would settle it')
     elif ratio:  # the corrected interval does not shrink to a point
       notes.append('no number of re-splits of these data can settle it')
     else:
-      notes.append(f'{intervals.MAX_SEEDS:,} seeds would not settle it')
+      notes.append(f'{intervals.MAX_SEEDS:,} {sample.unit} would not settle '
+                   'it')
   if bootstrap and state != 'undecided' and state_of(
       bootstrap, region, closed) == 'undecided':
     notes.append(OVER_EXAMPLES)
@@ -130,9 +131,9 @@ def mean_verdict(sample, value, region, *, closed=False, tail=TAIL, extra='',
   values, n, note = sample.values, len(sample.values), ''
   mean = float(np.mean(values)) if n else np.nan
   if n == 1:
-    note = 'one seed gives no interval'
+    note = f'one {sample.unit.removesuffix("s")} gives no interval'
   elif n and np.ptp(values) == 0:
-    note = 'all seeds give the same value, judged as it is'
+    note = f'all {sample.unit} give the same value, judged as it is'
   nearest = min(region, key=lambda bound: abs(mean - bound))
   among = among_at(mean, region, closed, shared)
   tail /= among
