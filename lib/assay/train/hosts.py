@@ -84,12 +84,15 @@ def join(hosts='auto', patience=300, heartbeat=45):
     jax.distributed.initialize(*given, initialization_timeout=patience,
                                heartbeat_timeout_seconds=heartbeat)
   except jax.errors.JaxRuntimeError as error:
-    raise UserError(f'{apart} ({_first_line(error)})') from error
+    raise UserError(f'{apart} They must all start within {patience} s '
+                    f'({_first_line(error)}).') from error
   except Exception as error:  # of the launcher, of many kinds
     if given:
       raise
-    raise UserError(f'{started} cannot be joined ({_first_line(error)}). '
-                    f'{launchers.REMEDY}') from error
+    raise UserError(f'{started} cannot be joined ({_first_line(error)}); give '
+                    'JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and '
+                    'JAX_PROCESS_ID, or use --hosts=none to run each alone.'
+                    ) from error
   _joined['first'] = jax.process_index() == 0
   say(f'error: {LOST}')
 

@@ -13,9 +13,6 @@ import urllib.request
 
 from assay.errors import UserError
 
-REMEDY = ('Give the address of the first process and the rest yourself, by '
-          'JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID; or '
-          'use --hosts=none to run each process on its own.')
 METADATA = 'metadata.google.internal'  # of a machine of Google's cloud
 TIMEOUT_SECONDS = 5
 
@@ -49,7 +46,9 @@ def _open_mpi():
     return None
   if 'OMPI_MCA_orte_hnp_uri' not in os.environ:  # Open MPI 5 has no such
     raise UserError(f'OMPI_COMM_WORLD_SIZE={count}: this version of Open MPI '
-                    f'does not tell where its first process is. {REMEDY}')
+                    'does not tell where its first process is; give '
+                    'JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and '
+                    'JAX_PROCESS_ID, or use --hosts=none to run each alone.')
   return f'the {count} processes that Open MPI started'
 
 
@@ -117,5 +116,7 @@ def _kubernetes():
   if importlib.util.find_spec('kubernetes') is None:
     raise UserError(f'JOB_COMPLETION_INDEX={index}: this is a process of a '
                     'Kubernetes job, and to find the others takes a package: '
-                    f"pip install 'jax[k8s]'. {REMEDY}")
+                    "pip install 'jax[k8s]'; or give JAX_COORDINATOR_ADDRESS, "
+                    'JAX_NUM_PROCESSES and JAX_PROCESS_ID, or use --hosts=none '
+                    'to run each alone.')
   return f'the processes of the Kubernetes job, this one {index},'
