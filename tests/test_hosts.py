@@ -19,7 +19,7 @@ import pytest
 
 from assay import cli, papers, results, study
 from assay.errors import UserError
-from assay.train import hosts, launchers, sharding
+from assay.train import hosts, launchers, meeting, sharding
 
 ARM = 'manifold_c_mixup'
 STEPS = 96  # six calls, each followed by a save
@@ -387,6 +387,67 @@ def test_a_lost_peer_is_told_in_one_line(text, capsys, monkeypatch):
 def test_what_failed_here_is_not_told_as_a_lost_peer(text, capsys, monkeypatch):
   told = said(jax.errors.JaxRuntimeError(text), capsys, monkeypatch)
   assert 'Traceback' in told and 'was lost' not in told
+
+
+def joining(address, index, patience=2):
+  """What a process says that cannot join, by lines."""
+  script = ('from assay.train import hosts\n'
+            f'with hosts.together(): hosts.join(patience={patience})')
+  env = os.environ | {'JAX_COORDINATOR_ADDRESS': address,
+                      'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': str(index)}
+  done = subprocess.run([sys.executable, '-c', script], env=env, timeout=200,
+                        capture_output=True, text=True)
+  assert done.returncode == 2
+  return done.stderr.splitlines()
+
+
+def test_a_port_that_is_taken_is_one_line():
+  with socket.socket() as other:
+    other.bind(('', 0))
+    other.listen()
+    address = f'127.0.0.1:{other.getsockname()[1]}'
+    lines = joining(address, 0, patience=300)
+  assert lines == [f'error: JAX_COORDINATOR_ADDRESS={address}: port '
+                   f'{address[10:]} is taken on this machine; choose another, '
+                   'the same for all processes.']
+
+
+@pytest.mark.parametrize('address,index,words', [
+    ('no.such.host.invalid:8476', 1, "'no.such.host.invalid' is not known"),
+    ('no.such.host.invalid:8476', 0, 'give the name or number of the first'),
+    ('127.0.0.1:70000', 0, '70000 is no port; use one of 1 to 65535'),
+    ('127.0.0.1:0', 1, '0 is no port')])
+def test_a_wrong_address_is_told_at_once(address, index, words):
+  began = time.monotonic()
+  with pytest.raises(UserError) as error:
+    meeting.ready(address, index, 300, 'apart')
+  assert words in str(error.value) and address in str(error.value)
+  assert time.monotonic() - began < 30
+
+
+def test_who_waits_for_the_first_process_is_told(monkeypatch, capsys):
+  monkeypatch.setattr(meeting, 'SECONDS', .1)
+  address = f'127.0.0.1:{free_port()}'
+  with pytest.raises(UserError, match=r'^apart \(Nobody .*: Connection refused'):
+    meeting.ready(address, 1, 1, 'apart')
+  said = capsys.readouterr().err
+  assert said.startswith(f'Nobody answers at JAX_COORDINATOR_ADDRESS={address}')
+  assert said.count('\n') == 1
+  # 192.0.2.1 is reserved for examples: no machine has it.
+  meeting.ready(f'192.0.2.1:{free_port()}', 0, 1, 'apart')
+  assert 'is no address of this machine' in capsys.readouterr().err
+
+
+def test_the_first_process_may_come_later():
+  address = f'127.0.0.1:{free_port()}'
+  with socket.socket() as first:
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    late = threading.Timer(.5, lambda: (
+        first.bind(('127.0.0.1', int(address[10:]))), first.listen()))
+    late.start()
+    meeting.ready(address, 1, 30, 'apart')
+    late.join()
+  meeting.ready(address, 0, 30, 'apart')
 
 
 @pytest.mark.parametrize('address,count,index,words', [
