@@ -21,6 +21,7 @@ import warnings
 
 from absl import logging
 import jax
+from jax.experimental import multihost_utils
 import jax.numpy as jnp
 
 from assay import disk
@@ -43,6 +44,10 @@ def open_manager(directory):
   import orbax.checkpoint as ocp  # 0.7 s, not needed for --help
 
   _say_errors_once()
+  for path, reason in _undescribed(directory):
+    _put_aside(path, reason)
+  if jax.process_count() > 1:  # the first process has moved them
+    multihost_utils.sync_global_devices('saves')
   with _writing(directory):
     manager = ocp.CheckpointManager(
         pathlib.Path(directory).absolute(),
@@ -52,6 +57,36 @@ def open_manager(directory):
   manager.save = _writing(directory)(manager.save)
   manager.close = _writing(directory)(manager.close)
   return manager
+
+
+def _undescribed(directory):
+  """[(path, reason)] of saves of which not even the date can be read.
+
+  A manager does not open a folder with one.
+  """
+  from orbax.checkpoint import path as paths
+
+  found = []
+  for save in paths.step.standard_name_format().find_all(
+      pathlib.Path(directory).absolute()):
+    try:
+      str(save.commit_timestamp)
+    except Exception as error:  # its kind depends on what is damaged
+      found.append((save.path, _reason(error)))
+  return found
+
+
+def _put_aside(path, reason):
+  """Renames a save that cannot be read, and says so."""
+  aside = f'unreadable_{path.name}_{time.time_ns()}'
+  logging.warning('Skipping the checkpoint at step %s in %s, kept as %s: %s',
+                  path.name, path.parent, aside, reason)
+  if jax.process_index() == 0:
+    path.rename(path.parent / aside)
+
+
+def _reason(error):
+  return f'{type(error).__name__}: {error}'.splitlines()[0][:80]
 
 
 def _say_errors_once():
@@ -161,8 +196,7 @@ def _restored(manager, step, target):
     tree = manager.restore(step, args=ocp.args.StandardRestore(target))
     saved = dict(manager.metadata(step).custom_metadata)
   except Exception as error:  # its kind depends on where a file is torn
-    reason = f'{type(error).__name__}: {error}'.splitlines()[0]
-    raise ValueError(reason[:80]) from error
+    raise ValueError(_reason(error)) from error
   owner = saved.pop(OWNER, None) or {}
   if _checksums(tree) != saved:
     raise ValueError('its checksum is missing or that of other arrays')
@@ -202,11 +236,7 @@ def restore(manager, target, owner=None):
       # That of another may have arrays of other shapes.
       whose.check(manager.directory / str(step), _owner(manager, step),
                   owner or {})
-      aside = f'unreadable_{step}_{time.time_ns()}'
-      logging.warning('Skipping the checkpoint at step %d in %s, kept as %s: '
-                      '%s', step, manager.directory, aside, error)
-      if jax.process_index() == 0:
-        (manager.directory / str(step)).rename(manager.directory / aside)
+      _put_aside(manager.directory / str(step), error)
       manager.reload()
       continue
     whose.check(manager.directory / str(step), theirs, owner or {})
@@ -238,6 +268,9 @@ def read(directory, owner=None):
   import orbax.checkpoint as ocp
 
   _say_errors_once()
+  for path, reason in _undescribed(directory):
+    raise UserError(f'{path} cannot be read ({reason}); train its seeds again, '
+                    'in another workdir.')
   with ocp.CheckpointManager(
       pathlib.Path(directory).absolute(),
       item_handlers=ocp.StandardCheckpointHandler()) as manager:
