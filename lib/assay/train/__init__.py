@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from assay.errors import UserError
-from assay.train import fits, lanes, loop, sharding
+from assay.train import checkpoint, fits, lanes, loop, sharding
 from assay.train.store import Store
 
 
@@ -80,7 +80,7 @@ class Settings:
   """How a run is carried out; may differ on resume.
 
   Attributes:
-    mesh: sizes of axes, from `sharding.parse_mesh`.
+    mesh: sizes of axes, see `sharding.make_mesh`.
     steps_per_call: steps in one compiled call; 1 calls the jitted step itself.
       By default some 1000, fewer where they are streamed, or 1 for convolutions
       on a CPU.
@@ -89,6 +89,8 @@ class Settings:
     save_every: seconds between saves.
     strict: stop at the first loss that is not finite.
     tolerant: no error where every seed diverged, as trials of tuning may.
+    checked: called once all that can be refused has been looked at, before
+      anything is written.
     starting: called with (step, steps_per_call, eval_every, steps of each seed
       [S]) before the first call.
     progress: called with (step, num_steps, {metric: [S]}) after each call.
@@ -105,6 +107,7 @@ class Settings:
   save_every: float = 60.
   strict: bool = False
   tolerant: bool = False
+  checked: Callable = lambda: None
   starting: Callable = lambda step, steps_per_call, eval_every, lengths: None
   progress: Callable = lambda step, num_steps, metrics: None
   stopping: Callable = lambda: False
@@ -203,8 +206,12 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
       settings=settings)
   if settings.dry_run:
     settings.dry_run(**plan.for_dry_run())
+  settings.checked()
   carry, curves, keys, taken = fits.fitted(
       plan, settings, directory, lambda: _trained(plan, settings, directory))
+  if sharding.on_any_host(settings.stopping())[0]:
+    raise checkpoint.Interrupted(f'stopped after all {num_steps} steps'
+                                 + ', saved' * (directory is not None))
   ends = np.arange(1, plan.num_points + 1) * eval_every
   curves = {'step': np.minimum(ends, num_steps)} | loop.means(
       curves, plan.watched)
