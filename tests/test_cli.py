@@ -370,8 +370,8 @@ TOGETHER = {
     'useful': '--config.net.batch_size=1000000'}
 REFUSED = ['--config.nothing=1', '--config.arms=("no",)',
            '--config.num_seeds=x', '--config.num_seeds=0',
-           '--arms=nobody', '--mesh=seed:64', '--seeds=-1', '--config.sweep=none',
-           '--sweep.scale=a,b', '--nothing']
+           '--arms=nobody', '--mesh=seed:64', '--seeds=-1',
+           '--config.sweep=none', '--sweep.scale=a,b', '--nothing']
 
 
 @pytest.mark.parametrize('paper', papers.names())

@@ -333,6 +333,26 @@ def test_strict_and_all_diverged_are_errors():
   assert all('not finite after step' in why for why in fitted.why.values())
 
 
+def test_a_lower_rate_is_advised_only_where_it_may_help():
+  with pytest.raises(UserError, match='Lower the learning rate'):
+    toy.fit(tx=optax.sgd(1e30))
+  src = toy.source((0, 1, 2))
+  x = src.shared['x'].copy()
+  x[5, 1] = np.nan
+  with pytest.raises(UserError, match='1 of the 144 values of x in the data '
+                     'are NaN: replace them') as told:
+    toy.fit(src=src._replace(shared=src.shared | {'x': x}))
+  assert 'learning rate' not in str(told.value)
+
+  def drawn(shared, own, item, key):
+    batch = toy.draw(shared, own, item, key)
+    return batch | {'y': batch['y'] - jnp.inf}  # as a field may make it
+
+  with pytest.raises(UserError, match='step 0.* No update had been') as told:
+    toy.fit(draw=drawn)
+  assert 'learning rate' not in str(told.value)
+
+
 @pytest.mark.parametrize('fields,word', [
     (dict(seed_map='map'), 'vmap or loop'),
     (dict(steps_per_call=-1), '1 or more'),

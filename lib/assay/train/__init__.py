@@ -215,8 +215,8 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
   ends = np.arange(1, plan.num_points + 1) * eval_every
   curves = {'step': np.minimum(ends, num_steps)} | loop.means(
       curves, plan.watched)
-  return _fitted(carry, curves, seeds, settings)._replace(keys=keys,
-                                                          taken=taken)
+  return _fitted(carry, curves, plan, settings)._replace(keys=keys,
+                                                         taken=taken)
 
 
 def _trained(plan, settings, directory):
@@ -235,14 +235,29 @@ def _trained(plan, settings, directory):
   return run
 
 
-def _fitted(carry, curves, seeds, settings):
+def _fitted(carry, curves, plan, settings):
   """The result, or an error where too many seeds diverged."""
   codes, steps = sharding.fetch((carry.broken, carry.state.step))
   broken = {int(i): (int(steps[i]), lanes.CHECKED[codes[i] - 1])
             for i in np.flatnonzero(codes)}
-  all_broken = len(broken) == len(seeds) and not settings.tolerant
+  all_broken = len(broken) == len(plan.seeds) and not settings.tolerant
   if broken and (settings.strict or all_broken):
-    text = '; '.join(f'seed {seeds[i]}: {metric} is not finite after step {at}'
-                     for i, (at, metric) in broken.items())
-    raise UserError(f'{text}. Lower the learning rate, or look at the data.')
+    text = '; '.join(
+        f'seed {plan.seeds[i]}: {metric} is not finite after step {at}'
+        for i, (at, metric) in broken.items())
+    raise UserError(f'{text}. {_remedy(broken, plan.source)}')
   return Fitted(carry.state, carry.best, curves, broken)
+
+
+def _remedy(broken, source):
+  """What to do about seeds that diverged, in a sentence."""
+  for name, x in {**source.shared, **source.own}.items():
+    # Infinities may be meant, as those of a bandwidth are.
+    if jnp.issubdtype(x.dtype, jnp.floating) and (
+        count := int(np.isnan(sharding.fetch(x)).sum())):
+      return (f'{count:,} of the {x.size:,} values of {name} in the data are '
+              'NaN: replace them, or leave their rows out.')
+  if min(at for at, _ in broken.values()) == 0:
+    return ('No update had been made: look at the data, and at the fields of '
+            'the config that the loss reads.')
+  return 'Lower the learning rate, or look at the data.'
