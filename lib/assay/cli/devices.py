@@ -7,7 +7,8 @@ from assay import disk
 from assay.cli import flags
 
 
-def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
+def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False,
+                   join='auto'):
   """Readies JAX, before its first use; returns the mesh's sizes.
 
   A CPU shows one device per core, since one program does not keep two cores
@@ -20,6 +21,7 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
     deterministic: the same bits on a GPU too.
     pretend: nothing will be computed, so a mesh may have more devices than
       there are; devices that a CPU pretends to have stand in for them.
+    join: 'auto' or 'none', see `hosts.join`.
 
   Raises:
     UserError: a mesh that cannot be read, or that needs more devices than there
@@ -46,7 +48,7 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
                       str(disk.cache_dir() / 'xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   if not jax.distributed.is_initialized():  # by an earlier run of a sweep
-    hosts.join()
+    hosts.join(join)
   if least > jax.device_count():
     return sharding.make_mesh(sizes, devices=jax.devices('cpu'))
   sharding.make_mesh(sizes, num_seeds)  # an error comes before all else

@@ -71,6 +71,9 @@ def parser(paper):
   add('--arms', default='', metavar='A,B', help='run only these arms')
   add('--seeds_at_once', type=int, metavar='N',
       help='seeds trained together, bounds memory (default: all)')
+  add('--hosts', choices=('auto', 'none'), default='auto',
+      help='join the processes that a launcher started (TPU slices, SLURM, '
+      'Open MPI, Kubernetes, JAX_COORDINATOR_ADDRESS), or be one alone')
   add('--mesh', default='', metavar='seed:2,data:4',
       help='devices by axis (default: seeds over all devices)')
   add('--steps_per_call', type=int, metavar='N',

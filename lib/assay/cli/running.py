@@ -50,7 +50,7 @@ def _run(paper, asked, given):
   config = asked.config
   num_seeds = config.num_seeds if given.seeds is None else given.seeds
   mesh = devices.set_up_devices(given.mesh, num_seeds, given.deterministic,
-                                given.dry_run)
+                                given.dry_run, given.hosts)
   with checkpoint.signals() as stopping, _watching(
       given, asked.workdir) as (progress, watchers):
     study = _study(paper, asked, num_seeds, given, mesh, stopping, watchers)
