@@ -338,8 +338,8 @@ def test_a_lower_rate_is_advised_only_where_it_may_help():
     toy.fit(tx=optax.sgd(1e30))
   src = toy.source((0, 1, 2))
   x = src.shared['x'].copy()
-  x[5, 1] = np.nan
-  with pytest.raises(UserError, match='1 of the 144 values of x in the data '
+  x[:, 1] = np.nan
+  with pytest.raises(UserError, match='48 of the 144 values of x in the data '
                      'are NaN: replace them') as told:
     toy.fit(src=src._replace(shared=src.shared | {'x': x}))
   assert 'learning rate' not in str(told.value)
