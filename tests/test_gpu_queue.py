@@ -109,6 +109,5 @@ def test_products_are_those_that_the_compiler_counts():
   x = jnp.zeros((config.net.batch_size, 32, 32, 3))
   variables = jax.eval_shape(model.init, jax.random.key(0), x)
   cost = jax.jit(model.apply).lower(variables, x).cost_analysis()
-  # Forward alone; padded borders and norms are a few percent.
-  assert gpu.products_of_resnet(config.net) / 3 == pytest.approx(
-      cost['flops'], rel=.1)
+  # Forward alone; the compiler leaves out the products with padded borders.
+  assert 1 < gpu.products_of_resnet(config.net) / 3 / cost['flops'] < 1.2

@@ -136,13 +136,13 @@ def causal_attention(query, key, value, fused=True):
   Args:
     query, key, value: [B, T, H, d].
     fused: by cuDNN's kernel, which keeps no [T, T] weights, where there is one:
-      on a GPU since Ampere, in half precision, for these sizes.
+      on one GPU since Ampere, in half precision, for these sizes.
   """
   *_, length, _, size = query.shape
   fused = (fused and query.dtype in (jnp.bfloat16, jnp.float16)
            and length % 2 == 0 and size % 8 == 0 and size <= 128
-           and jax.default_backend() == 'gpu'
-           and float(getattr(jax.devices()[0], 'compute_capability', 0)) >= 8)
+           and jax.default_backend() == 'gpu' and jax.device_count() == 1
+           and float(jax.devices()[0].compute_capability) >= 8)
   return jax.nn.dot_product_attention(
       query, key, value, is_causal=True,
       implementation='cudnn' if fused else None)
