@@ -412,7 +412,8 @@ MEASURES = {
 def main(argv):
   """The command; a program that is asked for again is not compiled again."""
   with tempfile.TemporaryDirectory() as cache:
-    jax.config.update('jax_compilation_cache_dir', cache)
+    if jax.config.jax_compilation_cache_dir is None:
+      jax.config.update('jax_compilation_cache_dir', cache)
     return measuring.main(
         argv, 'gpu', 'Measures training on a GPU against steps written by '
         'hand; some minutes on one H100.', MEASURES)

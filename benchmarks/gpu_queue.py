@@ -27,7 +27,6 @@ import time
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-GRACE = 25.  # seconds that a study takes to save, at most
 OVER = 5.  # seconds for the last archives
 PART = 15 * 2**20  # bytes of an archive, about
 PARTS = 4
@@ -94,11 +93,13 @@ class Queue:
     state: name -> {status: 'done', 'stopped', 'failed' or 'running', seconds}.
   """
 
-  def __init__(self, entries, folder, minutes, data_dir, quick, pack):
-    self._entries, self._folder, self._quick = entries, folder, quick
-    self._data_dir, self._pack = data_dir, pack
-    self._end = time.monotonic() + 60 * minutes - OVER
-    self._packed = 0.
+  def __init__(self, entries, folder, flags):
+    self._entries, self._folder = entries, folder
+    self._quick, self._at_once = flags.quick, flags.at_once
+    self._grace = flags.grace
+    self._data_dir, self._pack = flags.data_dir, flags.pack
+    self._end = time.monotonic() + 60 * flags.minutes - OVER
+    self._saved = 0.
     folder.mkdir(parents=True, exist_ok=True)
     self._file = folder / 'queue.json'
     self.state = collections.defaultdict(dict, json.loads(
@@ -106,29 +107,53 @@ class Queue:
 
   def left(self):
     """Seconds until studies are asked to stop."""
-    return self._end - GRACE - time.monotonic()
+    return self._end - self._grace - time.monotonic()
 
   def run(self):
-    """Runs what fits; entries on the CPU beside the others."""
-    beside = []
-    for entry in self._entries:
-      if self.state[entry.name].get('status') == 'done':
-        continue
-      if entry.after and self.state[entry.after].get('status') != 'done':
-        self._note(entry, 'left', why=f'{entry.after} is not done')
-        continue
-      # A study keeps what it has when it is stopped; a benchmark begins anew.
-      least = entry.seconds if not entry.variant else entry.seconds / 4
-      if self.left() < (5. if self._quick else least):
-        self._note(entry, 'left', why='no time')
-        continue
-      process = self._start(entry)
-      if entry.on_cpu:
-        beside.append((entry, process))
-      else:
-        self._wait([(entry, process)], beside)
-    self._wait(beside, [])
+    """Runs what fits; returns when all of it ended."""
+    pending, running = [
+        entry for entry in self._entries if self.status(entry.name) != 'done'
+    ], []
+    while pending or running:
+      for entry in list(pending):
+        why = self._why_left(entry, pending, running)
+        if why:
+          self._note(entry, 'left', why=why)
+        elif self._has_to_wait(entry, pending, running):
+          continue
+        else:
+          running.append((entry, self._start(entry)))
+        pending.remove(entry)
+      self._watch(running)
+      running = [each for each in running if not self._ended(*each)]
     self._save(all_of_it=True)
+
+  def status(self, name):
+    return self.state[name].get('status') if name in self.state else None
+
+  def _why_left(self, entry, pending, running):
+    """Why an entry will not be run, or ''."""
+    there = {other.name for other, _ in running} | {
+        other.name for other in pending}
+    if entry.after and self.status(entry.after) != 'done' and (
+        entry.after not in there):
+      return f'{entry.after} is not done'
+    # A study keeps what it has when it is stopped; a benchmark begins anew.
+    least = entry.seconds / (4 if entry.variant else 1)
+    return 'no time' if self.left() < (5 if self._quick else least) else ''
+
+  def _has_to_wait(self, entry, pending, running):
+    """Whether others have to end first; a benchmark is alone."""
+    if entry.after and self.status(entry.after) != 'done':
+      return True
+    if entry.on_cpu:
+      return False
+    on_gpu = [other for other, _ in running if not other.on_cpu]
+    before = [other for other in pending[:pending.index(entry)]
+              if not (other.variant or other.on_cpu)]
+    if before or any(not other.variant for other in on_gpu):
+      return True
+    return len(on_gpu) >= (self._at_once if entry.variant else 1)
 
   def _start(self, entry):
     """A process of its own, its output in a log."""
@@ -147,36 +172,41 @@ class Queue:
     with open(self._log(entry), 'ab') as log:
       process = subprocess.Popen([sys.executable, '-m', *words], cwd=ROOT,
                                  env=env, stdout=log, stderr=log)
-    process.began = time.monotonic()
+    process.began, process.asked = time.monotonic(), False
     return process
 
   def _log(self, entry):
     return self._folder / f'{entry.name}.log'
 
-  def _wait(self, running, beside):
-    """Until all that is running ended, or was stopped at the deadline."""
-    asked = False
-    while any(process.poll() is None for _, process in running):
-      if not asked and self.left() <= 0:
-        asked = True
-        for _, process in (*running, *beside):
-          process.send_signal(signal.SIGTERM)
-      if time.monotonic() >= self._end:
-        for _, process in (*running, *beside):
+  def _watch(self, running):
+    """Waits a moment; at the end it stops what runs. Renews the archives."""
+    if self.left() <= 0:
+      late = time.monotonic() >= self._end
+      for _, process in running:
+        if late:
           process.kill()  # studies go on from their last save
-      if time.monotonic() - self._packed > 20:
-        self._save()
-      time.sleep(.2)
-    for entry, process in running:
-      code = process.wait()
-      stopped = code in (128 + signal.SIGTERM, -signal.SIGTERM,
-                         -signal.SIGKILL)
-      before = self.state[entry.name].get('seconds', 0)
-      self._note(entry, 'done' if code == 0 else
-                 'stopped' if stopped else 'failed', code=code,
-                 seconds=round(before + time.monotonic() - process.began, 1))
-      tail = self._log(entry).read_bytes()[-2500:].decode(errors='replace')
-      print(f'--- {entry.name}\n{tail}', flush=True)
+        elif not process.asked:
+          process.send_signal(signal.SIGTERM)
+          process.asked = True
+    if time.monotonic() - self._saved > 20:
+      self._save()
+    time.sleep(.2)
+
+  def _ended(self, entry, process):
+    """Whether a process did; then what came of it is noted."""
+    code = process.poll()
+    if code is None:
+      return False
+    stopped = process.asked and code in (
+        128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
+    before = self.state[entry.name].get('seconds', 0)
+    self._note(entry, 'done' if code == 0 else
+               'stopped' if stopped else 'failed', code=code,
+               seconds=round(before + time.monotonic() - process.began, 1))
+    tail = self._log(entry).read_bytes()[-2500:].decode(errors='replace')
+    print(f'--- {entry.name}\n{tail}', flush=True)
+    self._save(all_of_it=True)
+    return True
 
   def _note(self, entry, status, **more):
     """Sets an entry's state, and tells it."""
@@ -204,7 +234,7 @@ class Queue:
 
   def _save(self, all_of_it=False):
     """Writes the state and, where asked for, the archives."""
-    self._packed = time.monotonic()
+    self._saved = time.monotonic()
     self._file.write_text(json.dumps(self.state, indent=2) + '\n')
     (self._folder / 'queue.md').write_text(self.table())
     if self._pack:
@@ -274,6 +304,10 @@ def main(argv=None, entries=ENTRIES):
   add('--out', type=pathlib.Path, default=ROOT / 'out' / 'gpu', help='folder '
       'of the results (default: out/gpu)')
   add('--data_dir', help='folder of the data files (default: $ASSAY_DATA)')
+  add('--at_once', type=int, default=2, help='studies on the GPU: one reads '
+      'and compiles while another trains (default: %(default)s)')
+  add('--grace', type=float, default=25., metavar='SECONDS', help='for a '
+      'study to save, before the end (default: %(default)g)')
   add('--pack', type=pathlib.Path, help='folder of archives of the results')
   add('--quick', action='store_true', help='tiny sizes, to see that all works')
   flags = parser.parse_args(argv)
@@ -281,8 +315,7 @@ def main(argv=None, entries=ENTRIES):
   if not only <= {entry.name for entry in entries}:
     parser.error(f'--only={flags.only}: there is no such entry.')
   queue = Queue([entry for entry in entries if not only or entry.name in only],
-                flags.out.resolve(), flags.minutes, flags.data_dir, flags.quick,
-                flags.pack)
+                flags.out.resolve(), flags)
   queue.run()
   print(queue.table())
   return int(any(state.get('status') == 'failed'

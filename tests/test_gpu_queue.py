@@ -1,12 +1,12 @@
 """The prepared command for a GPU, with tiny sizes on a CPU."""
 
+import argparse
 import json
 import tarfile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from assay import papers, results
 from assay.models import resnet
@@ -59,15 +59,31 @@ def test_what_does_not_fit_is_left_and_what_fails_is_told(tmp_path, capsys):
 
 
 def test_what_still_runs_at_the_end_is_stopped(tmp_path, monkeypatch):
-  monkeypatch.setattr(gpu_queue, 'GRACE', 0.)
   monkeypatch.setattr(gpu_queue, 'OVER', 0.)
   entry = gpu_queue.Entry('sleep', 'timeit', flags=(
       '-n1', '-r1', 'import time; time.sleep(60)'), seconds=0)
   monkeypatch.setattr(gpu_queue.Entry, 'words', lambda self, *_: [
       self.module, *self.flags])
-  run(tmp_path / 'out', entries=[entry], minutes=7 / 60)
+  run(tmp_path / 'out', '--grace=0', entries=[entry], minutes=7 / 60)
   state = json.loads((tmp_path / 'out' / 'queue.json').read_text())['sleep']
   assert state['status'] == 'stopped' and state['seconds'] < 30
+
+
+def test_a_benchmark_is_alone_and_studies_are_two_at_once(tmp_path):
+  make = lambda name, variant='v', **fields: gpu_queue.Entry(
+      name, 'm', variant, **fields)
+  a, b, c, late, bench, cpu = (
+      make('a'), make('b'), make('c'), make('late', after='a'),
+      make('bench', ''), make('cpu', on_cpu=True))
+  waits = lambda entry, pending, running: gpu_queue.Queue(
+      [], tmp_path, flags)._has_to_wait(
+          entry, pending, [(other, None) for other in running])
+  flags = argparse.Namespace(minutes=1, quick=False, at_once=2, grace=0,
+                             data_dir=None, pack=None)
+  assert not waits(b, [b], [a]) and waits(c, [c], [a, b])
+  assert waits(b, [bench, b], []) and waits(b, [b], [bench])
+  assert waits(bench, [bench], [a]) and not waits(bench, [bench, a], [cpu])
+  assert waits(late, [late], [a]) and not waits(cpu, [cpu], [bench])
 
 
 def test_archives_are_within_their_size(tmp_path, monkeypatch):
