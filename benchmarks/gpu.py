@@ -382,10 +382,14 @@ def measure_start(report, quick):
              f'\nfrom assay import cli\ncli.set_up_devices("", 1, %s)\n'
              f'from benchmarks import gpu\ngpu.first_step({quick})')
 
+  # A cache that is named for this process would have been filled by it.
+  plain_env = {k: v for k, v in os.environ.items()
+               if k != 'JAX_COMPILATION_CACHE_DIR'}
+
   def of(deterministic, cache):
     done = subprocess.run(
         [sys.executable, '-c', program % deterministic], cwd=measuring.ROOT,
-        env=os.environ | {'XDG_CACHE_HOME': cache}, capture_output=True,
+        env=plain_env | {'XDG_CACHE_HOME': cache}, capture_output=True,
         text=True, timeout=200)
     words = [line.split()[1:] for line in done.stdout.splitlines()
              if line.startswith('measured')]

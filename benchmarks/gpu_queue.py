@@ -66,7 +66,7 @@ class Entry(NamedTuple):
     variant = 'smoke' if quick else self.variant
     return [self.module, f'--config={card}:{variant}',
             f'--workdir={folder / (self.workdir or self.name)}', *self.flags,
-            *([f'--data_dir={data_dir}'] if data_dir else [])]
+            '--hosts=none', *([f'--data_dir={data_dir}'] if data_dir else [])]
 
 
 ENTRIES = (
@@ -187,7 +187,7 @@ class Queue:
           process.kill()  # studies go on from their last save
         elif not process.asked:
           process.send_signal(signal.SIGTERM)
-          process.asked = True
+        process.asked = True
     if time.monotonic() - self._saved > 20:
       self._save()
     time.sleep(.2)
