@@ -17,28 +17,22 @@ Two arrays of one number a seed, or a whole table:
 
 from assay.judge import columns as _columns
 from assay.judge import files as _files
-from assay.judge.pairs import (
-    Comparison,
-    Varies,
-    as_pairs,
-    by_seed,
-    every_pair,
-    varies_of,
-)
+from assay.judge import show as _show
+from assay.judge.pairs import Comparison, as_pairs, by_seed, every_pair
+from assay.judge.varies import Varies, varies_of
 
-__all__ = ['Comparison', 'Comparisons', 'Varies', 'compare', 'table']
+__all__ = ['Comparison', 'Comparisons', 'Varies', 'compare', 'every_pair',
+           'table']
 
 
 class Comparisons(list):
   """`Comparison`s that show as a table in a notebook and a terminal."""
 
   def __str__(self):
-    from assay.judge import show
-    return show.terminal(self)
+    return _show.terminal(self)
 
   def _repr_html_(self):
-    from assay.judge import show
-    return show.html(self)
+    return _show.html(self)
 
 
 def compare(ours, baseline, varies, *, train=None, test=None, ratio=None,

@@ -17,6 +17,7 @@ from assay.claims.intervals import TAIL
 from assay.errors import UserError
 from assay.judge import names as known_names
 from assay.judge import pairs
+from assay.judge.varies import Varies
 
 MOST_FOR_BOOTSTRAP = 5000  # examples; with more it says what the t says
 NAMES = ('ours', 'baseline')
@@ -107,7 +108,7 @@ def two_level(ours, baseline, metric='loss', *, names=NAMES, check=None,
       '', [], {'tested': f'{x.shape[2]} examples, {x.shape[1]} training runs'},
       x)
   return of_sample(sample, x, metric, names, check, better, more | {
-      'varies': pairs.Varies('fixed_split'), 'unit': 'training runs'})
+      'varies': Varies('fixed_split'), 'unit': 'training runs'})
 
 
 def auroc_parts(scores, labels):
@@ -117,13 +118,14 @@ def auroc_parts(scores, labels):
     scores: [n] float, higher for label 1.
     labels: [n] of 0 and 1.
   """
-  from scipy.stats import rankdata as rank  # it takes longer than all else
+  positive, negative = (np.sort(scores[labels == k]) for k in (1, 0))
 
-  positive, negative = scores[labels == 1], scores[labels == 0]
-  m, n = len(positive), len(negative)
-  both = rank(np.concatenate([positive, negative]))
-  of_positive = (both[:m] - rank(positive)) / n
-  of_negative = 1 - (both[m:] - rank(negative)) / m
+  def share_below(x, of):  # a tie counts half
+    return (np.searchsorted(of, x, 'left')
+            + np.searchsorted(of, x, 'right')) / (2 * len(of))
+
+  of_positive = share_below(scores[labels == 1], negative)
+  of_negative = 1 - share_below(scores[labels == 0], positive)
   return float(of_positive.mean()), of_positive, of_negative
 
 
@@ -178,7 +180,10 @@ def every_pair(data, ours=None):
   """
   made = []
   for dataset, metric, a, b, methods in pairs.listed(data, ours):
-    made.append(one_pair(data, dataset, metric, a, b, methods))
+    c = one_pair(data, dataset, metric, a, b, methods)
+    if not ours and c.better == 'higher' and c.means[0] < c.means[1]:
+      c = one_pair(data, dataset, metric, b, a, methods)  # by its AUROC
+    made.append(c)
   return pairs.with_holm(made)
 
 

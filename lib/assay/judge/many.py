@@ -79,14 +79,14 @@ def friedman(scores, methods, better):
   Raises:
     UserError: fewer than two data sets or three methods, or NaN.
   """
-  from scipy import stats
-
   x = np.asarray(scores, float)
   count, k = x.shape
   if count < 2 or k < 3 or k != len(methods) or not np.isfinite(x).all():
     raise UserError(f'scores {x.shape} must be numbers of two or more data '
                     'sets and of three or more methods, [datasets, methods].')
-  ranks = stats.rankdata(x if better == LOWER else -x, axis=1)
+  ahead = x[:, None, :] - x[:, :, None] if better == LOWER else (
+      x[:, :, None] - x[:, None, :])
+  ranks = (k + 1) / 2 - np.sign(ahead).sum(axis=2) / 2
   means = ranks.mean(axis=0)
   spread = np.sum((ranks - (k + 1) / 2) ** 2)  # k (k^2 - 1) / 12, less for ties
   chi2 = ((k - 1) * count**2 * np.sum((means - (k + 1) / 2) ** 2) / spread
@@ -94,10 +94,23 @@ def friedman(scores, methods, better):
   left = count * (k - 1) - chi2
   f = (count - 1) * chi2 / left if left > 1e-9 else math.inf
   p = float(special.fdtrc(k - 1, (k - 1) * (count - 1), f))
-  q = stats.studentized_range.ppf(0.95, k, np.inf) / math.sqrt(2)
+  q = studentized_range(0.95, k) / math.sqrt(2)
   order = np.argsort(means, kind='stable')
   return Ranks(tuple(methods[i] for i in order), means[order], count,
                float(chi2), p, float(q * math.sqrt(k * (k + 1) / (6 * count))))
+
+
+def studentized_range(probability, k):
+  """The quantile of the range of k standard normal values."""
+  z = np.linspace(-9, 9, 2001)
+  density = np.exp(-z**2 / 2) * (z[1] - z[0]) / math.sqrt(2 * math.pi)
+  low, high = 0.0, 20.0
+  for _ in range(50):  # SciPy's takes a second to import
+    q = (low + high) / 2
+    inside = k * np.sum(density * (
+        special.ndtr(z) - special.ndtr(z - q)) ** (k - 1))
+    low, high = (q, high) if inside < probability else (low, q)
+  return q
 
 
 def records(comparisons):

@@ -13,62 +13,13 @@ from assay import claims
 from assay.claims import intervals
 from assay.errors import UserError
 from assay.judge import names as known_names
+from assay.judge import show
+from assay.judge.varies import Varies
 from assay.metrics import HIGHER, LOWER
 
-# What a seed varies -> what one is called, and what is asked for.
-KINDS = {
-    'fresh': ('seeds', 'each seed draws new data, and all else'),
-    'resplit': ('re-splits', 'each seed splits one data set anew into training '
-                'and test examples, as in cross-validation, and all else'),
-    'fixed_split': ('training runs', 'each seed changes initialization and '
-                    'order; data and test set are the same')}
 _FIELDS = dict(config='given', split='test', state='last', group='',
                scale='as given')
 MOST = 5000  # comparisons in one table; above it nobody reads them
-
-
-@dataclasses.dataclass(frozen=True)
-class Varies:
-  """What the seeds of results vary.
-
-  Attributes:
-    kind: 'fresh', 'resplit' or 'fixed_split'.
-    ratio: n_test / n_train of re-splits.
-  """
-  kind: str
-  ratio: float = 0.0
-
-  @property
-  def unit(self):
-    return KINDS[self.kind][0]
-
-
-def varies_of(kind, train=None, test=None, ratio=None):
-  """The `Varies` of what a person says.
-
-  Args:
-    kind: 'fresh', 'resplit' or 'fixed_split'.
-    train: number of training examples, for re-splits.
-    test: number of test examples, for re-splits.
-    ratio: test / train in their place.
-
-  Raises:
-    UserError: it is asked for by name.
-  """
-  if kind not in KINDS:
-    raise UserError(f'varies={kind!r} is none of {", ".join(KINDS)}; '
-                    + '; '.join(f'{k}: {text}' for k, (_, text)
-                                in KINDS.items()) + '.')
-  if kind != 'resplit':
-    return Varies(kind)
-  if ratio is None and train and test:
-    ratio = test / train
-  if ratio is None or not 0 < ratio < np.inf:
-    raise UserError('varies=resplit needs the numbers of training and of test '
-                    'examples, as train=1003, test=200, or their ratio='
-                    'test/train (0.25 of 80 % and 20 %, 1/9 of ten folds): '
-                    're-splits share examples, and the interval depends on it.')
-  return Varies(kind, float(ratio))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,15 +71,12 @@ class Comparison:
   @property
   def sentence(self):
     """One that can be pasted into a paper."""
-    from assay.judge import show
     return show.sentence(self)
 
   def __str__(self):
-    from assay.judge import show
     return show.paragraph(self)
 
   def _repr_html_(self):
-    from assay.judge import show
     return show.html([self])
 
 
@@ -180,13 +128,15 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
                       'pairs need the same seeds.')
   better = better or known_names.better(metric)
   seeds = numbered(cells)
-  rows = [_FIELDS | dict(
-      dataset=dataset, metric=metric, seed_varies=varies.kind, method=arm,
-      seed=seeds[seed], value=value, n=1, **({'why': why} if why else {}))
+  fields = _FIELDS | dict(dataset=dataset, metric=metric, n=1,
+                          seed_varies=varies.kind)
+  rows = [{**fields, 'method': arm, 'seed': seeds[seed], 'value': value,
+           **({'why': why} if why else {})}
           for arm, own in zip(('ours', 'baseline'), cells, strict=True)
           for seed, (value, why) in own.items()]
-  both = [[own[s][0] for own in cells] for s in seeds if all(
-      s in own and own[s][0] is not None for own in cells)]
+  a, b = cells
+  both = [(a[s][0], b[s][0]) for s in seeds if s in a and s in b
+          and a[s][0] is not None and b[s][0] is not None]
   means = tuple(map(float, np.mean(both, axis=0))) if both else (np.nan,) * 2
   if varies.kind == 'resplit':  # n_test / n_train, as rows tell it
     rows = [row | {'n': varies.ratio} for row in rows] + [
@@ -194,7 +144,8 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
                        split='train', value=0, n=1)]
   check = check or side(means, better)
   test = _check(check, metric, by)
-  verdict = test(rows)
+  sample = test.read(rows)
+  verdict = test.judge_sample(sample)
   note = '; '.join(filter(None, (note, verdict.note)))
   tested = (f'{dataset}, ' if dataset else '') + (
       f'{len(seeds)} {varies.unit}')
@@ -202,7 +153,7 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
       *names, metric, check, verdict._replace(tested=tested, elsewhere='',
                                         note=note),
       means, by, dataset, better, varies, varies.unit,
-      sign_flip(test.read(rows).values, verdict))
+      sign_flip(sample.values, verdict))
 
 
 def numbered(cells):
@@ -220,8 +171,8 @@ def side(means, better):
 
 def _check(check, metric, by):
   if check == 'equal':
-    return claims.equal(metric, 'ours', 'baseline', by)
-  return getattr(claims, check)(metric, 'ours', 'baseline', by)
+    return claims.equal(metric, 'ours', 'baseline', by, state='last')
+  return getattr(claims, check)(metric, 'ours', 'baseline', by, state='last')
 
 
 def sign_flip(values, verdict):

@@ -16,7 +16,7 @@ from assay.claims import intervals
 from assay.claims.intervals import MAX_SEEDS, TAIL
 from assay.claims.rules import MIN_SEEDS
 from assay.errors import UserError, told
-from assay.judge.pairs import KINDS, varies_of
+from assay.judge.varies import KINDS, varies_of
 
 SEEDS = (5, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000)
 WANTED = 0.8

@@ -5,7 +5,7 @@ import math
 import re
 import textwrap
 
-from assay.judge.pairs import KINDS
+from assay.judge.varies import KINDS
 from assay.report import bars, tables, verdicts
 
 COLUMNS = ('metric', 'ours', 'baseline', 'difference [95 %]', 'n', 't p',

@@ -11,6 +11,7 @@ import numpy as np
 from assay import claims, results
 from assay.errors import UserError
 from assay.judge import columns, examples, folders, many, pairs, show
+from assay.judge import varies as varies_lib
 from assay.report import verdicts
 
 SHOWN = 6  # comparisons for which each kind of seeds is asked
@@ -47,16 +48,17 @@ def judged(data, flags):
   if alone and not wanted:
     return Found([], [], *_summaries(data, [], None, flags))
   if not flags.varies:
-    kinds = {'fresh': pairs.Varies('fresh'),
-             'resplit': pairs.varies_of('resplit', flags.train, flags.test,
+    kinds = {'fresh': varies_lib.Varies('fresh'),
+             'resplit': varies_lib.varies_of('resplit', flags.train, flags.test,
                                           flags.ratio or (
                                               None if flags.train else 0.25)),
-             'fixed_split': pairs.Varies('fixed_split')}
+             'fixed_split': varies_lib.Varies('fixed_split')}
     by_kind = {k: _of_seeds(data, v, flags, wanted) for k, v in kinds.items()}
     answers = [dict(zip(by_kind, own, strict=True)) for own in itertools.islice(
         zip(*by_kind.values(), strict=True), SHOWN)]
     return Found([], answers, [], [])
-  varies = pairs.varies_of(flags.varies, flags.train, flags.test, flags.ratio)
+  varies = varies_lib.varies_of(flags.varies, flags.train, flags.test,
+                                flags.ratio)
   made = _of_seeds(data, varies, flags, wanted)
   summaries, said = _summaries(data, made, varies, flags)
   return Found(made, [], summaries, said)
@@ -217,7 +219,7 @@ def judge_claims(flags, options):
       raise UserError('--claims: takes one value a seed, not single examples.')
     if not flags.varies:
       raise UserError('--claims: say what a seed varies by --varies.')
-    rows = rows_of(data, pairs.varies_of(
+    rows = rows_of(data, varies_lib.varies_of(
         flags.varies, flags.train, flags.test, flags.ratio))
   judged = claims.judge(listed, rows)
   if flags.form == 'json':
