@@ -117,7 +117,7 @@ def test_examples_from_a_file(tmp_path, capsys):
   assert 'exact McNemar test' in out
   path.write_text(path.read_text().rpartition('\n')[0])
   assert command.main([str(path)]) == 2
-  assert 'there for one of ours and base only' in capsys.readouterr().err
+  assert 'there for one of base and ours only' in capsys.readouterr().err
 
 
 # --- Many data sets ----------------------------------------------------------
