@@ -1,5 +1,6 @@
 """Two real processes on loopback are one run, whatever becomes of them."""
 
+import argparse
 import contextlib
 import http.server
 import json
@@ -17,7 +18,8 @@ from jax.experimental import multihost_utils
 import numpy as np
 import pytest
 
-from assay import cli, papers, results, study
+from assay import papers, results, study
+from assay.cli import running
 from assay.errors import UserError
 from assay.train import hosts, launchers, meeting, sharding
 
@@ -210,7 +212,7 @@ def test_what_hosts_compare_names_all_code():
   told = []
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(hosts, 'agree', told.append)
-    cli._agree(made, cli._parser('c_mixup').parse_args([]))
+    running._agree(made, argparse.Namespace(seeds=2))
   for name in ('the file lib/assay/train/hosts.py', 'commit', 'jax', 'python',
                'the file experiments/c_mixup.py', 'config.net.width'):
     assert told[0][name]

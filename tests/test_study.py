@@ -77,10 +77,10 @@ def test_an_infinite_setting_can_be_continued(tmp_path):
 def test_another_grouping_is_announced(tmp_path):
   said = []
   made = study(tmp_path, announce=said.append)
-  next(made.blocks('erm')).directory('fit', made.config)
+  next(made.blocks('erm')).claim('fit', made.config)
   assert not said
   made.seeds_at_once = 3
-  next(made.blocks('erm')).directory('fit', made.config)
+  next(made.blocks('erm')).claim('fit', made.config)
   assert said == ['erm: seeds 0 to 2 start afresh; the unfinished block 0 to 5 '
                   'was grouped otherwise.']
 
@@ -98,6 +98,24 @@ def test_run_names_config_and_commit():
   assert len(study().run) == 8
 
 
+def test_a_copy_without_a_history_is_told_its_commit(monkeypatch):
+  monkeypatch.setenv('PATH', '')  # no git
+  assert study().commit == 'unknown'
+  monkeypatch.setenv('ASSAY_COMMIT', '0123abcd')
+  assert study().commit == '0123abcd'
+
+
+def test_a_run_names_all_kinds_of_devices_it_was_continued_on(tmp_path):
+  first, *others = study(tmp_path, seeds_at_once=2).blocks('erm')
+  finish(first)
+  file, = (tmp_path / 'runs').glob('*.json')
+  disk.write_json(file, json.loads(file.read_text()) | {
+      'device_kind': 'a GPU'})
+  for block in others:
+    finish(block)
+  assert json.loads(file.read_text())['device_kind'] == 'a GPU, cpu'
+
+
 @pytest.mark.parametrize('words', [
     '-m experiments.useful --workdir=/tmp/x --seeds=3',
     '-m experiments.useful --workdir /tmp/x --seeds=3',
@@ -109,19 +127,22 @@ def test_a_run_is_told_without_folders_of_the_machine(words):
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='folder that can be written'):
-    study(tmp_path / 'file' / 'below')
+    study(tmp_path / 'file' / 'below').claim()
+  with pytest.raises(UserError, match='folder that can be written'):
+    study(tmp_path / ('x' * 5000))
 
 
 def test_a_workdir_whose_lock_is_a_link_is_refused(tmp_path):
   (tmp_path / 'precious').write_text('mine')
   (tmp_path / '.lock').symlink_to(tmp_path / 'precious')
   with pytest.raises(UserError, match='.lock is a link.*remove it'):
-    study(tmp_path)
+    study(tmp_path).claim()
   assert (tmp_path / 'precious').read_text() == 'mine'
 
 
 def test_a_workdir_is_held_without_its_lock_file(tmp_path):
   made = study(tmp_path)
+  made.claim()
   (tmp_path / '.lock').unlink()
   with pytest.raises(UserError, match='another run is using'):
     study(tmp_path)
@@ -135,7 +156,7 @@ NESTED = dict(net=dict(depth=2, rate=0.5), classes=((0, 1), (2,)),
 
 def test_a_nested_config_is_the_flat_one_of_before(tmp_path):
   flat = NESTED['net'] | {k: v for k, v in NESTED.items() if k != 'net'}
-  study(tmp_path, flat)
+  study(tmp_path, flat).claim()
   study(tmp_path, NESTED)
   with pytest.raises(UserError, match='depth: 2 there, 3 here'):
     study(tmp_path, NESTED | dict(net=dict(depth=3, rate=0.5)))
@@ -143,6 +164,7 @@ def test_a_nested_config_is_the_flat_one_of_before(tmp_path):
 
 def test_what_was_written_of_a_nested_config_is_restored(tmp_path):
   made = study(tmp_path, NESTED)
+  made.claim()
   written = disk.read_json(tmp_path / 'config.json', {'config': dict})
   got = config_lib.restored(written['config'])
   assert got.to_dict() == made.config.to_dict() and got.is_locked
@@ -271,7 +293,7 @@ FILES = {  # what a workdir holds of a block, and what is told of it
 def trained(workdir, arms=('a', 'b'), rate=0.1, stop=False, rows=True):
   """A study of two arms that trains and reads what it saved."""
   config = dict(arms=arms, num_seeds=2, rate=rate, sweep='', swept_arms=())
-  answers = iter([True])
+  answers = iter([False, True])  # before the block, and after a call
   made = study(workdir, config, settings=train.Settings(
       steps_per_call=6, stopping=lambda: stop and next(answers)))
   tx = optax.sgd(rate)
@@ -476,7 +498,10 @@ def test_edits_before_anything_was_made_are_not_told(tmp_path, edited):
   said = []
   for text in ('one', 'two'):
     edited(text)
-    states = study(tmp_path, announce=said.append).describe()['made_with']
+    made = study(tmp_path, announce=said.append)
+    made.claim()
+    states = made.describe()['made_with']
+    del made  # it holds the workdir
   assert not said and len(states) == 1
 
 
@@ -485,7 +510,7 @@ def test_a_workdir_that_does_not_tell_its_code_is_said_to(tmp_path, edited):
   said = []
   finish(next(study(tmp_path, seeds_at_once=1).blocks('erm')))
   (tmp_path / 'code.json').unlink()
-  study(tmp_path, announce=said.append)
+  study(tmp_path, announce=said.append).claim()
   assert len(said) == 1 and 'commit unknown there, 000' in said[0]
 
 

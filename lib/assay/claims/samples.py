@@ -31,8 +31,8 @@ class NoRows(UserError):
 
 
 def matches(row, want):
-  for k, v in want.items():  # asked a million times: no generator
-    if row.get(k) != v:
+  for field, value in want.items():  # a generator takes three times as long
+    if row.get(field) != value:
       return False
   return True
 

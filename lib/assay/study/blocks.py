@@ -43,16 +43,24 @@ class Block:
         dry_run=settings.dry_run and functools.partial(
             settings.dry_run, self.arm, self.seeds))
 
-  def directory(self, stage, config):
-    """Where this block's checkpoints of a stage go; None without a workdir.
+  def directory(self, stage):
+    """Where this block's checkpoints of a stage go; None without a workdir."""
+    if self.study.workdir is None:
+      return None
+    return (self.study.workdir / self.arm / stage
+            / f'seeds_{self.seeds[0]}-{self.seeds[-1]}')
+
+  def claim(self, stage, config):
+    """Makes that folder, once all has been checked, and says whose it is.
 
     Raises:
       UserError: what is described there is another block.
     """
-    if self.study.workdir is None:
-      return None
-    folder = self.study.workdir / self.arm / stage
-    mine = folder / f'seeds_{self.seeds[0]}-{self.seeds[-1]}'
+    self.study.claim()
+    mine = self.directory(stage)
+    if mine is None:
+      return
+    folder = mine.parent
     if not mine.exists() and folder.exists():
       done = {row['seed'] for row in self.study.rows_of(self.arm)}
       for other in folder.glob('seeds_*'):
@@ -71,7 +79,6 @@ class Block:
       if file.exists():
         whose.check(file, disk.read_json(file, {'config': dict}), owner)
       disk.write_json(file, owner)
-    return mine
 
   def label(self, stage, config):
     """What this block's training of a stage is called, see `train.whose`."""
@@ -99,9 +106,9 @@ class Block:
     fitted = train.fit(
         init, step, draw, source, seeds=self.seeds, num_steps=num_steps,
         eval_every=eval_every, select=select, watch=watch, rules=rules,
-        directory=self.directory(stage, config),
-        settings=dataclasses.replace(
-            self.settings, label=self.label(stage, config)))
+        directory=self.directory(stage), settings=dataclasses.replace(
+            self.settings, checked=lambda: self.claim(stage, config),
+            label=self.label(stage, config)))
     self.study.stand_on(self.arm, fitted)
     return fitted
 

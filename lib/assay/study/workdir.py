@@ -48,34 +48,68 @@ class Memory:
 
 
 class Workdir:
-  """A folder, locked for this process and claimed for one config.
+  """A folder for one config, written to by one run at a time.
+
+  Where it holds a config it is locked and compared at once. Else nothing is
+  written before `claim`, so that a run that is refused leaves nothing.
 
   Attributes:
     folder: its path.
     release: lets another run have it; so does the end of this process.
 
   Raises:
-    UserError: it cannot be written, another run uses it, it holds another
-      config, or not all hosts see it.
+    UserError: it cannot be read, another run uses it, or it holds another
+      config.
   """
 
   def __init__(self, folder, paper, variant, config):
-    """Opens it, or makes it; every process of a run must."""
+    """Looks at it; every process of a run must."""
     self.folder = pathlib.Path(folder)
     self._arms = list(config.arms)
-    self._owner = {'paper': paper, 'variant': variant,
-                   'config': config.to_dict()}
-    if jax.process_index() == 0:  # it writes, for all
-      self.release = self._locked()
-      self._claim(self._owner)
+    self._mine = {'paper': paper, 'variant': variant,
+                  'config': config.to_dict()}
+    self.release, self._claimed = None, False
+    if jax.process_index() == 0:
+      if self._holds():
+        self._take()
       # What cannot be read is told before hours of training, not after.
       if self._files():
         results.read([self.folder])
+
+  def claim(self):
+    """Makes it the folder of this config; called before it is written to.
+
+    Every process of a run must.
+
+    Returns:
+      Whether this was the first call.
+
+    Raises:
+      UserError: as above; it cannot be written, or not all hosts see it.
+    """
+    if self._claimed:
+      return False
+    if jax.process_index() == 0:  # it writes, for all
+      self._take()
     wait_for_first('workdir')
-    if not (self.folder / 'config.json').exists():
+    if not self._holds():
       raise UserError(f'--workdir={self.folder}: process '
                       f'{jax.process_index()} does not see what the first one '
                       'wrote there; use a folder that all hosts share.')
+    self._claimed = True
+    return True
+
+  def _holds(self):
+    """Whether there is a config."""
+    try:
+      return (self.folder / 'config.json').exists()
+    except OSError as error:  # no path can be so long
+      raise _unusable(self.folder, error) from error
+
+  def _take(self):
+    if self.release is None:
+      self.release = self._locked()
+      self._compare()
 
   def _locked(self):
     """Lets the folder go; it is held until then, or until this is collected."""
@@ -89,12 +123,12 @@ class Workdir:
       if (self.folder / disk.LOCK).is_symlink():
         raise UserError(f'{self.folder / disk.LOCK} is a link, and is not '
                         'followed; remove it.') from error
-      raise UserError(f'--workdir={self.folder}: {error.strerror}; choose a '
-                      'folder that can be written.') from error
+      raise _unusable(self.folder, error) from error
     return weakref.finalize(self, release)
 
-  def _claim(self, mine):
+  def _compare(self):
     """Writes the config, or compares it with the one that is there."""
+    mine = self._mine
     # Not deeper: checkpoints have many files, and none of these.
     for folder in (self.folder, *self.folder.glob('*'),
                    *self.folder.glob('*/*/seeds_*')):
@@ -141,7 +175,7 @@ class Workdir:
     rows = results.read_rows(path)
     for row in rows[:1]:
       whose.check(path, {'paper': row['paper'], 'variant': row['config']},
-                  self._owner)
+                  self._mine)
     return rows
 
   def predictions_of(self, arm):
@@ -169,7 +203,7 @@ class Workdir:
           raise UserError(
               f'{file} cannot be read ({str(error) or type(error).__name__}); '
               f'remove it and {path} to compute it again.') from error
-        whose.check(file, owner, self._owner | {'arm': arm, 'seed': first})
+        whose.check(file, owner, self._mine | {'arm': arm, 'seed': first})
         yield found
 
   def rows(self, joined):
@@ -190,11 +224,12 @@ class Workdir:
       arrays: name of a folder -> dict of arrays.
       info: the content of runs/<run>.json; `wall_seconds` of this part.
     """
+    self.claim()
     if jax.process_index() == 0:
       for kind, data in arrays.items():
         if kind == 'predictions':  # other arms may read them
           data = data | {'whose': np.array(disk.dumps(
-              self._owner | {'arm': block.arm}, sort_keys=True))}
+              self._mine | {'arm': block.arm}, sort_keys=True))}
         _write_npz(self.folder / kind / f'{block.name}.npz', data)
       checkpoint.stop_here('predictions', 0)
       self._write_run(info, block.study.started)
@@ -211,9 +246,17 @@ class Workdir:
     fits = before.get('fits', {})
     fits |= {arm: list(dict.fromkeys(fits.get(arm, []) + keys))
              for arm, keys in info['fits'].items()}
+    # So did what it was continued on.
+    devices = filter(None, (before.get('device_kind'), info['device_kind']))
+    kinds = dict.fromkeys(kind for each in devices for kind in each.split(', '))
     disk.write_json(path, info | {
-        'fits': fits, 'spent': spent,
+        'device_kind': ', '.join(kinds), 'fits': fits, 'spent': spent,
         'wall_seconds': round(sum(spent.values()), 1)})
+
+
+def _unusable(folder, error):
+  return UserError(f'--workdir={str(folder):.200}: {error.strerror}; choose a '
+                   'folder that can be written.')
 
 
 def wait_for_first(name):
