@@ -580,6 +580,32 @@ def test_a_lock_empties_nothing(tmp_path):
   release()
 
 
+# --- What is committed --------------------------------------------------------
+
+# A folder of somebody's machine; a path of a web address has a host before it.
+PLACE = re.compile(r"""(?<![\w.:/<-])(/(home|root|tmp|work|Users|mnt|opt|usr|var
+    |scratch|data|srv|private|content|gpfs|lustre|nfs)/\w | ~/\w
+    | [A-Z]:\\+\w | \\\\\w+\\) | file://""", re.X)
+
+
+def test_nothing_committed_tells_a_folder_of_a_machine():
+  # Runs, verdicts, pages and figures: whatever is there.
+  for text in ('cd /home/me/assay', '--workdir=/tmp/x', '"C:\\\\Users"',
+               '(~/x)', 'file:///x', '`/root/a`'):
+    assert PLACE.search(text), text
+  for text in ('https://x.org/data/a', '</tmp/x>', 'and/or', 'lib/data/a',
+               'a ~ b', 'results/../data/x'):
+    assert not PLACE.search(text), text
+  files = [path for place in ('results', 'docs', 'README.md', 'colabs')
+           for path in [papers.ROOT / place, *(papers.ROOT / place).rglob('*')]
+           if path.is_file() and path.suffix in (
+               '.json', '.jsonl', '.md', '.svg', '.ipynb')]
+  assert len(files) > 30
+  found = [f'{path}: {line.strip():.200}' for path in files
+           for line in path.read_text().splitlines() if PLACE.search(line)]
+  assert not found, '\n'.join(found)
+
+
 # --- Papers ------------------------------------------------------------------
 
 

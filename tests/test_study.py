@@ -124,6 +124,14 @@ def test_a_run_is_told_without_folders_of_the_machine(words):
   assert command(words.split()) == 'python -m experiments.useful --seeds=3'
 
 
+def test_paths_in_a_command_are_those_of_the_clone():
+  words = [f'--config={papers.ROOT}/configs/useful.py:dominoes',
+           '--config.net.dataset=/home/me/my.csv:price', '/opt/x/run.py']
+  assert command(words) == (
+      'python --config=configs/useful.py:dominoes '
+      '--config.net.dataset=my.csv:price run.py')
+
+
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='folder that can be written'):

@@ -296,8 +296,18 @@ def command(words):
     if word in ('--workdir', '--data_dir'):
       next(words, '')
     elif not word.startswith(('--workdir=', '--data_dir=')):
-      told.append(word)
+      told.append(_placeless(word))
   return shlex.join(told)
+
+
+def _placeless(word):
+  """A word, or `flag=value`, with a path from the clone's root or a name."""
+  flag, given, value = word.rpartition('=')
+  path = pathlib.Path(value)
+  if path.is_absolute():
+    value = path.relative_to(papers.ROOT) if path.is_relative_to(
+        papers.ROOT) else path.name
+  return f'{flag}{given}{value}'
 
 
 def _commit():
