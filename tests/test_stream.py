@@ -93,8 +93,7 @@ KINDS = {'palette': (palette(), [10, 20, 30]),
          'opaque': (Image.new('RGBA', (3, 2), (1, 2, 3, 255)), [1, 2, 3]),
          'gray_opaque': (Image.new('LA', (3, 2), (5, 255)), [5]),
          'transparent': (Image.new('RGBA', (3, 2), (1, 2, 3, 9)), None),
-         'deep': (Image.new('I;16', (3, 2), 999), None),
-         'integers': (Image.new('I', (3, 2), 999), None)}
+         'deep': (Image.new('I;16', (3, 2), 999), None)}
 
 
 @pytest.mark.parametrize('kind', KINDS)

@@ -524,7 +524,7 @@ def test_a_workdir_that_does_not_tell_its_code_is_said_to(tmp_path, edited):
 
 def test_the_code_of_a_run_is_what_makes_its_rows(tmp_path):
   found = code.sources(papers.ROOT, 'c_mixup')
-  for name in ('lib/assay/train/loop.py', 'lib/assay/cli.py',
+  for name in ('lib/assay/train/loop.py', 'lib/assay/cli/running.py',
                'lib/assay/testbeds/tabular.py', 'experiments/c_mixup.py',
                'configs/c_mixup.py'):
     assert re.fullmatch('[0-9a-f]{8}', found[name])
