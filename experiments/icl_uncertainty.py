@@ -107,8 +107,6 @@ def add_rows(config, add, ask, arm, fitted):
   """Adds the rows of an arm on all splits; see `in_context.run`."""
   net, d = config.net, config.net.dimension
   add_row = functools.partial(add, dataset='regression', n=config.num_prompts)
-  rms = lambda part: lambda values: np.sqrt(np.mean(values[:, part]**2))
-  mean_of = lambda part: lambda values: values[:, part].mean()
   (mean, log_std), y = _float64(ask('long'))
   best, best_log_std = ask('long', 'bayes')[0]
   # Without a variance what is saved of it is NaN.
@@ -127,9 +125,9 @@ def add_rows(config, add, ask, arm, fitted):
   with np.errstate(over='ignore', invalid='ignore'):
     nll = bayes.gaussian_nll(mean, log_std, y)
   gap = nll - bayes.gaussian_nll(best, best_log_std, y)
-  # Least squares is not defined before d + 1 pairs. Near them its variance has
-  # no mean; a few pairs on it has.
-  defined = arm != 'least_squares'
+  # Without a prior there is no variance before d + 1 pairs. Near them it has no
+  # mean; a few pairs on it has.
+  defined = arm not in ('least_squares', 'flat_prior')
   if d > 1:
     add_row('nll_gap', mean_of(slice(d + 3, 3 * d + 1)), gap, split='test',
             group='few pairs')
@@ -148,18 +146,16 @@ def add_rows(config, add, ask, arm, fitted):
   on_test('nll_gap_in_standard_errors', lambda gap: _in_standard_errors(
       gap[:, inside].mean(axis=1)), gap)
   on_test('rms_log_std', rms(later), log_std - best_log_std)
-  on_test('log_std_gap', lambda x: abs(mean_of(later)(x)),
-          log_std - best_log_std)
   for level in LEVELS:
     within = stats.norm.ppf(0.5 + level / 200)
     on_test(f'coverage_{level}', lambda error, log_std: np.mean(
         np.abs(error)[:, inside] * np.exp(-log_std[:, inside]) <= within),
             mean - y, log_std)
-  _add_shifts(config, add_row, ask, mean_of(later), fitted)
+  _add_shifts(config, add_row, ask, later, fitted)
 
 
-def _add_shifts(config, add_row, ask, mean_later, fitted):
-  """Adds the rows of shifted prompts; `mean_later` of some positions."""
+def _add_shifts(config, add_row, ask, later, fitted):
+  """Adds the rows of shifted prompts; `later` are positions."""
   gaps = []
   for split, how in splits(config).items():
     # A model of one pool says nothing of another.
@@ -173,9 +169,8 @@ def _add_shifts(config, add_row, ask, mean_later, fitted):
            - bayes.gaussian_nll(best, best_log_std, y))
     gaps += [gap] * (split in config.covariate_shifts)
     on_split('nll_gap', np.mean, gap)
-    on_split('log_std', mean_later, log_std)
-    on_split('log_std_gap', lambda x: abs(mean_later(x)),
-             log_std - best_log_std)
+    on_split('log_std', mean_of(later), log_std)
+    on_split('rms_log_std', rms(later), log_std - best_log_std)
     if 'pool' in how:
       known, known_log_std = ask(split, 'pool')[0]
       apart = lambda a, b: np.sqrt(np.mean(a**2 + b**2))
@@ -185,6 +180,16 @@ def _add_shifts(config, add_row, ask, mean_later, fitted):
   if gaps:
     add_row('nll_gap', lambda *each: np.mean([gap.mean() for gap in each]),
             *gaps, split='covariates')
+
+
+def mean_of(part):
+  """The mean of values [N, T] over prompts and some positions."""
+  return lambda values: values[:, part].mean()
+
+
+def rms(part):
+  """Their root mean square."""
+  return lambda values: np.sqrt(np.mean(values[:, part]**2))
 
 
 def _float64(asked):

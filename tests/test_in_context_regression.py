@@ -21,3 +21,22 @@ def test_priors_of_the_predictor_are_those_of_the_tasks():
       np.testing.assert_allclose(mass.sum(), 1)
       np.testing.assert_allclose(mass @ nodes.sigma,
                                  factor * sigma.mean(), rtol=.02)
+
+
+def test_a_flat_prior_is_least_squares_with_the_variance_of_its_error():
+  """Student's t with k - d degrees of freedom: no other scale is better."""
+  net = card.get_config('smoke').net
+  batch = regression.prompts(
+      net, 0, 'long', {'noise': 1., 'weights': 1., 'covariates': 'standard',
+                       'num_pairs': 12}, 20_000)
+  y = batch['y'].astype(float)
+  (plain, plain_log_std), (mean, log_std) = map(
+      batch['predict'], ('least_squares', 'flat_prior'))
+  np.testing.assert_array_equal(mean, plain)
+  np.testing.assert_allclose(  # of 3, 4, ... 9 pairs more than inputs
+      np.exp(2 * (log_std - plain_log_std))[0, 5:],
+      [3, 2, 5 / 3, 3 / 2, 7 / 5, 8 / 6, 9 / 7])
+  in_units = lambda log_std: np.mean(
+      ((y - mean) / np.exp(log_std))**2, axis=0)[7:]
+  np.testing.assert_allclose(in_units(log_std), 1, rtol=.06)
+  assert (in_units(plain_log_std) > 1.2).all()

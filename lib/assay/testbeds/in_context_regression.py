@@ -101,7 +101,7 @@ def _predicted(net, how, arm, seed, x, y):
     return bayes.ridge(x, y), None
   if arm == 'nearest_neighbors':
     return bayes.nearest_neighbors(x, y), None
-  if arm == 'least_squares':
+  if arm in ('least_squares', 'flat_prior'):
     found = bayes.least_squares(x, y)
   elif arm == 'pool' and 'pool' in how:
     found = bayes.predict_pool(x, y, *map(np.asarray, tasks.pool(
@@ -112,4 +112,7 @@ def _predicted(net, how, arm, seed, x, y):
   else:
     found = bayes.predict(x, y, noise_nodes(net))
   with np.errstate(divide='ignore', invalid='ignore'):
+    if arm == 'flat_prior':  # Student's t, whose variance allows for the fit
+      free = np.arange(y.shape[1]) - net.dimension
+      return found.mean, found.log_std + 0.5 * np.log(free / (free - 2))
     return found.mean, found.log_std
