@@ -100,6 +100,25 @@ def test_tuning_takes_the_best_trial_and_reports_it():
     assert row['width'] == best['width']
 
 
+def test_what_is_tested_on_was_not_seen_in_tuning():
+  seen = {'tuning': set(), 'tested': set()}
+
+  def prepare(config, block, source):
+    part = 'tuning' if block.seeds[0] >= 100 else 'tested'
+    rows = source.own['test_rows']
+    if part == 'tuning':
+      assert rows.shape == (2, 0)
+      rows = np.append(source.own['train_rows'], source.own['val_rows'])
+    seen[part] |= set(rows.ravel().tolist())
+    return source
+
+  run(small(trials=2, tuning_seeds=(100, 101), num_epochs=1),
+      {'erm': tabular.Arm(prepare=prepare)},
+      grid=papers.configs('c_mixup').GRID)
+  assert len(seen['tuning']) == 442 - 2 * 88 and len(seen['tested']) > 88
+  assert not seen['tuning'] & seen['tested']
+
+
 def test_errors_by_epoch_are_those_of_the_rows():
   config = small(report_epochs=(1, 2))
   rows = run(config, {'erm': tabular.Arm()})
