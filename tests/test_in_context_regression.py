@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from assay.study import replaced
 from assay.testbeds import in_context_regression as regression
 from configs import icl_uncertainty as card
 
@@ -25,10 +26,8 @@ def test_priors_of_the_predictor_are_those_of_the_tasks():
 
 def test_a_flat_prior_is_least_squares_with_the_variance_of_its_error():
   """Student's t with k - d degrees of freedom: no other scale is better."""
-  net = card.get_config('smoke').net
-  batch = regression.prompts(
-      net, 0, 'long', {'noise': 1., 'weights': 1., 'covariates': 'standard',
-                       'num_pairs': 12}, 20_000)
+  batch = regression.prompts(replaced(
+      card.get_config('smoke'), {'num_prompts': 20_000}), 0, 'long')
   y = batch['y'].astype(float)
   (plain, plain_log_std), (mean, log_std) = map(
       batch['predict'], ('least_squares', 'flat_prior'))
