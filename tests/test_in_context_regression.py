@@ -3,7 +3,8 @@
 import jax
 import numpy as np
 
-from assay.study import replaced
+from assay import papers
+from assay.study import Study, replaced
 from assay.testbeds import in_context_regression as regression
 from configs import icl_uncertainty as card
 
@@ -39,3 +40,17 @@ def test_a_flat_prior_is_least_squares_with_the_variance_of_its_error():
       ((y - mean) / np.exp(log_std))**2, axis=0)[7:]
   np.testing.assert_allclose(in_units(log_std), 1, rtol=.06)
   assert (in_units(plain_log_std) > 1.2).all()
+
+
+def test_a_sweep_of_the_law_has_the_prompts_of_its_value():
+  of = lambda **fields: replaced(card.get_config('smoke'), dict(
+      arms=('oracle',), num_seeds=1) | fields)
+  run = lambda config: papers.load('icl_uncertainty').run(
+      config, Study('icl_uncertainty', 'smoke', config))
+  swept = run(of(swept_arms=('oracle',), sweep='dimension',
+                 sweep_values=(1, 2)))
+  said = [[row['value'] for row in swept if row['dimension'] == value]
+          for value in (1, 2)]
+  assert said[0] != said[1]
+  for value, got in zip((1, 2), said, strict=True):
+    assert got == [row['value'] for row in run(of(dimension=value))]

@@ -84,6 +84,19 @@ def test_normalization_by_training_rows_only():
   assert (own.own['low'] > all_rows.own['low']).any()
 
 
+def test_a_sweep_of_the_data_has_the_data_of_its_value():
+  swept = tabular.run(*(lambda config: (config, Study(
+      'c_mixup', 'smoke', config)))(small(
+          arms=('erm',), swept_arms=('erm',), sweep='normalize',
+          sweep_values=('all', 'train'))), {'erm': tabular.Arm()})
+  said = {value: [row['value'] for row in swept if row['normalize'] == value]
+          for value in ('all', 'train')}
+  assert said['all'] != said['train']
+  for value, got in said.items():
+    assert got == [row['value'] for row in run(
+        small(normalize=value), {'erm': tabular.Arm()})]
+
+
 def test_tuning_takes_the_best_trial_and_reports_it():
   rows = run(small(trials=2, tuning_seeds=(100, 101)), {'erm': tabular.Arm()},
              grid=papers.configs('c_mixup').GRID)
