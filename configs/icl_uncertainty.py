@@ -194,7 +194,7 @@ def _by_noise(rows, metric):
 
   moved = [row | {'noise': float(row['split'].split()[-1]),
                   'split': 'noise times a factor'} for row in rows
-           if row['split'].startswith('noise x')]
+           if row['metric'] == metric and row['split'].startswith('noise x')]
   return plots.sweep(moved, metric, 'noise', split='noise times a factor',
                      state='last') if moved else None
 
