@@ -286,8 +286,12 @@ def test_without_a_url_the_error_still_says_where_to_put_it(cache, source):
 # tabular: tables.
 
 
-def test_diabetes_needs_no_file():
+def test_diabetes_needs_no_file_and_is_scikit_learns():
+  from sklearn import datasets
+  published = datasets.load_diabetes(scaled=False)
   table = tabular.load('diabetes')
+  np.testing.assert_array_equal(table['x'], published.data.astype(np.float32))
+  np.testing.assert_array_equal(table['y'][:, 0], published.target)
   assert table['x'].shape == (442, 10) and table['y'].shape == (442, 1)
   assert table['x'].dtype == table['y'].dtype == np.float32
   # The first line of diabetes.tab.txt as its authors publish it.

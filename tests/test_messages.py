@@ -19,7 +19,7 @@ REMEDY = re.compile(r'''
 NAMELESS = (
     'seeds is empty', 'why: missing', 'wrong: there, but',
     'A long tail needs', 'All training images are equal',
-    'outputs or losses are not finite', 'no WORKDIR', '--tensorboard needs',
+    'outputs or losses are not finite', '--tensorboard needs',
     'there are no records', "Image set 'digits' has other values")
 # Messages put together by functions: the tests that see them whole.
 COMPOSED = {
