@@ -45,7 +45,7 @@ VARIANTS = papers.variants({
     'digits': ('default: dominoes of scikit-learn digits, no download',
                _DIGITS),
     'dominoes': ('MNIST 0/1 above Fashion-MNIST pullover/coat, all arms',
-                 _NOT_THERE | dict(trials=4)),
+                 _NOT_THERE | dict(trials=12, num_seeds=5)),
     'dominoes_norm': ('the same with batch normalization', _NOT_THERE | dict(
         normalize=True, num_seeds=5, arms=(
             'sgd', 'sam', 'sgd_useful', 'sgd_random', 'sam_useful'))),
@@ -55,8 +55,8 @@ VARIANTS = papers.variants({
                         | dict(sweep='separating_epoch',
                                sweep_values=(1, 2, 4, 8, 12))),
     'fashion_mnist': ('Fashion-MNIST, 10,000 images', _NOT_THERE | dict(
-        dataset='fashion_mnist', split_sizes=(10_000, 1000, 10_000), trials=4,
-        num_seeds=5, arms=('sgd', 'sam', 'sgd_useful', 'sgd_random',
+        dataset='fashion_mnist', split_sizes=(10_000, 1000, 10_000),
+        trials=12, num_seeds=5, arms=('sgd', 'sam', 'sgd_useful', 'sgd_random',
                            'sgd_equal_steps'))),
     'cifar10_resnet18': ("CIFAR-10, ResNet-18, the paper's recipe (GPU)",
                          _CIFAR10),
@@ -119,8 +119,9 @@ BOUNDS = bounds.VISION | bounds.VISION_GROUPS | bounds.SHARPNESS | {
     'cluster_on': among('logits', 'probabilities'),
     'separate_with': among('same', 'sgd', 'sam', 'asam')}
 
-# The grid of tuned variants; sgd has its learning rate alone.  # ours
-GRID = {'learning_rate': (0.02, 0.05, 0.1, 0.2), 'rho': (0.05, 0.1, 0.2),
+# The grid of tuned variants, which try all of it (trials=12): each learning
+# rate with each radius, where an optimizer has one.  # ours
+GRID = {'learning_rate': (0.005, 0.01, 0.02, 0.05), 'rho': (0.05, 0.1, 0.2),
         'asam_rho': (0.5, 1.0, 2.0)}
 
 PUBLISHED = ()  # see the docstring
