@@ -45,7 +45,8 @@ VARIANTS = papers.variants({
     'digits': ('default: dominoes of scikit-learn digits, no download',
                _DIGITS),
     'dominoes': ('MNIST 0/1 above Fashion-MNIST pullover/coat, all arms',
-                 _NOT_THERE | dict(trials=12, num_seeds=5)),
+                 _NOT_THERE | dict(trials=12, num_seeds=5,
+                                   tuning_seeds=(100,))),
     'dominoes_norm': ('the same with batch normalization', _NOT_THERE | dict(
         normalize=True, num_seeds=5, arms=(
             'sgd', 'sam', 'sgd_useful', 'sgd_random', 'sam_useful'))),
