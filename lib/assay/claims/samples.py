@@ -23,6 +23,7 @@ class Sample(NamedTuple):
   remarks: list  # of text
   tested: dict  # fields `tested` and `elsewhere` of the verdict
   wrong: np.ndarray | None = None  # [arms, n, examples] bool; see `wrong_of`
+  unit: str = 'seeds'  # what the values are one of
 
 
 class NoRows(UserError):
