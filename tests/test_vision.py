@@ -155,3 +155,23 @@ def test_bounds_name_what_there_is():
       ('augment', vision.CUTOUT_SIZES), ('shifts', corruptions.CORRUPTIONS)):
     assert named[field].among == tuple(known), field
   assert named['level'].high == corruptions.NUM_LEVELS
+
+
+def test_balanced_temperature_weighs_right_and_wrong_alike():
+  rng = np.random.default_rng(0)
+  labels = rng.integers(0, 4, 400)
+  logits = (3. * np.eye(4)[labels] + rng.normal(0, 3, (400, 4))).astype(
+      np.float32)
+  right = logits.argmax(axis=1) == labels
+  assert right.mean() > .5
+
+  def loss(t):
+    nll = -np.asarray(jax.nn.log_softmax(logits / t))[np.arange(400), labels]
+    return nll[right].mean() + nll[~right].mean()
+
+  grid = np.geomspace(.5, 20, 400)
+  best = grid[np.argmin([loss(t) for t in grid])]
+  balanced = vision.CALIBRATORS['temperature_balanced']
+  np.testing.assert_allclose(
+      balanced.apply(balanced.fit(logits, labels), logits),
+      jax.nn.log_softmax(logits / best), atol=.05)

@@ -350,10 +350,5 @@ def _uncalibrated(params, logits):
 
 uncalibrated = Calibrator(_nothing, _uncalibrated)
 temperature = Calibrator(fit_temperature, apply_temperature)
-# With right and wrong examples counting equally, a control of such losses.
-balanced_temperature = Calibrator(
-    lambda logits, labels: fit_temperature(
-        logits, labels, class_balanced_weights(logits, labels)),
-    apply_temperature)
 ensemble_temperature = Calibrator(fit_ensemble_temperature,
                                   apply_ensemble_temperature)

@@ -42,7 +42,11 @@ CUTOUT_SIZES = {'': None, 'crop_flip': 0, 'crop_flip_cutout': 16}
 CALIBRATORS = {
     'uncalibrated': calibrators.uncalibrated,
     'temperature': calibrators.temperature,
-    'temperature_balanced': calibrators.balanced_temperature,
+    # Right and wrong images count equally: a control of losses that do so.
+    'temperature_balanced': calibrators.temperature._replace(
+        fit=lambda logits, labels: calibrators.temperature.fit(
+            logits, labels, calibrators.class_balanced_weights(
+                logits, labels))),
     'ensemble_temperature': calibrators.ensemble_temperature,
     'vector': linear_maps.vector,
     'matrix': linear_maps.matrix,
