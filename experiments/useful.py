@@ -59,7 +59,7 @@ def enlarged(net, change, found, own, data, seeds):
       num_rows=len(data.shared['y']))
 
 
-# --- Training ----------------------------------------------------------------
+# --- Training, and its rows --------------------------------------------------
 
 
 def loss(logits, batch, extra):
@@ -128,9 +128,6 @@ def find_slow(config, data, block, optimizer, fields):
     add.curves = curves
     add('separating_epoch', epochs, split='train', n=data.num_train)
     vision_groups.record_slow(add, net, data, logits)
-
-
-# --- Rows --------------------------------------------------------------------
 
 
 def measure(config, data, block, arm, fields, found=None, slow=None,
