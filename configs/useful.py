@@ -34,8 +34,7 @@ _DIGITS = _NOT_THERE | dict(
     sharpness_examples=320, sharpness_batch_size=160, eval_batch_size=320,
     arms=('sgd', 'sam', 'sgd_useful', 'sgd_random', 'sgd_oracle'))
 _SWEPT = _NOT_THERE | dict(
-    learning_rate=0.02,  # twice that tuned in `dominoes`
-    arms=('sgd', 'sgd_useful'), num_seeds=5,
+    learning_rate=0.02, arms=('sgd', 'sgd_useful'), num_seeds=5,  # ours
     swept_arms=('sgd_useful',), sharpness_examples=0)
 _CIFAR10 = networks.VISION['cifar10_resnet18'] | dict(
     split_sizes=(50_000, 0, 10_000), num_epochs=200, schedule='piecewise',
@@ -47,8 +46,7 @@ VARIANTS = papers.variants({
     'digits': ('default: dominoes of scikit-learn digits, no download',
                _DIGITS),
     'dominoes': ('MNIST 0/1 above Fashion-MNIST pullover/coat, all arms',
-                 _NOT_THERE | dict(trials=12, num_seeds=5,
-                                   tuning_seeds=(100,))),
+                 _NOT_THERE | dict(trials=12)),
     'dominoes_norm': ('the same with batch normalization', _NOT_THERE | dict(
         normalize=True, num_seeds=5, arms=(
             'sgd', 'sam', 'sgd_useful', 'sgd_random', 'sam_useful'))),
@@ -163,10 +161,9 @@ def _errors(variants, splits=('test',), gated=True):
 
 
 def _slow_above_fast(metric):
-  """In trainings that did not choose who is slow."""
-  return all_of(*(greater(metric, *({'method': arm, 'group': group}
-                                    for group in ('slow', 'fast')),
-                          split='train') for arm in ('sam', 'sgd_random')))
+  """In a training that did not choose who is slow, of SGD in another order."""
+  return greater(metric, *({'method': 'sgd_random', 'group': group}
+                           for group in ('slow', 'fast')), split='train')
 
 
 def _in_order(metric, *pairs):
@@ -188,11 +185,12 @@ CLAIMS = (
         f'{_PAPER}: forgetting scores, first-learned epochs, sharpness and L1 '
         'norms', ('dominoes', 'fashion_mnist', 'cifar10_resnet18'), {
             'slow examples are forgotten more': (
-                'Who is slow for SGD has more events of forgetting also under '
-                'SAM and among random copies.', _slow_above_fast('forgetting')),
+                'Who is slow for SGD has more events of forgetting in another '
+                'training, with random copies.',
+                _slow_above_fast('forgetting')),
             'slow examples are learned later': (
-                'Who is slow for SGD is first right in a later epoch also '
-                'under SAM and among random copies.',
+                'Who is slow for SGD is first right in a later epoch in '
+                'another training, with random copies.',
                 _slow_above_fast('first_learned')),
             'order of sharpness': (
                 'The largest eigenvalue of the Hessian: SAM below SGD with '
