@@ -61,6 +61,11 @@ VARIANTS = papers.variants({
             'sgd', 'sam', 'sgd_useful', 'sgd_random', 'sgd_equal_steps'))),
     'cifar10_resnet18': ("CIFAR-10, ResNet-18, the paper's recipe (GPU)",
                          _CIFAR10),
+    'cifar10_resnet18_reduced': (
+        'the same, 8 of 200 epochs, three arms: minutes on a GPU',
+        _CIFAR10 | dict(
+            num_epochs=8, separating_epoch=2, sharpness_examples=0,
+            arms=('sgd', 'sam', 'sgd_useful'), scale='reduced')),
     'cifar10_wrn': (
         'CIFAR-10, WRN-28-10, the recipe of the SAM paper (GPU)',
         _CIFAR10 | dict(
@@ -179,7 +184,7 @@ CLAIMS = (
     *_errors(('dominoes', 'dominoes_norm'), _MASKED),
     *_errors(('fashion_mnist', 'cifar10_resnet18', 'cifar10_wrn',
               'cifar10_long_tail')),
-    *_errors(('cifar10_noise',), gated=False),
+    *_errors(('cifar10_noise', 'cifar10_resnet18_reduced'), gated=False),
     # What the paper says about who is slow, sharpness and weights.
     *claims_of(
         f'{_PAPER}: forgetting scores, first-learned epochs, sharpness and L1 '

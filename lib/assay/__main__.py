@@ -7,6 +7,8 @@ import sys
 COMMANDS = {
     'results': ('assay.report.page', 'tables and verdicts of rows'),
     'claims': ('assay.report.verdicts', 'the verdicts alone'),
+    'judge': ('assay.judge.command', 'results from any trainer: better, or '
+              'the seeds?'),
     'compare': ('assay.report.compare', 'two runs of a paper side by side'),
     'site': ('assay.report.site', 'a website of all papers'),
     'fits': ('assay.train.kept', 'kept trainings: list, verify, prune'),
