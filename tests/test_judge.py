@@ -227,6 +227,8 @@ def test_bad_tables_are_named(write):
       ('', 'is empty'), ('method,seed,accuracy\n', 'no rows below its head'),
       ('a,a\n1,2\n', "two columns are called 'a'"),
       ('seed,accuracy,loss\n1,2,3\n', 'no column tells the method'),
+      ('seed;a;b\n0;0,91;0,92\n', '0,91 in a: write a decimal point'),
+      ('method,mean,std\na,1,2\nb,1,3\n', 'value of each seed, one a row'),
       ('method,seed,note\na,1,x\nb,1,y\n', 'no column holds results'),
       ('name,accuracy\nx,1\ny,2\nz,3\nw,3\n', 'tells runs and no methods'),
       ('method,seed,accuracy\na,0,0.91\na,1,.92\nb,0,88\nb,1,90\n',

@@ -114,8 +114,8 @@ def _drop_not_finished(table, parts, cells, lines, said):
       cells[dataset, metric][method][key] = None, (
           f'no value: {parts["state"]} {states[i]}, {table.word} '
           f'{table.lines[i]}')
-  said.append(f'{len(odd)} runs are not used, as {parts["state"]} is not '
-              'finished')
+  said.append(f'{len(odd)} of {len(states)} rows give no value, as '
+              f'{parts["state"]} is not finished')
 
 
 def check_scales(name, dataset, metric, methods, said):
