@@ -420,8 +420,8 @@ def test_help_and_errors_import_nothing_slow(words):
 
 HOSTILE = ('', ' ', '-1', '0', '1', 'nan', 'inf', '-inf', '1e999', '9' * 400,
            '1' + '0' * 30, 'x', 'ü', '\ud800', 'a\nb', '\0', '\x1b[31m',
-           '../..', 'x' * 5000, '1,2', ',', '5:3', '1:' + '9' * 99, '0:1', 'seed:1',
-           'seed:' + '9' * 30, 'seed:٣', '__import__("os")')
+           '../..', 'x' * 5000, '1,2', ',', '5:3', '1:' + '9' * 99, '0:1',
+           'seed:1', 'seed:' + '9' * 30, 'seed:٣', '__import__("os")')
 # What each flag takes of them; a path may be anything that can be shown.
 TAKEN = {
     '--config': (), '--seeds': ('1',), '--seeds_at_once': ('1',),
