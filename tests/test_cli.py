@@ -85,6 +85,14 @@ def test_a_workdir_with_another_config_is_refused(capsys, tmp_path):
     assert word in text
   # The same again, with more seeds or arms, is welcome.
   assert cli.main('c_mixup', args + ['--seeds=3', '--steps_per_call=4']) == 0
+  out = capsys.readouterr().out
+  assert '(3)' in out and 'More seeds or arms' not in out
+  # With fewer, these are told; what is written is about all.
+  assert cli.main('c_mixup', args + ['--seeds=1']) == 0
+  out = capsys.readouterr().out
+  assert '(1)' in out and '(3)' not in out
+  assert f'are there: python -m assay results {tmp_path}\n' in out
+  assert '(3)' in (tmp_path / 'table.md').read_text()
 
 
 @pytest.mark.parametrize('text', ['seed', 'sed:2', 'seed:0', 'seed:2,seed:2'])
