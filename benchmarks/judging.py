@@ -55,7 +55,7 @@ def anchors():
       del ratio
       _, interval = library.get_interval_estimates(
           {'x': (a[:, None], b[:, None])}, lambda x, y: np.array(
-              [metrics.probability_of_improvement(x, y)]), reps=300)
+              [metrics.probability_of_improvement(x, y)]), reps=200)
       low, high = interval['x'].ravel()
       return not low <= 0.5 <= high
 
@@ -64,13 +64,11 @@ def anchors():
     pass
   try:
     import deepsig
-    # One-sided, so each side at half the level; ASO at its threshold of 0.2.
+    # One-sided, so each side at half the level. Its almost stochastic order
+    # has no level to be held to.
     found['deepsig, bootstrap'] = lambda a, b, ratio: min(
         deepsig.bootstrap_test(x, y, num_samples=300)
         for x, y in ((a, b), (b, a))) < 0.025
-    found['deepsig, ASO < 0.2'] = lambda a, b, ratio: min(
-        deepsig.aso(x, y, num_bootstrap_iterations=100, show_progress=False)
-        for x, y in ((a, b), (b, a))) < 0.2
   except ImportError:
     pass
   return found

@@ -83,7 +83,13 @@ def load(table, options=Options()):
   else:
     rows, metrics = _half_long(table, parts, options, said)
   cells = gather.cells(table, rows, parts, options, said)
+  gather.check_pairs(table, cells)
   by_example = 'example' in parts
+  alike = {}
+  for method in dict.fromkeys(m for own in cells.values() for m in own):
+    alike.setdefault(method.lower(), []).append(method)
+  said += [f'{" and ".join(own)} are taken for two methods'
+           for own in alike.values() if len(own) > 1]
   better = {m: options.better or names.better(m) for m in metrics}
   said.append('metrics: ' + ', '.join(
       f'{m} ({_better_in_words(better[m], options)})' for m in metrics))
