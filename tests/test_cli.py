@@ -13,6 +13,7 @@ import ml_collections
 import pytest
 
 from assay import cli, papers, results
+from assay.__main__ import COMMANDS
 from assay.cli import flags, folders, running
 from assay.errors import UserError
 from assay.report import page
@@ -84,6 +85,14 @@ def test_a_workdir_with_another_config_is_refused(capsys, tmp_path):
     assert word in text
   # The same again, with more seeds or arms, is welcome.
   assert cli.main('c_mixup', args + ['--seeds=3', '--steps_per_call=4']) == 0
+  out = capsys.readouterr().out
+  assert '(3)' in out and 'More seeds or arms' not in out
+  # With fewer, these are told; what is written is about all.
+  assert cli.main('c_mixup', args + ['--seeds=1']) == 0
+  out = capsys.readouterr().out
+  assert '(1)' in out and '(3)' not in out
+  assert f'are there: python -m assay results {tmp_path}\n' in out
+  assert '(3)' in (tmp_path / 'table.md').read_text()
 
 
 @pytest.mark.parametrize('text', ['seed', 'sed:2', 'seed:0', 'seed:2,seed:2'])
@@ -385,3 +394,82 @@ def test_a_refused_start_leaves_nothing(paper, tmp_path, capsys, monkeypatch):
     assert status == 2, (flag, text)
     assert text.startswith('error: ') and len(text.splitlines()) == 1, text
     assert not workdir.exists(), flag
+
+
+# --- What needs no JAX --------------------------------------------------------
+
+QUICK = [('experiments.c_mixup', *words) for words in (
+    ['--help'], ['--list'], ['--sedes=3'], ['--mesh=seed:x'], ['--seeds=0'],
+    ['--config=configs/c_mixup.py:none'], ['--config.net.width=0'],
+    ['--sweep.bandwidth=-1'])] + [
+        ('assay', command, '--help') for command in COMMANDS] + [
+            ('assay', '--help'), ('assay', 'fits', 'prune', '--days=-1')]
+
+
+@pytest.mark.parametrize('words', QUICK, ids=' '.join)
+def test_help_and_errors_import_nothing_slow(words):
+  done = subprocess.run([sys.executable, '-X', 'importtime', '-m', *words],
+                        capture_output=True, text=True)
+  lines = done.stderr.splitlines()
+  imported = {line.rpartition('|')[2].strip() for line in lines
+              if line.startswith('import time:')}
+  assert 'assay' in imported and not imported & {
+      'jax', 'jaxlib', 'flax', 'optax', 'matplotlib', 'sklearn', 'scipy.stats'}
+  told = [line for line in lines if not line.startswith('import time:')]
+  if words[-1] in ('--help', '--list'):
+    assert done.returncode == 0 and not [t for t in told if 'error' in t]
+    assert len(done.stdout.splitlines()) > 3
+  else:
+    assert done.returncode == 2 and told[-1].startswith('error: '), told
+    assert len(told) == 1
+
+
+# --- Hostile values -----------------------------------------------------------
+
+HOSTILE = ('', ' ', '-1', '0', '1', 'nan', 'inf', '-inf', '1e999', '9' * 400,
+           '1' + '0' * 30, 'x', 'ü', '\ud800', 'a\nb', '\0', '\x1b[31m',
+           '../..', 'x' * 5000, '1,2', ',', '5:3', '1:' + '9' * 99, '0:1',
+           'seed:1', 'seed:' + '9' * 30, 'seed:٣', '__import__("os")')
+# What each flag takes of them; a path may be anything that can be shown.
+TAKEN = {
+    '--config': (), '--seeds': ('1',), '--seeds_at_once': ('1',),
+    '--steps_per_call': ('1',), '--save_every': ('0', '1'),
+    '--arms': ('', ','), '--mesh': ('', ',', 'seed:1'), '--seed_map': (),
+    '--hosts': (), '--profile': ('', '0:1')}
+PATHS = ('--workdir', '--data_dir')
+
+
+def test_hostile_values_of_every_flag(capsys):
+  """Each is taken, or refused in a line that names the flag."""
+  with_value = [action.option_strings[0]
+                for action in flags.parser('c_mixup')._actions
+                if action.nargs is None]
+  assert sorted(with_value) == sorted([*TAKEN, *PATHS])
+  for flag in with_value:
+    for value in HOSTILE:
+      argv = [SMOKE] * (flag != '--config') + [f'{flag}={value}']
+      try:
+        flags.asked('c_mixup', argv)
+        refused = ''
+      except UserError as error:
+        refused = str(error)
+      except SystemExit as end:  # of argparse
+        assert end.code == 2
+        refused = capsys.readouterr().err.splitlines()[-1]
+      taken = value in TAKEN[flag] if flag in TAKEN else (
+          value and not flags.UNSEEN.search(value))
+      assert bool(refused) == (not taken), (flag, value, refused)
+      assert not refused or flag[2:] in refused or (
+          'cannot be shown' in refused), (flag, value, refused)
+      refused.encode()  # can be printed
+      assert len(refused.splitlines()) <= 1, (flag, value)
+
+
+@pytest.mark.parametrize('name', ['x' * 5000, 'file', 'file/below', 'loop',
+                                  'a/' * 3000])
+def test_folders_that_cannot_be_are_refused(name, tmp_path, capsys):
+  (tmp_path / 'file').touch()
+  (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+  text = error_of(capsys, SMOKE, f'--workdir={tmp_path / name}', '--quiet')
+  assert 'choose a folder that can be written' in text
+  assert len(text.splitlines()) == 1 and len(text) < 400
