@@ -57,10 +57,10 @@ def save_half(folder):
   assert jax.device_count() == 8
   save = checkpoint.save
 
-  def spy(manager, step, tree):
+  def spy(manager, step, tree, owner):
     print('saved', step, *tree['carry'].state.params['w'].sharding.shard_shape(
         tree['carry'].state.params['w'].shape))
-    save(manager, step, tree)
+    save(manager, step, tree, owner)
 
   checkpoint.save = spy
   for axis, num_seeds in (('data', 2), ('seed', 8)):
