@@ -372,6 +372,24 @@ def test_split_depends_on_seed_and_name():
   assert len(set(tests)) == 4
 
 
+def test_held_out_rows_are_those_to_be_tested_on():
+  of = lambda sizes, seed: tabular.split(100, sizes, seed, 'x', held_out=40)
+  tested = [set(of((50, 20, 30), seed)['test']) for seed in range(20)]
+  held = set.union(*tested)
+  assert len(held) == 40 and all(len(rows) == 30 for rows in tested)
+  got = of((50, 20, 30), 0)  # all rows, as some held-out ones are not tested on
+  assert sorted(np.concatenate(list(got.values()))) == list(range(100))
+  assert held & set(got['train']) and held & set(got['val'])
+  tuning = of((40, 20, 0), 0)
+  assert len(tuning['test']) == 0 and len(tuning['train']) == 40
+  assert not held & {*tuning['train'], *tuning['val']}
+  assert {*tuning['train']} != {*of((40, 20, 0), 1)['train']}
+  with pytest.raises(UserError, match='held_out=40 of 100 rows.*too few'):
+    of((50, 20, 0), 0)
+  with pytest.raises(UserError, match='held_out=40 of 100 rows.*too few'):
+    of((10, 10, 41), 0)
+
+
 def test_split_leaves_rows_beyond_the_sizes_unused():
   got = tabular.split(10, (3, 0, 2), 0, 'x')
   assert [len(v) for v in got.values()] == [3, 0, 2]
