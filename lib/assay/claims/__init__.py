@@ -3,7 +3,9 @@
 A check maps rows to a `Verdict`: it takes one number per seed (a difference of
 two arms, say), makes an interval for its mean and asks whether all of it lies
 inside the region that the claim names (holds), all of it outside (fails), or
-neither (undecided). What the seeds vary chooses the interval:
+neither (undecided). Of many claims some are decided by chance: a state whose p,
+adjusted over the tested claims of the paper (Holm), is above 0.05 is said to
+hold or fail alone. What the seeds vary chooses the interval:
 
     fresh        independent data: paired t.
     resplit      splits of one data set share rows, so seeds are not independent
@@ -53,6 +55,18 @@ class Judged(NamedTuple):
   verdict: Verdict | None  # None: not tested
   p_holm: float | None
   where_tested: str  # or why it was not
+
+  @property
+  def alone(self):
+    """Whether it is decided, but not after correction for the paper's claims.
+    """
+    return (self.verdict is not None and self.verdict.state != 'undecided'
+            and (self.p_holm is None or self.p_holm > rules.LEVEL))
+
+  @property
+  def standing(self):
+    """'holds', 'holds alone', 'fails', 'fails alone', 'undecided', or ''."""
+    return self.verdict.state + ' alone' * self.alone if self.verdict else ''
 
 
 # The checks that claims are made of.

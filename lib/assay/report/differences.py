@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from assay import claims
+from assay.claims import rules
 from assay.report import tables
 
 # What was measured, apart from the seed and swept fields.
@@ -79,9 +80,17 @@ def _not_comparable(pairs):
   return ''
 
 
-def word_of(difference):
-  """`lower`, `higher` or `undecided`: B beside A; else why it is not tested."""
+def word_of(difference, p_holm):
+  """`lower`, `higher` or `undecided`: B beside A; else why it is not tested.
+
+  `lower alone`: not so after correction for all differences of the table.
+
+  Args:
+    difference: a `Difference`.
+    p_holm: its p, adjusted for them, or None.
+  """
   if difference.verdict is None:
     return difference.why
-  return {'holds': 'lower', 'fails': 'higher'}.get(
-      difference.verdict.state, 'undecided')
+  word = {'holds': 'lower', 'fails': 'higher'}.get(difference.verdict.state)
+  return word + ' alone' * (p_holm is None or p_holm > rules.LEVEL) if (
+      word) else 'undecided'
