@@ -1,11 +1,14 @@
 """Two real processes on loopback are one run, whatever becomes of them."""
 
+import contextlib
+import http.server
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import jax
@@ -14,7 +17,7 @@ import pytest
 
 from assay import papers, results
 from assay.errors import UserError
-from assay.train import hosts, sharding
+from assay.train import hosts, launchers, sharding
 
 ARM = 'manifold_c_mixup'
 STEPS = 96  # six calls, each followed by a save
@@ -27,12 +30,41 @@ def free_port():
     return free.getsockname()[1]
 
 
-def start(workdir, *flags, index=0, count=1, port=0, stop_at=''):
+def explicit(index, count, port):
+  return {'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
+          'JAX_NUM_PROCESSES': count, 'JAX_PROCESS_ID': index}
+
+
+def slurm(index, count, port):
+  """What SLURM sets in a step of several tasks, as far as it matters."""
+  return {'SLURM_JOB_ID': 1234, 'SLURM_STEP_NODELIST': '127.0.0.1,node[07-08]',
+          'SLURM_NTASKS': count, 'SLURM_STEP_NUM_TASKS': count,
+          'SLURM_PROCID': index, 'SLURM_LOCALID': index,
+          'JAX_COORDINATOR_PORT': port}
+
+
+def open_mpi(index, count, port):
+  return {'OMPI_MCA_orte_hnp_uri': '1531576320.0;tcp://127.0.0.1:34911',
+          'OMPI_COMM_WORLD_SIZE': count, 'OMPI_COMM_WORLD_RANK': index,
+          'OMPI_COMM_WORLD_LOCAL_RANK': index, 'JAX_COORDINATOR_PORT': port}
+
+
+def tpu_slice(index, count, port):
+  """What GKE sets on the hosts of a slice; no TPU library is loaded."""
+  return {'TPU_WORKER_HOSTNAMES': ','.join(count * ['127.0.0.1']),
+          'TPU_WORKER_ID': index, 'JAX_COORDINATOR_PORT': port,
+          # What is not here is asked of the machine.
+          'MEGASCALE_COORDINATOR_ADDRESS': '127.0.0.1',
+          'MEGASCALE_NUM_SLICES': 1, 'MEGASCALE_SLICE_ID': 0,
+          'JAX_FORCE_TPU_INIT': 1, 'TPU_LIBRARY_PATH': sys.executable}
+
+
+def start(workdir, *flags, index=0, count=1, port=0, stop_at='',
+          launcher=explicit):
   """The smoke study as process `index` of `count`, one device each."""
   env = os.environ | {'JAX_NUM_CPU_DEVICES': '1', 'ASSAY_STOP_AT': stop_at}
   if count > 1:
-    env |= {'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}',
-            'JAX_NUM_PROCESSES': str(count), 'JAX_PROCESS_ID': str(index)}
+    env |= {k: str(v) for k, v in launcher(index, count, port).items()}
   return subprocess.Popen(
       [sys.executable, '-m', 'experiments.c_mixup',
        '--config=configs/c_mixup.py:smoke', f'--arms={ARM}',
@@ -42,11 +74,11 @@ def start(workdir, *flags, index=0, count=1, port=0, stop_at=''):
       stderr=subprocess.PIPE)
 
 
-def start_two(workdir, *flags, stop_at=('', '')):
+def start_two(workdir, *flags, stop_at=('', ''), launcher=explicit):
   """Both processes of a run; each has the flags and a place to die."""
   port = free_port()
   return [start(workdir, *flags, index=i, count=2, port=port,
-                stop_at=stop_at[i]) for i in (0, 1)]
+                stop_at=stop_at[i], launcher=launcher) for i in (0, 1)]
 
 
 def ended(processes, timeout=180):
@@ -116,10 +148,24 @@ def test_two_processes_are_one_run_that_survives_them(tmp_path, one):
   assert ARM not in second[1] + second[2]
 
 
-def test_processes_that_differ_say_in_what(tmp_path):
+def test_launchers_start_one_run_that_survives_its_processes(tmp_path, one):
+  outs = ended(start_two(tmp_path, '--mesh=data:2', stop_at=('', 'step:48'),
+                         launcher=slurm))
+  assert outs[1][0] == -signal.SIGKILL, outs
+  last = outs[0][2].strip().splitlines()[-1]
+  assert last.startswith('error: ') and AGAIN in last, outs
+  outs = ended(start_two(tmp_path, '--mesh=seed:2', launcher=open_mpi,
+                         stop_at=('step:16', 'step:16')))  # not from the start
+  assert [status for status, *_ in outs] == [0, 0], outs
+  assert_same_rows(tmp_path, one)
+
+
+@pytest.mark.parametrize('launcher', [explicit, tpu_slice])
+def test_processes_that_differ_say_in_what(tmp_path, launcher):
   port = free_port()
   outs = ended([start(tmp_path, f'--config.net.width={width}', index=i, count=2,
-                      port=port) for i, width in enumerate((64, 128))])
+                      port=port, launcher=launcher)
+                for i, width in enumerate((64, 128))])
   for status, _, error in outs:
     assert status == 2
     assert ('error: the processes of this run differ in config.net.width: '
@@ -138,6 +184,165 @@ def test_processes_that_never_meet_say_so():
   for word in ('error: 2 processes did not come together at', 'within 2 s',
                env['JAX_COORDINATOR_ADDRESS'], 'JAX_PROCESS_ID from 0 to 1'):
     assert word in last
+
+
+# Of shells, scripts and single tasks: (what is set, whether jax is to look).
+ALONE = {
+    'nothing': {},
+    'a shell in an allocation of eight tasks': {
+        'SLURM_JOB_ID': 7, 'SLURM_NTASKS': 8, 'SLURM_JOB_NODELIST': 'a[1-8]'},
+    'the batch script of eight tasks': {
+        'SLURM_JOB_ID': 7, 'SLURM_NTASKS': 8, 'SLURM_PROCID': 0,
+        'SLURM_LOCALID': 0, 'SLURM_JOB_NODELIST': 'a[1-8]'},
+    'the interactive step of an allocation of eight tasks': slurm(0, 8, 1) | {
+        'SLURM_STEP_NUM_TASKS': 1},
+    'a step of one task': slurm(0, 1, 1),
+    'mpirun -n 1': open_mpi(0, 1, 1),
+    'a TPU machine on GKE': tpu_slice(0, 1, 1),
+    'a pod of no indexed job': {'KUBERNETES_SERVICE_HOST': '10.0.0.1'},
+}
+
+
+def given(monkeypatch, variables):
+  """Leaves a process these variables and none that launchers set."""
+  for name in os.environ:
+    if name.startswith(('SLURM_', 'OMPI_', 'TPU_', 'MEGASCALE_', 'KUBERNETES_',
+                        'JOB_', 'JAX_COORD')):
+      monkeypatch.delenv(name)
+  monkeypatch.setenv('TPU_SKIP_MDS_QUERY', '1')
+  for name, value in variables.items():
+    monkeypatch.setenv(name, str(value))
+
+
+@pytest.mark.parametrize('variables', ALONE.values(), ids=ALONE)
+def test_one_process_waits_for_nobody(variables, monkeypatch):
+  given(monkeypatch, variables)
+  monkeypatch.setattr(jax.distributed, 'initialize', None)
+  hosts.join()
+
+
+def test_a_user_may_say_that_there_is_one_process(monkeypatch):
+  monkeypatch.setattr(jax.distributed, 'initialize', None)
+  for launcher in (explicit, slurm, open_mpi, tpu_slice):
+    given(monkeypatch, launcher(1, 2, 1))
+    hosts.join('none')
+    if launcher != explicit:
+      assert '2' in launchers.find()
+
+
+@pytest.mark.parametrize('variables,words', [
+    ({'OMPI_COMM_WORLD_SIZE': 4}, ['OMPI_COMM_WORLD_SIZE=4', 'Open MPI']),
+    ({'KUBERNETES_SERVICE_HOST': '10.0.0.1', 'JOB_COMPLETION_INDEX': 3},
+     ['JOB_COMPLETION_INDEX=3', "pip install 'jax[k8s]'"])])
+def test_peers_that_cannot_be_found_are_an_error(variables, words, monkeypatch):
+  given(monkeypatch, variables)
+  with pytest.raises(UserError) as error:
+    hosts.join()
+  for word in (*words, 'JAX_COORDINATOR_ADDRESS', '--hosts=none'):
+    assert word in str(error.value)
+
+
+@contextlib.contextmanager
+def metadata(answers):
+  """The address of a machine that says this of itself; None: it is silent."""
+
+  class Handler(http.server.BaseHTTPRequestHandler):
+
+    def do_GET(self):
+      assert self.headers['Metadata-Flavor'] == 'Google'
+      text = (answers or {}).get(self.path.rpartition('/')[2])
+      if answers is None:
+        time.sleep(2)
+        return
+      self.send_response(404 if text is None else 200)
+      self.end_headers()
+      self.wfile.write((text or '').encode())
+
+    def log_message(self, *args):
+      pass
+
+  with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
+    threading.Thread(target=server.serve_forever).start()
+    yield f'127.0.0.1:{server.server_port}'
+    server.shutdown()
+
+
+HOST = 'unused:unused:10.0.0.1'
+
+
+@pytest.mark.parametrize('answers,count', [
+    ({'worker-network-endpoints': HOST}, None),
+    ({'worker-network-endpoints': f'{HOST},{HOST},{HOST},{HOST}'}, 4),
+    ({'worker-network-endpoints': f'{HOST},{HOST}',
+      'tpu-env': "TYPE: 'V5'\nMEGASCALE_NUM_SLICES: '3'\n"}, 6),
+    ({}, None), (None, None)])
+def test_a_tpu_machine_is_asked_once_and_not_for_long(answers, count,
+                                                      monkeypatch):
+  given(monkeypatch, {'TPU_LIBRARY_PATH': sys.executable})
+  monkeypatch.delenv('TPU_SKIP_MDS_QUERY')
+  monkeypatch.setattr(launchers, 'TIMEOUT_SECONDS', 0.3)
+  with metadata(answers) as address:
+    monkeypatch.setenv('GCE_METADATA_IP', address)
+    found = launchers.find()
+  assert found == (count and f'the {count} hosts of the TPU slices')
+
+
+LOST_PEERS = [
+    # NCCL, by way of XLA.
+    'INTERNAL: NCCL operation ncclAllReduce(send_buffer, recv_buffer, count, '
+    'dtype, op, comm, stream) failed: remote process exited or there was a '
+    'network error',
+    'INTERNAL: nccl_utils.cc:216: NCCL operation async_err failed: remote '
+    'process exited or there was a network error',
+    'INTERNAL: NCCL operation ncclCommInitRank(&comm, nranks, id, rank) '
+    'failed: unhandled system error (run with NCCL_DEBUG=INFO for details)',
+    'ncclRemoteError: A call failed possibly due to a network error or a '
+    'remote process exiting prematurely.',
+    # The coordination service.
+    'UNAVAILABLE: The following tasks are unhealthy (stopped sending '
+    'heartbeats):\n/job:jax_worker/replica:0/task:1',
+    'DEADLINE_EXCEEDED: Barrier timed out. Id: workdir:0. This usually happens '
+    'because a task triggered the barrier too early or too slowly.',
+    'UNAVAILABLE: Failed to send RPC to coordination service. Either the '
+    'leader task was preempted/died/restarted unexpectedly',
+    'UNAVAILABLE: /job:jax_worker/replica:0/task:0 heartbeat timeout. This '
+    'indicates that the remote task has failed, got preempted, or crashed '
+    'unexpectedly.',
+    # Gloo, on CPUs.
+    'FAILED_PRECONDITION: Gloo AllGather failed: Connection closed by peer']
+OWN_FAULTS = [
+    'RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 GiB.',
+    'INTERNAL: NCCL operation ncclGroupEnd() failed: unhandled cuda error',
+    'INVALID_ARGUMENT: mismatch of 2 and 3']
+
+
+def said(error, capsys, monkeypatch):
+  """What a process that has joined others says where this is raised."""
+  def end(status):
+    raise SystemExit(status)
+
+  monkeypatch.setattr(hosts, '_joined', {'say': lambda text: None})
+  monkeypatch.setattr(os, '_exit', end)
+  with pytest.raises(SystemExit), hosts.together():
+    raise error
+  return capsys.readouterr().err
+
+
+@pytest.mark.parametrize('text', LOST_PEERS)
+def test_a_lost_peer_is_told_in_one_line(text, capsys, monkeypatch):
+  for error in (jax.errors.JaxRuntimeError(text), ValueError('while saving')):
+    if isinstance(error, ValueError):
+      error.__cause__ = RuntimeError(text)
+    told = said(error, capsys, monkeypatch)
+    assert told.startswith('error: another process of this run was lost')
+    assert told.count('\n') == 1 and text.partition('\n')[0] in told
+    assert AGAIN in told
+
+
+@pytest.mark.parametrize('text', OWN_FAULTS)
+def test_what_failed_here_is_not_told_as_a_lost_peer(text, capsys, monkeypatch):
+  told = said(jax.errors.JaxRuntimeError(text), capsys, monkeypatch)
+  assert 'Traceback' in told and 'was lost' not in told
 
 
 @pytest.mark.parametrize('address,count,index,words', [

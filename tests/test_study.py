@@ -1,5 +1,6 @@
 """Blocks of seeds, and the names of what they leave."""
 
+import json
 import math
 
 import jax.numpy as jnp
@@ -87,6 +88,24 @@ def test_run_names_config_and_commit():
   assert study().run == study().run
   assert study().run != study(config=dict(width=9)).run
   assert len(study().run) == 8
+
+
+def test_a_copy_without_a_history_is_told_its_commit(monkeypatch):
+  monkeypatch.setenv('PATH', '')  # no git
+  assert study().commit == 'unknown'
+  monkeypatch.setenv('ASSAY_COMMIT', '0123abcd')
+  assert study().commit == '0123abcd'
+
+
+def test_a_run_names_all_kinds_of_devices_it_was_continued_on(tmp_path):
+  first, *others = study(tmp_path, seeds_at_once=2).blocks('erm')
+  finish(first)
+  file, = (tmp_path / 'runs').glob('*.json')
+  disk.write_json(file, json.loads(file.read_text()) | {
+      'device_kind': 'a GPU'})
+  for block in others:
+    finish(block)
+  assert json.loads(file.read_text())['device_kind'] == 'a GPU, cpu'
 
 
 @pytest.mark.parametrize('words', [

@@ -124,6 +124,13 @@ def test_forms_follow_device_and_model():
   assert chosen == [(60, 'vmap'), (1, 'loop'), (60, 'loop')]
 
 
+@pytest.mark.parametrize('held,want', [
+    ('convolution', 'loop'), ('attention', 'vmap'), ('nothing', 'vmap')])
+def test_forms_on_a_gpu(held, want, monkeypatch):
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert forms.choose(settings(), {held}, 60, 6, 1) == (60, want)
+
+
 @pytest.mark.parametrize('asked,num_steps,every,step_bytes,want', [
     (None, 6200, 62, 1, 620),  # the largest divisor of 100 points below 1000
     (None, 600, 6, 1, 600),

@@ -56,6 +56,9 @@ def _parser(paper):
   add('--arms', default='', metavar='A,B', help='run only these arms')
   add('--seeds_at_once', type=int, metavar='N',
       help='seeds trained together, bounds memory (default: all)')
+  add('--hosts', choices=('auto', 'none'), default='auto',
+      help='join the processes that a launcher started (TPU slices, SLURM, '
+      'Open MPI, Kubernetes, JAX_COORDINATOR_ADDRESS), or be one alone')
   add('--mesh', default='', metavar='seed:2,data:4',
       help='devices by axis (default: seeds over all devices)')
   add('--steps_per_call', type=int, metavar='N',
@@ -117,7 +120,7 @@ def _run(paper, flags, fields):
   config_lib.check(config, getattr(module, 'BOUNDS', {}))
   num_seeds = config.num_seeds if flags.seeds is None else flags.seeds
   mesh = set_up_devices(flags.mesh, num_seeds, flags.deterministic,
-                        flags.dry_run)
+                        flags.dry_run, flags.hosts)
 
   # JAX may start only now that its devices are set up.
   from assay.train import checkpoint, dry_run
@@ -244,7 +247,8 @@ def show(paper, rows, workdir):
         + f', {workdir / "runs"}/')
 
 
-def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
+def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False,
+                   join='auto'):
   """Readies JAX, before its first use; returns the mesh's sizes.
 
   A CPU shows one device per core, since one program does not keep two cores
@@ -257,6 +261,7 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
     deterministic: the same bits on a GPU too.
     pretend: nothing will be computed, so a mesh may have more devices than
       there are; devices that a CPU pretends to have stand in for them.
+    join: 'auto' or 'none', see `hosts.join`.
   """
   import jax
 
@@ -278,7 +283,7 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False):
                       str(disk.cache_dir() / 'xla'))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
   if not jax.distributed.is_initialized():  # by an earlier run of a sweep
-    hosts.join()
+    hosts.join(join)
   if least > jax.device_count():
     return sharding.make_mesh(sizes, devices=jax.devices('cpu'))
   return sizes

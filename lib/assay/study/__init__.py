@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 from importlib import metadata
 import json
+import os
 import pathlib
 import platform
 import re
@@ -247,7 +248,10 @@ def command(words):
 
 
 def _commit():
-  """The commit of this checkout, with + if files differ from it."""
+  """The commit of this checkout, with + if files differ from it.
+
+  Of a copy without a history it is what `$ASSAY_COMMIT` says.
+  """
   here = pathlib.Path(__file__).parent
   try:
     run = lambda *words: subprocess.run(
@@ -257,4 +261,4 @@ def _commit():
                 '--', ':/lib', ':/experiments', ':/configs')
     return run('rev-parse', 'HEAD') + ('+' if dirty else '')
   except (OSError, subprocess.CalledProcessError):
-    return 'unknown'
+    return os.environ.get('ASSAY_COMMIT') or 'unknown'

@@ -192,8 +192,11 @@ class Workdir:
     fits = before.get('fits', {})
     fits |= {arm: list(dict.fromkeys(fits.get(arm, []) + keys))
              for arm, keys in info['fits'].items()}
+    # So did what it was continued on.
+    devices = filter(None, (before.get('device_kind'), info['device_kind']))
+    kinds = dict.fromkeys(kind for each in devices for kind in each.split(', '))
     disk.write_json(path, info | {
-        'fits': fits, 'spent': spent,
+        'device_kind': ', '.join(kinds), 'fits': fits, 'spent': spent,
         'wall_seconds': round(sum(spent.values()), 1)})
 
 

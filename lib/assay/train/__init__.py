@@ -85,7 +85,7 @@ class Settings:
       By default some 1000, fewer where they are streamed, or 1 for convolutions
       on a CPU.
     seed_map: `vmap`, or `loop` (one seed after another; the default for
-      convolutions and attention on a CPU).
+      convolutions on a CPU or GPU, and attention on a CPU).
     save_every: seconds between saves.
     strict: stop at the first loss that is not finite.
     tolerant: no error where every seed diverged, as trials of tuning may.

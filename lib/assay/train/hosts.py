@@ -8,6 +8,7 @@ so a small second process keeps what is to be said then.
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import traceback
 import numpy as np
 
 from assay.errors import UserError
+from assay.train import launchers
 
 AGAIN = ('Start the same command on all hosts again: it continues from the '
          'last save.')
@@ -24,42 +26,75 @@ LOST = ('this process was ended, most likely because another one of this run '
 # Prints the last line it was given, once nobody can give it another.
 LISTENER = 'import sys; sys.stderr.write([*sys.stdin][-1].lstrip())'
 
-_words = []  # how this process sets its last words; empty before it joins
+_joined = {}  # `say` sets last words, `first`: whether it serves the others
+
+# What a lost process looks like to the others, in the words of the libraries.
+# "unhandled cuda error" is not here: that is this process's own device.
+GONE = re.compile(r'''
+    Gloo | coordination\ ?service | heartbeat\ timeout
+    | stopped\ sending\ heartbeats | barrier\ (timed\ out|failed)
+    | distributed\ service\ detected\ fatal
+    | NCCL.*(remote\ (process|error) | network\ error | system\ error
+             | abort | async | socket | connection)
+    | ncclRemoteError | ncclSystemError''', re.I | re.S | re.X)
 
 
-def join(patience=300, heartbeat=45):
+def join(hosts='auto', patience=300, heartbeat=45):
   """Makes this process one of several, where its environment says so.
 
-  JAX_COORDINATOR_ADDRESS is host:port of the first process,
-  JAX_NUM_PROCESSES how many there are, JAX_PROCESS_ID which this one is.
+  In this order: JAX_COORDINATOR_ADDRESS, host:port of the first process, with
+  JAX_NUM_PROCESSES, how many there are, and JAX_PROCESS_ID, which this one is;
+  a launcher that `jax.distributed` knows and that started more than one, see
+  `launchers.find`; else it is alone.
 
   Args:
+    hosts: 'auto', or 'none': it is alone, whatever the environment says.
     patience: seconds that the processes may take to come together.
     heartbeat: seconds without a sign of life after which a process is lost.
 
   Raises:
-    UserError: one of the variables cannot be read.
+    UserError: one of the variables cannot be read, or a launcher does not say
+      what is needed.
   """
-  address = os.environ.get('JAX_COORDINATOR_ADDRESS')
-  if not address:
+  if hosts == 'none':
     return
-  if not address.rpartition(':')[2].isdecimal():
-    raise UserError(f'JAX_COORDINATOR_ADDRESS={address}: write host:port of '
-                    'the first process, for example 10.0.0.1:8476.')
-  count = _number('JAX_NUM_PROCESSES', 1, None)
-  index = _number('JAX_PROCESS_ID', 0, count)
+  if address := os.environ.get('JAX_COORDINATOR_ADDRESS'):
+    if not address.rpartition(':')[2].isdecimal():
+      raise UserError(f'JAX_COORDINATOR_ADDRESS={address}: write host:port of '
+                      'the first process, for example 10.0.0.1:8476.')
+    count = _number('JAX_NUM_PROCESSES', 1, None)
+    given = address, count, _number('JAX_PROCESS_ID', 0, count)
+    apart = (f'{count} processes did not come together at {address} within '
+             f'{patience} s. Start the same command {count} times with this '
+             'JAX_COORDINATOR_ADDRESS, an address of the first process, and '
+             f'JAX_PROCESS_ID from 0 to {count - 1}.')
+  else:
+    started, given = launchers.find(), ()
+    if started is None:
+      return
+    apart = (f'{started} did not come together within {patience} s; the '
+             'output of the others says more. Start all of them with the same '
+             'command, or each on its own with --hosts=none.')
 
   import jax
 
-  _words.append(_last_words())
-  _words[0](f'error: {count} processes did not come together at {address} '
-            f'within {patience} s. Start the same command {count} times with '
-            'this JAX_COORDINATOR_ADDRESS, an address of the first process, '
-            f'and JAX_PROCESS_ID from 0 to {count - 1}.')
-  jax.distributed.initialize(
-      address, count, index, initialization_timeout=patience,
-      heartbeat_timeout_seconds=heartbeat)
-  _words[0](f'error: {LOST}')
+  _joined['say'] = say = _last_words()
+  say(f'error: {apart}')
+  try:
+    jax.distributed.initialize(*given, initialization_timeout=patience,
+                               heartbeat_timeout_seconds=heartbeat)
+  except jax.errors.JaxRuntimeError as error:
+    raise UserError(f'{apart} They must all start within {patience} s '
+                    f'({_first_line(error)}).') from error
+  except Exception as error:  # of the launcher, of many kinds
+    if given:
+      raise
+    raise UserError(f'{started} cannot be joined ({_first_line(error)}); give '
+                    'JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and '
+                    'JAX_PROCESS_ID, or use --hosts=none to run each alone.'
+                    ) from error
+  _joined['first'] = jax.process_index() == 0
+  say(f'error: {LOST}')
 
 
 def _number(name, least, below):
@@ -103,34 +138,39 @@ def together(debug=False):
   try:
     yield
   except BaseException as error:
-    if not _words:
+    if not _joined:
       raise
-    _words[0]('')
+    _joined['say']('')
     if debug or not isinstance(error, UserError) and not _lost(error):
       traceback.print_exc()
     else:
       print(f'error: {_lost(error) or error}', file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.environ['JAX_PROCESS_ID'] == '0':
+    if _joined.get('first'):
       time.sleep(1)  # it takes the others with it: they may say why they failed
     os._exit(2)
-  if _words:
+  if _joined:
     import jax
 
     jax.distributed.shutdown()  # waits for the others
-    _words.pop()('')
+    _joined['say']('')
+    _joined.clear()
 
 
 def _lost(error):
   """What to say where an error comes from the loss of a process, else None."""
-  while error is not None:
+  while error is not None and not isinstance(error, UserError):
     text = str(error)
-    if any(word in text for word in ('Gloo', 'CoordinationService')):
-      return ('another process of this run was lost; its output says more. '
-              f'{AGAIN} ({text.splitlines()[0]})')
+    if GONE.search(text):
+      return ('another process of this run was lost, or the network to it; its '
+              f'output says more. {AGAIN} ({_first_line(error)})')
     error = error.__cause__ or error.__context__
   return None
+
+
+def _first_line(error):
+  return str(error).partition('\n')[0]
 
 
 def agree(settings):
