@@ -19,8 +19,12 @@ hold or fail alone. What the seeds vary chooses the interval:
 
 Arms `a` and `b` are a method's name or a dict of row fields. Checks of a metric
 take the keywords `split='test'`, `group=''` and `state=None`, which is `best`
-where all arms have rows of the best state, else `last`. In every verdict
-p < 0.05 says what the interval says: it is decided, one way or the other.
+where all arms have rows of the best state, else `last`; and `across=('step',)`,
+where arms of another step budget, n, scale or run are meant to be compared: all
+others that differ in one of these are undecided. In every verdict p < 0.05 says
+what the interval says: it is decided, one way or the other.
+
+Nothing is decided before each arm has all its planned seeds.
 
     python -m assay claims WORKDIR...
 """
@@ -127,7 +131,8 @@ def every_seed(check, at_least):
 
   Args:
     check: less, greater, ratio, within or equal.
-    at_least: fraction in (0, 1]; 1 can fail but never hold.
+    at_least: fraction in (0, 1]; 1 can fail but never hold. On re-splits one
+      that can never hold is refused, .48 or more where n_test/n_train is .2.
   """
   if not isinstance(check, Check):
     raise ValueError('every_seed takes less, greater, ratio, within or equal.')

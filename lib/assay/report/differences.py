@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from assay import claims
-from assay.claims import rules
+from assay.claims import rules, samples
 from assay.report import tables
 
 # What was measured, apart from the seed and swept fields.
@@ -63,6 +63,7 @@ def _difference(cell, seeds, pairs, train):
           for pair in pairs for side, row in zip('AB', pair, strict=True)]
   arm = {k: v for k, v in cell.items() if k not in CELL or k == 'method'}
   check = claims.less(cell['metric'], arm | {'side': 'B'}, arm | {'side': 'A'},
+                      across=samples.DECIDING,  # two runs are meant
                       **{k: cell[k] for k in ('split', 'state', 'group')})
   return Difference(cell, seeds, means, check(rows + train), '')
 
