@@ -83,8 +83,12 @@ class Check:
     return self.judge(rows)
 
   def judge(self, rows, shared=rules.ALONE):
+    return self.judge_sample(self.read(rows), shared)
+
+  def judge_sample(self, sample, shared=rules.ALONE):
+    """The verdict on what `read` gave."""
     return rules.mean_verdict(
-        self.read(rows), self.value, self.region, closed=self.closed,
+        sample, self.value, self.region, closed=self.closed,
         tail=self.tail, extra=self.extra, shared=shared,
         show=np.exp if self.logs else float)
 

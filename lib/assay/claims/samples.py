@@ -33,7 +33,10 @@ class NoRows(UserError):
 
 
 def matches(row, want):
-  return all(row.get(k) == v for k, v in want.items())
+  for field, value in want.items():  # a generator takes three times as long
+    if row.get(field) != value:
+      return False
+  return True
 
 
 def describe(fields):
