@@ -171,11 +171,11 @@ def _not_comparable(columns, across):
   """
   def values(field, rows):
     if field == 'step':
-      steps = {row['step'] for row in rows if row['step']}
+      steps = {row['step'] for row in rows if row.get('step')}
       return steps if all(row['state'] == 'last' for row in rows) else {}
     parts = [{row[k] for row in rows} for k in ('dataset', 'split', 'group')]
     same = all(len(part) == 1 and 'worst' not in part for part in parts)
-    return {row[field] for row in rows if field != 'n' or same}
+    return {row.get(field) for row in rows if field != 'n' or same}
 
   told, seeds = [], sorted(set.intersection(*map(set, columns)))
   pairs = [[column[seed] for column in columns] for seed in seeds]
