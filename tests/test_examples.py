@@ -31,7 +31,7 @@ GOOD = {
     'greater': greater('nll', K(1), K(2), by=-.03),
     'ratio': ratio('rmse', 'a', 'b', 3, np.inf),
     'ratio between': ratio('nll_gap', 'a', 'b', .97, 1.03),
-    'ratio below': ratio('log_std_gap', 'a', 'b', 0, 1 / 3),
+    'ratio below': ratio('rms_log_std', 'a', 'b', 0, 1 / 3),
     'within': within('accuracy', 'a', .99, 1),
     'within, open': within('pool_excess', 'a', -np.inf, 0),
     'equal': equal('auroc', 'a', 'b', .005, state='best'),
