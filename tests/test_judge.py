@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay import claims, judge
+from assay import claims, disk, judge, results
+from assay.claims import examples as made_up
 from assay.errors import UserError
 from assay.judge import columns, command, events, folders, names, plan
 
@@ -435,6 +436,19 @@ def test_claims_of_a_file(write, capsys):
                        '--varies', 'fresh')
   assert status == 0
   assert 'HOLDS      better' in out and 'FAILS      by much' in out
+  rows = made_up.rows([
+      dict(metric='accuracy', method=m, value=v) for m, v in (
+          ('ours', 0.9), ('baseline', 0.7))], num_seeds=6)
+  folder = write('', 'work/runs/x').parents[1]
+  disk.write_json(folder / 'runs' / ('0' * 8 + '.json'), {
+      'seed_varies': 'fresh', 'planned_seeds': 6, 'scale': 'reduced'})
+  results.write(folder / 'made.jsonl', [{
+      k: v for k, v in row.items() if k not in results.JOINED}
+                                        for row in rows])
+  status, out, _ = run(capsys, folder, '--claims', claims_file)
+  assert status == 0 and out.count('HOLDS') == 2  # rows that Assay wrote
+  status, _, err = run(capsys, folder)
+  assert status == 2 and 'rows that Assay wrote' in err
   status, _, err = run(capsys, write(long_csv()), '--claims',
                        write('', 'none.py'), '--varies', 'fresh')
   assert status == 2 and 'needs CLAIMS' in err
