@@ -105,9 +105,16 @@ def test_arrays_that_cannot_be_compared():
   for arrays, word in (
       (([1., 2], [1., 2, 3]), 'ours has 2 seeds and baseline 3'),
       (([], []), r'\(0,\)'), (([[1.]], [[1.]]), r'\(1, 1\)'),
-      ((['x'], [1.]), 'not all are numbers')):
+      ((['x'], [1.]), 'not all are numbers'),
+      (([1e200], [1.]), 'above 1e')):
     with pytest.raises(UserError, match=word):
       judge.compare(*arrays, 'fresh')
+  for words, message in (
+      ({'check': 'lesser'}, 'use less, greater or equal'),
+      ({'check': 'equal'}, 'margin must be a number above 0'),
+      ({'by': np.nan}, 'must be a number'), ({'better': 'up'}, 'use higher')):
+    with pytest.raises(UserError, match=message):
+      judge.compare(OURS, BASELINE, 'fresh', **words)
   with pytest.raises(UserError, match='fresh, resplit, fixed_split'):
     judge.compare(OURS, BASELINE, 'seeds')
   with pytest.raises(UserError, match='training and of test'):
@@ -207,6 +214,7 @@ BAD = {
     'doubled': ('ours,0,0.5\n', 'lines 2 and 14 both give accuracy of ours, '
                 'seed 0; keep one'),
     'text': ('ours,7,good\n', "line 14, column accuracy: 'good' is no number"),
+    'huge': ('ours,7,1e300\n', '1e.300 is above 1e.100'),
     'comma': ('ours,7,"0,93"\n', 'decimal point'),
     'mean': ('ours,7,0.9±0.1\n', 'value of each seed'),
     'sign': ('ours,7,93%\n', 'percent sign'),
