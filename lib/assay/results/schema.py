@@ -76,8 +76,9 @@ def run_of(data, run):
         not 0 <= value <= most.get(place, 1e12)):
       raise UserError(f'{place}: {value!r:.40} is not in [0, '
                       f'{most.get(place, 1e12):g}]; restore the file.')
-  if not all(isinstance(keys, list) for keys in data.get('fits', {}).values()):
-    raise UserError('fits: must be a list for each arm; restore the file.')
+  for arm, keys in data.get('fits', {}).items():
+    if not isinstance(keys, list):
+      raise UserError(f'fits: {arm!r:.40} must have a list; restore the file.')
   return data
 
 

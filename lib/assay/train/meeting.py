@@ -89,7 +89,8 @@ def _answered(address, found, patience, apart):
         reason = error.strerror or 'no answer'
     waited = time.monotonic() - began
     if waited > patience:
-      raise UserError(f'{apart} (Nobody answers there: {reason}.)')
+      raise UserError(f'{apart} (Nobody answers there: {reason}; start the '
+                      'first process.)')
     if waited > SECONDS and not told:
       told = True
       _say(f'Nobody answers at {VARIABLE}={address} ({reason}); waiting up to '
