@@ -139,9 +139,11 @@ def mean_verdict(sample, value, region, *, closed=False, tail=TAIL, extra='',
   tail /= among
   method = sample.test + extra + bonferroni(among) + (
       f' (n_test/n_train {sample.ratio:.3g})' if sample.ratio else '')
+  deviation = np.std(values, ddof=1) if n > 1 else np.nan
   return verdict_of(
-      sample, mean,
-      lambda n, ratio: intervals.t_interval(values, ratio, tail, n), region,
+      sample, mean,  # the deviation once, for all n that are tried
+      lambda n, ratio: intervals.t_interval_of(mean, deviation, n, ratio, tail),
+      region,
       intervals.t_p_value(values, nearest, sample.ratio, tail), method, [note],
       closed=closed, bootstrap=_bootstrap(sample, value, tail), **how)
 
