@@ -70,7 +70,7 @@ def test_p_values_are_scipys():
   want = stats.permutation_test(
       (np.subtract(OURS, BASELINE),), np.mean, permutation_type='samples',
       n_resamples=np.inf).pvalue
-  assert c.p_sign_flip == pytest.approx(want) == 2 / 2**6
+  assert c.verdict.p_sign_flip == pytest.approx(want) == 2 / 2**6
   again = stats.ttest_rel(OURS, BASELINE).confidence_interval()
   assert (c.verdict.low, c.verdict.high) == pytest.approx(tuple(again))
 
@@ -95,7 +95,7 @@ def test_sentences_can_be_pasted():
       'ours does not have a higher accuracy than baseline (')
   few = judge.compare(OURS[:3], BASELINE[:3], 'fresh', metric='accuracy')
   assert few.sentence.startswith('Whether ours has a higher accuracy than ')
-  assert 'fewer than 5 seeds' in few.sentence and few.p_sign_flip is None
+  assert 'fewer than 5 seeds' in few.sentence and few.verdict.p is None
   near = judge.compare(OURS, BASELINE, 'fresh', metric='error', check='equal',
                        by=0.05)
   assert near.sentence.startswith(
