@@ -75,6 +75,15 @@ def test_p_values_are_scipys():
   assert (c.verdict.low, c.verdict.high) == pytest.approx(tuple(again))
 
 
+def test_equal_seeds_are_bounded_by_the_range_of_a_metric_in_its_own_unit():
+  # Of five equal seeds up to 1 - 0.025^(1/5) = 0.522 may lie elsewhere, in
+  # [-1, 1] for fractions; in percent a name says no range.
+  low = judge.compare([0.9] * 5, [0.4] * 5, 'fresh', metric='accuracy').verdict
+  assert low.low == pytest.approx(0.5 - 0.5218 * 1.5, abs=1e-4)
+  percent = judge.compare([90] * 5, [40] * 5, 'fresh', metric='accuracy')
+  assert percent.verdict.low == -np.inf and percent.state == 'undecided'
+
+
 def test_corrected_interval_by_hand():
   # Differences 1, 2, 3, 4, 5: s^2 = 2.5, 1/5 + 1/4 = 0.45, t(4) 2.7764451.
   c = judge.compare([1, 2, 3, 4, 5.], [0, 0, 0, 0, 0], 'resplit', ratio=0.25)

@@ -142,22 +142,25 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
   _check_words(check, by, better)
   better = better or known_names.better(metric)
   seeds = numbered(cells)
-  fields = _FIELDS | dict(dataset=dataset, metric=metric, n=1,
+  a, b = cells
+  both = [(a[s][0], b[s][0]) for s in seeds if s in a and s in b
+          and a[s][0] is not None and b[s][0] is not None]
+  # Claims take the range of a metric from its name.
+  named = metric if known_names.in_range(
+      metric, itertools.chain(*both)) else 'value'
+  fields = _FIELDS | dict(dataset=dataset, metric=named, n=1,
                           seed_varies=varies.kind)
   rows = [{**fields, 'method': arm, 'seed': seeds[seed], 'value': value,
            **({'why': why} if why else {})}
           for arm, own in zip(('ours', 'baseline'), cells, strict=True)
           for seed, (value, why) in own.items()]
-  a, b = cells
-  both = [(a[s][0], b[s][0]) for s in seeds if s in a and s in b
-          and a[s][0] is not None and b[s][0] is not None]
   means = tuple(map(float, np.mean(both, axis=0))) if both else (np.nan,) * 2
   if varies.kind == 'resplit':  # n_test / n_train, as rows tell it
     rows = [row | {'n': varies.ratio} for row in rows] + [
         _FIELDS | dict(dataset=dataset, metric='none', method='none', seed=0,
                        split='train', value=0, n=1)]
   check = check or side(means, better)
-  test = _check(check, metric, by)
+  test = _check(check, named, by)
   sample = test.read(rows)
   verdict = test.judge_sample(sample)
   note = '; '.join(filter(None, (note, verdict.note)))
