@@ -54,7 +54,7 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
     lanes: a `Lanes`.
     started, chunk: from `lanes.start`, `lanes.make_chunk`.
     rules, draw, source, num_steps: as `fit` takes them.
-    shape: points and steps of one call.
+    shape: rows of a call, at most, and steps of each.
     validate: what is called between calls, or None.
 
   Returns:
@@ -66,7 +66,7 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
   """
   mesh, num_mapped = lanes.meshes[0], len(lanes.positions[0])
   args, batch = _arguments(lanes, started, rules, draw, source, shape)
-  carry, shared, own, _ = args
+  carry, (shared, _), own, _ = args
   one = jax.eval_shape(started, np.int32(0)).state.params
   params = [
       (jax.tree_util.keystr(path, simple=True, separator='/'), x.shape,
@@ -87,7 +87,8 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
   held['other seeds'] = waiting * _bytes((carry, own))
   calls = {'training': _estimate(lanes.program(chunk, mesh), *args)}
   if validate is not None:
-    calls['selection'] = _estimate(lanes.program(validate, mesh), *args[:3])
+    calls['selection'] = _estimate(
+        lanes.program(validate, mesh), carry, shared, own)
   for call in calls.values():
     call['peak'] += held['other seeds']
   return {
@@ -102,7 +103,7 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
 
 
 def _arguments(lanes, started, rules, draw, source, shape):
-  """The first lane's `carry, shared, own, items` as shapes, and B."""
+  """The first lane's `carry, (shared, rows), own, items` as shapes, and B."""
   mesh, num_mapped = lanes.meshes[0], len(lanes.positions[0])
   over_seeds = NamedSharding(mesh, P('seed'))
   # Of one seed, with dtypes as they are on a device.
@@ -124,8 +125,9 @@ def _arguments(lanes, started, rules, draw, source, shape):
       shape=(num_mapped, *shape, *x.shape),
       sharding=items_lib.placement(source, mesh)), item)
   batch = jax.eval_shape(draw, shared, own, item, one.state.key)
-  args = (carry, placed(shared, NamedSharding(mesh, P())), stacked(own),
-          items)
+  rows = jax.ShapeDtypeStruct((), np.int32)
+  args = (carry, placed((shared, rows), NamedSharding(mesh, P())),
+          stacked(own), items)
   return args, jax.tree.leaves(batch)[0].shape[0]
 
 
@@ -197,7 +199,7 @@ def show(figures):
       'mesh': ', '.join(f'{k}:{v}' for k, v in f['mesh'].items())
               + f'; {_count(math.prod(f["mesh"].values()), "device")} ('
               f'{f["devices"]}), {_count(f["hosts"], "host")}',
-      'form': f'{_count(f["steps_per_call"], "step")} a call; '
+      'form': f'at most {_count(f["steps_per_call"], "step")} a call; '
               + (f'{_count(f["seeds_per_device"], "seed")} mapped on each '
                  'device' if f['form'] == 'vmap' else
                  'seeds one after another, figures are of one lane'),
