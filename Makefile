@@ -1,13 +1,16 @@
 # make reproduce [PAPER=c_mixup] [VARIANT=airfoil] [FLAGS="--seeds=5"]
 # make test | nightly | faults | benchmarks | lint | tables | report | docs | clean
+# make gpu [MINUTES=9]
 PYTHON ?= python3
 PAPER ?= c_mixup
 VARIANT ?=
 FLAGS ?=
+MINUTES ?= 9
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: reproduce test nightly faults benchmarks lint tables report docs clean
+.PHONY: reproduce test nightly faults benchmarks gpu lint tables report docs \
+  clean
 
 reproduce: $(READY)
 	$(BIN)/python -m experiments.$(PAPER) \
@@ -36,6 +39,12 @@ benchmarks: $(READY)
 	for name in scaling in_context fits; do \
 	  $(BIN)/python -m benchmarks.$$name --into=docs/performance.md || exit; \
 	done
+
+# What a GPU at hand for MINUTES is worth using for, in this order; again: goes
+# on. Without an installation, where python3 has jax and ml_collections.
+gpu:
+	PYTHONPATH=lib:$$PYTHONPATH $(or $(wildcard $(BIN)/python),$(PYTHON)) \
+	  -m benchmarks.gpu_queue --minutes=$(MINUTES) $(FLAGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -28,15 +28,18 @@ STEPS = 50  # of a call
 
 
 def normalized(p, x):
-  x = x - jnp.mean(x, axis=-1, keepdims=True)
-  return p['scale'] * x * jax.lax.rsqrt(
-      jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6) + p['bias']
+  wide = x.astype(jnp.float32)
+  wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
+  return (p['scale'] * wide * jax.lax.rsqrt(
+      jnp.mean(wide * wide, axis=-1, keepdims=True) + 1e-6) + p['bias']
+          ).astype(x.dtype)
 
 
-def forward(params, tokens, num_layers):
+def forward(params, tokens, num_layers, dtype=jnp.float32):
   """The transformer of `assay.models`, from its parameters."""
+  outer, params = params, jax.tree.map(lambda p: p.astype(dtype), params)
   dense = lambda p, x: x @ p['kernel'] + p['bias']
-  x = dense(params['read_in'], tokens)
+  x = dense(params['read_in'], tokens.astype(dtype))
   length = tokens.shape[1]
   if 'position_table' in params:
     x = x + params['position_table'][:length]
@@ -48,16 +51,18 @@ def forward(params, tokens, num_layers):
                      read['kernel']) + read['bias'][:, None, :, None]
     q, k, v = qkv
     scores = jnp.einsum('bhte,bhse->bhts', q, k) * q.shape[-1] ** -.5 + future
-    mixed = jnp.einsum('bhts,bhse->bthe', jax.nn.softmax(scores), v)
+    weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(dtype)
+    mixed = jnp.einsum('bhts,bhse->bthe', weights, v)
     out = p['attention_out']
     x = x + jnp.einsum('bthe,hed->btd', mixed, out['kernel']) + out['bias']
     hidden = jax.nn.gelu(dense(p['mlp_in'], normalized(p['mlp_norm'], x)))
     x = x + dense(p['mlp_out'], hidden)
-  return dense(params['read_out'], normalized(params['norm'], x))
+  return dense(outer['read_out'], normalized(
+      outer['norm'], x.astype(jnp.float32)))
 
 
-def by_hand(loss, draw, shared, own, rate, clip):
-  """`(params, m, v, count) -> the same` after `STEPS` steps, compiled."""
+def by_hand(loss, draw, shared, own, rate, clip, steps=STEPS):
+  """`(params, m, v, count) -> the same` after so many steps, compiled."""
 
   def step(carry, _):
     params, m, v, count = carry
@@ -74,7 +79,7 @@ def by_hand(loss, draw, shared, own, rate, clip):
             jnp.sqrt(v / (1 - .999**t)) + 1e-8), params, m, v)
     return (params, m, v, count + 1), value
 
-  return jax.jit(lambda carry: jax.lax.scan(step, carry, None, STEPS),
+  return jax.jit(lambda carry: jax.lax.scan(step, carry, None, steps),
                  donate_argnums=0)
 
 

@@ -4,6 +4,7 @@ import argparse
 from datetime import date
 from importlib import metadata
 import json
+import math
 import os
 import pathlib
 import platform
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 import numpy as np
 
@@ -100,6 +102,8 @@ def main(argv, prog, description, measures):
   parser.add_argument('--quick', action='store_true',
                       help='see that all works; the numbers mean little')
   parser.add_argument('--json', metavar='FILE', help='write the results there')
+  parser.add_argument('--seconds', type=float, default=math.inf, metavar='S',
+                      help='begin nothing after so many (default: %(default)s)')
   parser.add_argument('--into', metavar='FILE', help='rewrite the section '
                       f'between <!-- begin benchmarks/{prog} --> and its end '
                       'in this Markdown file')
@@ -108,18 +112,24 @@ def main(argv, prog, description, measures):
   if not measures.keys() >= names:
     parser.error(f'--only={flags.only}: use some of {", ".join(measures)}')
   set_up_devices()
-  report, failed = Report(), False
+  report, failed, found = Report(), False, None
+  end = time.monotonic() + flags.seconds
   for name in filter(names.__contains__, measures):
+    if time.monotonic() >= end:
+      print(f'{name}: not begun, {flags.seconds:g} s are over.')
+      continue
     try:
       measures[name](report, flags.quick)
-    except subprocess.CalledProcessError as error:  # the others still count
+    except Exception as error:  # the others still count
       failed = True
-      print(f'{name}: {error}\n{error.output[-3000:]}', file=sys.stderr)
-  found = environment()
+      traceback.print_exc()
+      print(getattr(error, 'output', '')[-3000:], file=sys.stderr)
+    found = found or environment()
+    if flags.json:  # now: the machine may be gone before all is measured
+      pathlib.Path(flags.json).write_text(json.dumps(
+          {'environment': found, 'results': report.lines}, indent=2) + '\n')
+  found = found or environment()
   print(listed(found))
-  if flags.json:
-    pathlib.Path(flags.json).write_text(json.dumps(
-        {'environment': found, 'results': report.lines}, indent=2) + '\n')
   if flags.into and not failed:
     from assay.report import page as reports  # after what counts memory
     words = ['python', '-m', f'benchmarks.{prog}', *argv]

@@ -48,6 +48,10 @@ VARIANTS = papers.variants({
                   'copies_ca_balanced'))),
     'cifar10_resnet18': ('CIFAR-10, 45,000 images, ResNet-18 (GPU)',
                          networks.VISION['cifar10_resnet18']),
+    'cifar10_resnet18_reduced': (
+        'the same, 10 of 30 epochs, half of the test images: minutes on a GPU',
+        networks.VISION['cifar10_resnet18'] | dict(
+            num_epochs=10, split_sizes=(45_000, 5000, 5000))),
     'cifar10_wrn': (
         'CIFAR-10, 45,000 images, WRN-28-4 (GPU)',
         networks.VISION['cifar10_resnet18'] | dict(model='wide_resnet28_4')),
@@ -98,7 +102,8 @@ COLUMNS = (('ece', 'shifted'), ('auroc', 'shifted'),
 # --- Claims ------------------------------------------------------------------
 
 _PAPER = 'Liu et al., 2024'
-_TESTED = ('cifar10', 'cifar10_resnet18', 'cifar10_wrn')
+_TESTED = ('cifar10', 'cifar10_resnet18', 'cifar10_resnet18_reduced',
+           'cifar10_wrn')
 _ALSO = ('digits', *_TESTED)
 _BALANCED = 'copies_ca_balanced'
 _NARROW = [{'method': arm, 'group': 'narrowly_wrong'}

@@ -576,20 +576,27 @@ def test_every_seed_follows_the_rules_on_seeds():
     every_seed(all_of(less('rmse', 'a', 'b')), 0.5)
 
 
-@pytest.mark.parametrize('checks, state', [
-    ((greater('rmse', 'a', 'b'), less('rmse', 'b', 'a')), 'holds'),
-    ((greater('rmse', 'a', 'b'), greater('rmse', 'a', 'b', 2)), 'undecided'),
-    ((greater('rmse', 'a', 'b', 2), greater('rmse', 'a', 'b', 6)), 'fails')])
-def test_all_of(checks, state):
+@pytest.mark.parametrize('checks, times, state', [
+    ((greater('rmse', 'a', 'b'), less('rmse', 'b', 'a')), (1, 1), 'holds'),
+    ((greater('rmse', 'a', 'b'), greater('rmse', 'a', 'b', 2)), (1, 1),
+     'undecided'),
+    # The mean of 3 lies outside of the second: its p counts twice.
+    ((greater('rmse', 'a', 'b', 2), greater('rmse', 'a', 'b', 6)), (1, 2),
+     'fails')])
+def test_all_of(checks, times, state):
   v = all_of(*checks)(FIVE)
   assert v.state == state
   parts = [c(FIVE) for c in checks]
-  for part in parts:
-    assert part in [p for _, p in v.parts]
+  assert [p.p for _, p in v.parts] == pytest.approx([
+      k * p.p for k, p in zip(times, parts, strict=True)])
   if state == 'holds':
     assert v.p == max(p.p for p in parts)
   if state == 'fails':
     np.testing.assert_allclose(v.p, 2 * parts[1].p)
+    # t(4) at 1 - 0.025 / 2 is 3.4954.
+    np.testing.assert_allclose([v.low, v.high], 3 + 3.4954 * np.sqrt(
+        0.5) * np.array([-1, 1]), rtol=1e-4)
+    assert v.method == 'paired t, Bonferroni over 2'
 
 
 def test_all_of_shows_the_part_that_decides():
@@ -629,19 +636,24 @@ def test_monotone(means, increasing, state):
   assert (v.p < 0.05) == (state != 'undecided')
   assert [name for name, _ in v.parts] == [
       'bandwidth 0 to 1', 'bandwidth 1 to 2', 'bandwidth 2 to 3']
-  assert v.method == 'paired t, Bonferroni over 3'
+  if state != 'undecided':
+    assert v.method == 'paired t' + ', Bonferroni over 3' * (state == 'fails')
 
 
-def test_monotone_divides_the_level_by_the_steps():
+def test_a_step_fails_at_the_level_divided_by_the_steps():
   d = np.array([-1., 1., -1., 1., -1., 1.]) / np.sqrt(6 / 5)  # mean 0, s = 1
-  rows = (rows_of('a', 0 * d, bandwidth=0) + rows_of('a', d, bandwidth=1)
-          + rows_of('a', d + 9, bandwidth=2))
   one, two = half_width(6, 1, 0, 0.975), half_width(6, 1, 0, 1 - 0.025 / 2)
-  slack = (one + two) / 2
-  assert monotone('rmse', 'bandwidth', slack)(rows).state == 'undecided'
-  assert monotone('rmse', 'bandwidth', slack)(rows[:12]).state == 'holds'
-  v = monotone('rmse', 'bandwidth', slack)(rows)
-  np.testing.assert_allclose([v.low, v.high], [-two, two])
+  fall = (one + two) / 2
+  rows = (rows_of('a', 0 * d, bandwidth=0) + rows_of('a', d - fall, bandwidth=1)
+          + rows_of('a', d + 9, bandwidth=2))
+  check = monotone('rmse', 'bandwidth', 0)
+  v = check(rows)
+  assert v.state == 'undecided' and check(rows[:12]).state == 'fails'
+  np.testing.assert_allclose([v.low, v.high], [-fall - two, -fall + two])
+  assert v.method == 'paired t, Bonferroni over 2'
+  # It holds if all steps do, which takes no correction.
+  slack = monotone('rmse', 'bandwidth', fall + (one + two) / 2)(rows)
+  assert slack.state == 'holds' and 'Bonferroni' not in slack.method
 
 
 def test_a_sweep_leaves_out_rows_without_its_field():

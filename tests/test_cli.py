@@ -2,17 +2,23 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 
+import ml_collections
 import pytest
 
 from assay import cli, papers, results
+from assay.cli import flags, folders, running
 from assay.errors import UserError
 from assay.report import page
+from assay.study import progress, replaced
+from assay.study import workdir as workdir_lib
+from assay.train import sharding
 
 ROOT = papers.ROOT
 SMOKE = '--config=configs/c_mixup.py:smoke'
@@ -38,7 +44,8 @@ def error_of(capsys, *argv):
   (['--config.net.batch_size=1.5'], ['config.net.batch_size=1.5', 'int']),
   (['--config=configs/c_mixup.py:airfoyl'], ['airfoyl', 'airfoil', 'no2']),
   (['--config=configs/nope.py'], ['configs/nope.py', 'no such file']),
-  (['--arms=erm,mixap'], ["'mixap'", 'manifold_c_mixup']),
+  (['--arms=erm,mixap'], ["--arms, c_mixup:smoke: no arm 'mixap'",
+                          'manifold_c_mixup']),
   (['--seeds=0'], ['--seeds=0', '1 or more']),
   (['--seeds_at_once=0'], ['--seeds_at_once=0', '1 or more']),
   (['--sedes=3'], ['--sedes=3', 'did you mean --seeds']),
@@ -79,6 +86,17 @@ def test_a_workdir_with_another_config_is_refused(capsys, tmp_path):
   assert cli.main('c_mixup', args + ['--seeds=3', '--steps_per_call=4']) == 0
 
 
+@pytest.mark.parametrize('text', ['seed', 'sed:2', 'seed:0', 'seed:2,seed:2'])
+def test_bad_meshes_are_refused(text):
+  with pytest.raises(UserError, match='seed:2,data:4'):
+    flags.mesh_sizes(text)
+
+
+def test_a_mesh_by_hand():
+  assert flags.mesh_sizes('seed:2,data:4') == {'seed': 2, 'data': 4}
+  assert flags.AXES == sharding.AXES
+
+
 def test_debug_shows_the_traceback(tmp_path):
   with pytest.raises(UserError, match='seeds=0'):
     cli.main('c_mixup', [SMOKE, f'--workdir={tmp_path}', '--seeds=0',
@@ -89,6 +107,7 @@ def test_two_runs_in_one_workdir_are_refused(capsys, tmp_path):
   from assay.study import Study
   config = papers.configs('c_mixup').get_config('smoke')
   held = Study('c_mixup', 'smoke', config, workdir=tmp_path)
+  held.claim()
   text = error_of(capsys, SMOKE, f'--workdir={tmp_path}')
   assert 'another run is using' in text
   del held
@@ -102,15 +121,15 @@ def test_list_shows_every_variant_on_a_line(capsys):
   assert max(map(len, lines)) <= 80
 
 
-def test_a_command_that_names_no_variant_runs_the_first_ones(monkeypatch,
-                                                             capsys):
-  ran = []
-  monkeypatch.setattr(cli, '_run', lambda paper, flags, fields: ran.append(
-      (flags.config, str(flags.workdir))) or 0)
-  monkeypatch.setattr(page, 'ending', lambda paper, folders: 'the end')
-  monkeypatch.chdir(papers.ROOT)
+def runs(*argv, paper='c_mixup'):
+  """(variant, workdir) of the runs that a command asks for."""
+  return [(run.variant, str(run.workdir))
+          for run in flags.asked(paper, list(argv)).runs]
+
+
+def test_a_command_that_names_no_variant_runs_the_first_ones():
   def of(folder, *variants):
-    return [(f'configs/c_mixup.py:{v}', folder.format(v)) for v in variants]
+    return [(v, folder.format(v)) for v in variants]
 
   first = papers.configs('c_mixup').FIRST
   for argv, want in (
@@ -118,18 +137,65 @@ def test_a_command_that_names_no_variant_runs_the_first_ones(monkeypatch,
       (['--workdir=x'], of('x/{}', *first)),
       (['--workdir=x', '--config.alpha=1.'], of('x', 'diabetes')),
       ([SMOKE], of('out/c_mixup/{}', 'smoke'))):
-    ran.clear()
-    assert cli.main('c_mixup', argv) == 0
-    assert ran == want
-    assert capsys.readouterr().out == '\nthe end\n'  # once
+    assert runs(*argv) == want
+
+
+@pytest.mark.parametrize('argv, name', [
+    # What changes nothing, and how a value was typed, does not matter.
+    (['--config.bandwidth=10'], 'diabetes,bandwidth=10.0'),
+    (['--config.bandwidth=1e1', '--config.net.width=128'],
+     'diabetes,bandwidth=10.0'),
+    (['--config.net.width=128'], 'diabetes'),
+    (['--config.net.width=64', '--config.alpha=1'],
+     'diabetes,alpha=1.0,width=64'),
+    (['--config.net.split_sizes=300,50,50'], 'diabetes,split_sizes=300+50+50'),
+    (["--config.arms='erm','mixup'"], 'diabetes,arms=erm+mixup'),
+    # These change no config: more of the same run.
+    (['--arms=erm', '--seeds=3', '--seed_map=loop'], 'diabetes'),
+    (['--sweep.bandwidth=1,2'], 'diabetes-bandwidth/bandwidth=1.0'),
+    (['--sweep.bandwidth=1,2', '--config.alpha=1'],
+     'diabetes-bandwidth,alpha=1.0/bandwidth=1.0')])
+def test_overrides_have_a_folder_of_their_own(argv, name):
+  variant = [] if any('sweep' in a or 'config.' in a for a in argv) else [
+      '--config=configs/c_mixup.py:diabetes']
+  assert runs(*variant, *argv)[0] == ('diabetes', f'out/c_mixup/{name}')
+  assert runs(*argv, '--config=configs/c_mixup.py:diabetes', '--workdir=x')[
+      0][1].startswith('x')
+
+
+def test_different_overrides_have_different_folders():
+  planned = ml_collections.ConfigDict(dict(
+      text='a', numbers=(1.,), texts=('a',), groups=((1,),), net=dict(rate=.1)))
+  values = {'text': ('b', 'b/c', 'b c', 'b,rate=1.0', 'b\n', '', '..', 'ü',
+                     'y' * 300, 'y' * 301),
+            'numbers': ((), (1., 2.), (12.,), (1e30,)),
+            'texts': ((), ('',), ('a', 'b'), ('a+b',), ('a b',), ('b',)),
+            'groups': (((1, 2),), ((1,), (2,)), ()), 'rate': (.2, 1e-30)}
+  names = [folders.name_of('v', planned, replaced(planned, {k: v}))
+           for k, each in values.items() for v in each]
+  assert len(set(names)) == len(names)
+  for name in names:
+    assert re.fullmatch(r'v,[\w.,=+-]+', name, re.ASCII) and len(name) < 120
+  assert folders.name_of('v', planned, planned) == 'v'
 
 
 def test_what_fails_ends_the_command(monkeypatch, capsys):
   ran = []
-  monkeypatch.setattr(cli, '_run', lambda *given: ran.append(given) or 2)
-  monkeypatch.chdir(papers.ROOT)
+  monkeypatch.setattr(running, '_run', lambda *given: ran.append(given) or (
+      2, []))
   assert cli.main('c_mixup', []) == 2
   assert len(ran) == 1 and not capsys.readouterr().out
+
+
+def test_the_end_is_told_once(monkeypatch, capsys):
+  ran = []
+  monkeypatch.setattr(running, '_run', lambda paper, run, given: (
+      0, ran.append(run.variant) or [run.variant]))
+  monkeypatch.setattr(page, 'ending', lambda paper, rows, variants: (
+      f'{rows} {variants}'))
+  assert cli.main('c_mixup', []) == 0
+  first = list(papers.configs('c_mixup').FIRST)
+  assert ran == first and capsys.readouterr().out == f'\n{first} {first}\n'
 
 
 def command(*argv):
@@ -194,3 +260,128 @@ def test_kill_and_terminate_lose_nothing(tmp_path, environment):
   again = start('cut')  # finished: the table at once
   out_again, _ = again.communicate(timeout=120)
   assert again.returncode == 0 and 'erm' in out_again
+
+
+# --- Ctrl-C ------------------------------------------------------------------
+
+
+def interrupted_at(report, monkeypatch, capsys, *argv):
+  """What a run says that gets Ctrl-C at a report; its status must be 130."""
+  seen = []
+
+  def told(self, arm, seeds, step, num_steps, metrics):
+    seen.append((arm, step))
+    if len(seen) == report:
+      os.kill(os.getpid(), signal.SIGINT)
+
+  with monkeypatch.context() as patched:
+    patched.setattr(progress.Progress, '__call__', told)
+    patched.setattr(sys, 'orig_argv', ['/usr/bin/python3', '-m', 'made.up',
+                                       '--config.names=("a",)'])
+    assert cli.main('c_mixup', [*argv, '--quiet']) == 130
+  assert len(seen) == report
+  text = capsys.readouterr().err
+  assert 'Traceback' not in text
+  assert text.endswith('give the same command again:\n  '
+                       "python -m made.up '--config.names=(\"a\",)'\n")
+  return text
+
+
+def test_ctrl_c_stops_before_the_next_stage(tmp_path, monkeypatch, capsys):
+  """In the last call of an arm, of one or of several; and in the middle."""
+  for form, report, said in (
+      ([], 1, 'stopped after all 32 steps, saved'),
+      (['--steps_per_call=16'], 1, 'stopped at step 16 of 32, saved'),
+      (['--steps_per_call=16'], 2, 'stopped after all 32 steps, saved')):
+    workdir = tmp_path / f'{report}{len(form)}'
+    argv = [SMOKE, f'--workdir={workdir}', '--arms=erm,mixup', *form]
+    assert said in interrupted_at(report, monkeypatch, capsys, *argv)
+    assert not (workdir / 'mixup').exists()
+    assert not (workdir / 'rows').exists()
+  assert cli.main('c_mixup', argv) == 0  # goes on from there
+  assert {method for method, *_ in rows(workdir)} == {'erm', 'mixup'}
+
+
+def test_ctrl_c_while_an_arm_is_measured_stops_before_the_next(
+    tmp_path, monkeypatch, capsys):
+  written = workdir_lib.Workdir.write
+
+  def write(*args):
+    written(*args)
+    os.kill(os.getpid(), signal.SIGINT)
+
+  for arms, said in (('erm,mixup', 'stopped before mixup'),
+                     ('erm', 'all is done')):
+    with monkeypatch.context() as patched:
+      patched.setattr(workdir_lib.Workdir, 'write', write)
+      argv = [SMOKE, f'--workdir={tmp_path / arms}', f'--arms={arms}']
+      assert cli.main('c_mixup', argv) == 130
+    assert said in capsys.readouterr().err
+    assert {m for m, *_ in rows_of(tmp_path / arms, 'erm')} == {'erm'}
+    assert not (tmp_path / arms / 'rows' / 'mixup.0.jsonl').exists()
+
+
+def rows_of(workdir, arm):
+  return [(row['method'], row['seed']) for row in results.read_rows(
+      workdir / 'rows' / f'{arm}.0.jsonl')]
+
+
+def test_ctrl_c_twice_ends_at_once_and_says_no_more(tmp_path, environment):
+  """In a call that would last minutes."""
+  process = subprocess.Popen(
+      command(SMOKE, f'--workdir={tmp_path}', '--arms=erm', '--seeds=1',
+              '--config.net.num_epochs=20000', '--steps_per_call=320000'),
+      env=environment, text=True, stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE)
+  try:
+    while not (tmp_path / 'config.json').exists():
+      assert process.poll() is None
+      time.sleep(.01)
+    process.send_signal(signal.SIGINT)
+    assert not process.stderr.readline().strip()
+    assert process.stderr.readline().startswith('Stopping after this call')
+    process.send_signal(signal.SIGINT)
+    out, text = process.communicate(timeout=20)
+    assert process.returncode == 130 and not out + text
+  finally:
+    process.kill()
+
+
+def test_ctrl_c_before_a_run_has_no_traceback(monkeypatch, capsys):
+  def interrupt(*args):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(running, 'run', interrupt)
+  assert cli.main('c_mixup', [SMOKE]) == 130
+  assert capsys.readouterr().err == '\nStopped.\n'
+  with pytest.raises(KeyboardInterrupt):
+    cli.main('c_mixup', [SMOKE, '--debug'])
+
+
+# --- What is refused, of every paper ------------------------------------------
+
+# A value that is well in itself, but not beside the others of the paper.
+TOGETHER = {
+    'c_mixup': '--config.net.batch_size=1000',
+    'calibration_overview': '--config.shifts=("fog_of_war",)',
+    'correctness_aware': '--config.net.split_sizes=9,9,9',
+    'gpicl': '--config.num_prompts=31',
+    'icl_uncertainty': '--config.net.segment_starts=0,900',
+    'useful': '--config.net.batch_size=1000000'}
+REFUSED = ['--config.nothing=1', '--config.arms=("no",)',
+           '--config.num_seeds=x', '--config.num_seeds=0',
+           '--arms=nobody', '--mesh=seed:64', '--seeds=-1',
+           '--config.sweep=none', '--sweep.scale=a,b', '--nothing']
+
+
+@pytest.mark.parametrize('paper', papers.names())
+def test_a_refused_start_leaves_nothing(paper, tmp_path, capsys, monkeypatch):
+  monkeypatch.setenv('ASSAY_DATA', str(tmp_path))
+  workdir = tmp_path / 'w'
+  for flag in filter(None, [*REFUSED, TOGETHER.get(paper)]):
+    status = cli.main(paper, [f'--config=configs/{paper}.py:smoke', flag,
+                              f'--workdir={workdir}', '--quiet'])
+    text = capsys.readouterr().err
+    assert status == 2, (flag, text)
+    assert text.startswith('error: ') and len(text.splitlines()) == 1, text
+    assert not workdir.exists(), flag

@@ -795,7 +795,7 @@ def test_networks_from_the_store_can_be_loaded(by_default, tmp_path,
 
 
 def test_fresh_is_a_flag():
-  assert '--fresh' in cli._parser('c_mixup').format_help()
+  assert '--fresh' in cli.flags.parser('c_mixup').format_help()
 
 
 def test_a_hit_lowers_once_a_block_and_compiles_no_training(store, monkeypatch):

@@ -157,3 +157,28 @@ def test_bootstrap_covers_where_seeds_and_examples_vary():
     by_t += low <= truth <= high
   assert 0.92 * 400 <= covered < 400  # 380 +- 4.4, if anything too wide
   assert by_t < 0.8 * 400  # it speaks about the one test set
+
+
+@pytest.mark.parametrize('n', [5, 8, 11])
+def test_sign_flip_is_scipys_permutation_test(n):
+  values = np.random.default_rng(n).exponential(size=n)
+  values[1] = values[0]  # a tie
+  for bound in 0, 0.4, 1.7:
+    want = stats.permutation_test(
+        (values - bound,), np.sum, permutation_type='samples',
+        n_resamples=np.inf).pvalue
+    assert intervals.sign_flip_p_value(values, bound) == pytest.approx(want)
+
+
+def test_sign_flip_by_hand_and_at_its_limits():
+  # Of 2**5 flips only all plus and all minus reach 15.
+  assert intervals.sign_flip_p_value([1, 2, 3, 4, 5], 0) == 2 / 32
+  assert intervals.sign_flip_p_value([1, -1, 2, -2, 0.0], 0) == 1
+  assert intervals.sign_flip_p_value([1.0], 0) is None
+  assert intervals.sign_flip_p_value([2.0, 2.0], 0) is None
+  rng = np.random.default_rng(0)
+  for n in 26, 27, 100, 101:  # enumerated, drawn, drawn, the normal limit
+    values = rng.normal(0.3 / np.sqrt(n / 30), 1, n)
+    want = stats.ttest_1samp(values, 0).pvalue  # near normal, so near it
+    assert intervals.sign_flip_p_value(values, 0) == pytest.approx(
+        want, rel=0.1, abs=0.005)

@@ -113,9 +113,9 @@ PRINTED = {
         'airfoil_bandwidths, airfoil_similarity, airfoil_overfitting, '
         'airfoil_pooled, airfoil_tuned, synthetic, smoke.',
     '--sedes=3': 'unknown flag --sedes=3; did you mean --seeds?',
-    '--seeds=0': '--seeds=0; use 1 or more.',
+    '--seeds=0': '--seeds=0 must be 1 or more and at most 100000.',
     '--arms=mixap':
-        "unknown arm 'mixap' of c_mixup:smoke; use some of erm, mixup, "
+        "--arms, c_mixup:smoke: no arm 'mixap'; use some of erm, mixup, "
         'manifold_c_mixup.',
     '--mesh=seed:x':
         "--mesh=seed:x: cannot read 'seed:x'; write for example seed:2,data:4 "

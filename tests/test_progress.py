@@ -12,6 +12,7 @@ import pytest
 import toy
 
 from assay import cli, papers, train
+from assay.cli import flags
 from assay.errors import UserError
 from assay.study import Study, profiling, progress, scalars
 from assay.train import checkpoint
@@ -276,7 +277,7 @@ def traced_calls(folder):
     ('11:100', [6, 12], 'steps 6 to 17 of erm, in 2 calls:')])
 def test_a_trace_has_the_calls_of_its_steps_only(text, calls, said, tmp_path):
   messages = []
-  with profiling.Profile(profiling.parse(text), tmp_path,
+  with profiling.Profile(flags.profiled(text), tmp_path,
                          messages.append) as watch:
     fitted = toy.fit(settings=settings_for(watch, steps_per_call=6))
   assert traced_calls(tmp_path) == calls

@@ -44,7 +44,7 @@ def test_commands_name_what_is_there(page):
   for paper, variant in named:
     if paper in papers.names():  # a made-up one stands for the reader's
       assert variant in papers.configs(paper).VARIANTS, (paper, variant)
-  help_ = cli._parser('c_mixup').format_help()
+  help_ = cli.flags.parser('c_mixup').format_help()
   for line in re.findall(r'python -m experiments\..*', text):
     for flag in re.findall(r'(--\w+)', line):
       assert flag in help_, flag

@@ -1,5 +1,6 @@
 """Blocks of seeds, and the names of what they leave."""
 
+import json
 import math
 
 import jax.numpy as jnp
@@ -68,10 +69,10 @@ def test_an_infinite_setting_can_be_continued(tmp_path):
 def test_another_grouping_is_announced(tmp_path):
   said = []
   made = study(tmp_path, announce=said.append)
-  next(made.blocks('erm')).directory('fit', made.config)
+  next(made.blocks('erm')).claim('fit', made.config)
   assert not said
   made.seeds_at_once = 3
-  next(made.blocks('erm')).directory('fit', made.config)
+  next(made.blocks('erm')).claim('fit', made.config)
   assert said == ['erm: seeds 0 to 2 start afresh; the unfinished block 0 to 5 '
                   'was grouped otherwise.']
 
@@ -89,6 +90,24 @@ def test_run_names_config_and_commit():
   assert len(study().run) == 8
 
 
+def test_a_copy_without_a_history_is_told_its_commit(monkeypatch):
+  monkeypatch.setenv('PATH', '')  # no git
+  assert study().commit == 'unknown'
+  monkeypatch.setenv('ASSAY_COMMIT', '0123abcd')
+  assert study().commit == '0123abcd'
+
+
+def test_a_run_names_all_kinds_of_devices_it_was_continued_on(tmp_path):
+  first, *others = study(tmp_path, seeds_at_once=2).blocks('erm')
+  finish(first)
+  file, = (tmp_path / 'runs').glob('*.json')
+  disk.write_json(file, json.loads(file.read_text()) | {
+      'device_kind': 'a GPU'})
+  for block in others:
+    finish(block)
+  assert json.loads(file.read_text())['device_kind'] == 'a GPU, cpu'
+
+
 @pytest.mark.parametrize('words', [
     '-m experiments.useful --workdir=/tmp/x --seeds=3',
     '-m experiments.useful --workdir /tmp/x --seeds=3',
@@ -100,7 +119,9 @@ def test_a_run_is_told_without_folders_of_the_machine(words):
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='folder that can be written'):
-    study(tmp_path / 'file' / 'below')
+    study(tmp_path / 'file' / 'below').claim()
+  with pytest.raises(UserError, match='folder that can be written'):
+    study(tmp_path / ('x' * 5000))
 
 
 NESTED = dict(net=dict(depth=2, rate=0.5), classes=((0, 1), (2,)),
@@ -109,7 +130,7 @@ NESTED = dict(net=dict(depth=2, rate=0.5), classes=((0, 1), (2,)),
 
 def test_a_nested_config_is_the_flat_one_of_before(tmp_path):
   flat = NESTED['net'] | {k: v for k, v in NESTED.items() if k != 'net'}
-  study(tmp_path, flat)
+  study(tmp_path, flat).claim()
   study(tmp_path, NESTED)
   with pytest.raises(UserError, match='depth: 2 there, 3 here'):
     study(tmp_path, NESTED | dict(net=dict(depth=3, rate=0.5)))
@@ -117,6 +138,7 @@ def test_a_nested_config_is_the_flat_one_of_before(tmp_path):
 
 def test_what_was_written_of_a_nested_config_is_restored(tmp_path):
   made = study(tmp_path, NESTED)
+  made.claim()
   written = disk.read_json(tmp_path / 'config.json', {'config': dict})
   got = config_lib.restored(written['config'])
   assert got.to_dict() == made.config.to_dict() and got.is_locked

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from assay import cli, papers, results
+from assay.cli import sweeps
 from assay.errors import UserError
-from assay.study import sweeps
 
 
 @pytest.fixture(autouse=True)

@@ -130,6 +130,13 @@ def test_forms_follow_device_and_model():
                     forms.Form(6, 10, True, True, 'loop')]
 
 
+@pytest.mark.parametrize('held,want', [
+    ('convolution', 'loop'), ('attention', 'vmap'), ('nothing', 'vmap')])
+def test_forms_on_a_gpu(held, want, monkeypatch):
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert forms.choose(settings(), {held}, 60, 6, 1).seed_map == want
+
+
 @pytest.mark.parametrize('asked,num_steps,every,step_bytes,want', [
     (None, 6200, 62, 1, (62, 100, True)),
     (None, 620_000, 62, 1, (62, 161, True)),  # 10,000 steps at most
@@ -223,8 +230,8 @@ def test_the_length_of_a_call_changes_no_bit(seed_map, tmp_path, monkeypatch):
   others = [run({}, None, 1e9), run(dict(steps_per_call=12))]
   short = [run(dict(steps_per_call=3))]
   for i, (first, then) in enumerate([
-      (1e-9, 1e9), (dict(steps_per_call=12), 1e9), (dict(steps_per_call=2), 1e9),
-      (1e-9, dict(steps_per_call=3))]):
+      (1e-9, 1e9), (dict(steps_per_call=12), 1e9),
+      (dict(steps_per_call=2), 1e9), (1e-9, dict(steps_per_call=3))]):
     fields = [{} if isinstance(x, float) else x for x in (first, then)]
     pace = [x if isinstance(x, float) else 1. for x in (first, then)]
     answers = iter([False, True])
@@ -429,6 +436,26 @@ def test_strict_and_all_diverged_are_errors():
   assert all('not finite after step' in why for why in fitted.why.values())
 
 
+def test_a_lower_rate_is_advised_only_where_it_may_help():
+  with pytest.raises(UserError, match='Lower the learning rate'):
+    toy.fit(tx=optax.sgd(1e30))
+  src = toy.source((0, 1, 2))
+  x = src.shared['x'].copy()
+  x[:, 1] = np.nan
+  with pytest.raises(UserError, match='48 of the 144 values of x in the data '
+                     'are NaN: replace them') as told:
+    toy.fit(src=src._replace(shared=src.shared | {'x': x}))
+  assert 'learning rate' not in str(told.value)
+
+  def drawn(shared, own, item, key):
+    batch = toy.draw(shared, own, item, key)
+    return batch | {'y': batch['y'] - jnp.inf}  # as a field may make it
+
+  with pytest.raises(UserError, match='step 0.* No update had been') as told:
+    toy.fit(draw=drawn)
+  assert 'learning rate' not in str(told.value)
+
+
 @pytest.mark.parametrize('fields,word', [
     (dict(seed_map='map'), 'vmap or loop'),
     (dict(steps_per_call=-1), '1 or more'),
@@ -444,14 +471,7 @@ def test_no_steps_are_refused():
     toy.fit(num_steps=0)
 
 
-@pytest.mark.parametrize('text', ['seed', 'sed:2', 'seed:0', 'seed:2,seed:2'])
-def test_bad_meshes_are_refused(text):
-  with pytest.raises(UserError, match='seed:2,data:4'):
-    sharding.parse_mesh(text)
-
-
 def test_mesh_takes_what_is_left_over():
-  assert sharding.parse_mesh('seed:2,data:4') == {'seed': 2, 'data': 4}
   shape = lambda *a: tuple(sharding.make_mesh(*a).shape.values())
   assert shape(None, 10) == (4, 1, 1)
   assert shape(None, 3) == (3, 1, 1)

@@ -7,9 +7,11 @@ import sys
 COMMANDS = {
     'results': ('assay.report.page', 'tables and verdicts of rows'),
     'claims': ('assay.report.verdicts', 'the verdicts alone'),
+    'judge': ('assay.judge.command', 'results from any trainer: better, or '
+              'the seeds?'),
     'compare': ('assay.report.compare', 'two runs of a paper side by side'),
     'site': ('assay.report.site', 'a website of all papers'),
-    'fits': ('assay.train.kept', 'kept trainings: list, verify, prune'),
+    'fits': ('assay.cli.kept', 'kept trainings: list, verify, prune'),
     'coverage': ('assay.report.coverage', 'all papers of the plan by family'),
     'new': ('assay.new', 'the files of a new paper'),
 }

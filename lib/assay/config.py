@@ -194,7 +194,7 @@ def check(config, bounds):
   fields, bounds = leaves(config), COMMON | bounds
   for name, value in fields.items():
     if name in bounds:
-      _check(name, value, bounds[name])
+      check_value(name, value, bounds[name])
   arms = fields.get('arms', ())
   if len(set(arms)) < len(arms):
     raise UserError(f'arms={arms!r}: one is there twice; give each once.')
@@ -213,12 +213,12 @@ def check(config, bounds):
       except ValueError as error:
         raise UserError(f'sweep_values={values!r}: {value!r} must be of the '
                         f'type of {field}={fields[field]!r}.') from error
-      _check(f'sweep_values={values!r}: {field}', value,
+      check_value(f'sweep_values={values!r}: {field}', value,
              bounds.get(field, Bound()))
 
 
-def _check(name, value, bound):
-  """Raises a UserError where a value is not within a bound."""
+def check_value(name, value, bound):
+  """Raises a UserError, naming it so, for a value that is not in a bound."""
   if isinstance(value, tuple):
     few, most = bound.length
     if not few <= len(value) <= most:
@@ -227,7 +227,7 @@ def _check(name, value, bound):
           + (f'{few} values.' if few == most else f'{few} values or more.'
              if len(value) < few else f'no more than {most} values.'))
     for each in value:
-      _check(name, each, bound._replace(length=(0, most)))
+      check_value(name, each, bound._replace(length=(0, most)))
   elif bound.among:
     if value not in bound.among:
       raise UserError(f'{name}={value!r}; use one of '

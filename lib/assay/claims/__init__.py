@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.claims import checks, intervals, samples, sweeps
+from assay.claims import checks, intervals, rules, samples, sweeps
 from assay.claims.checks import Check
 from assay.claims.ranks import ranked_by as ranked_by
 from assay.claims.rules import Verdict
@@ -126,7 +126,7 @@ def all_of(*parts):
   """All checks hold; fails if any fails.
 
   That all hold needs no correction (intersection-union). That one of k fails
-  by chance is likelier than for one alone: p is then k times that of the part.
+  by chance is likelier than for one alone: each fails at a k-th of the level.
   """
   return checks.Combined(parts, every=True)
 
@@ -135,7 +135,7 @@ def any_of(*parts):
   """At least one of the checks holds; fails if all fail.
 
   That all fail needs no correction. That one of k holds by chance is likelier
-  than for one alone: p is then k times that of the part.
+  than for one alone: each holds at a k-th of the level.
   """
   return checks.Combined(parts, every=False)
 
@@ -143,7 +143,7 @@ def any_of(*parts):
 def monotone(metric, over, slack, *, increasing=True, method=None, **where):
   """No step of the sweep goes the wrong way by more than `slack` in the mean.
 
-  Each step is tested at the level divided by the number of steps.
+  As `all_of` the steps: each fails at the level divided by their number.
   """
   return sweeps.Monotone(metric, over, method, slack=slack,
                          increasing=increasing, **where)
@@ -233,7 +233,7 @@ def verdict_of(claim, rows):
   try:
     if not chosen:
       raise samples.NoRows(f'no row has {samples.describe(claim.where)}')
-    verdict = claim.check(chosen)
+    verdict = rules.judged(claim.check, chosen)
     if not verdict.tested:  # a check written by hand
       verdict = verdict._replace(**samples.where_tested(
           [r for r in chosen if r['split'] != 'train'] or chosen))

@@ -3,6 +3,7 @@
 A check is a frozen object. It is called on rows, and it has
 
     check(rows)      the `Verdict`
+    check.judge(rows, shared)  the same as part of a whole, see `rules.Shared`
     check.cells      row fields of each mean it reads
     check.metric     the metric it reads, '' if its parts read several
     check.name       a few words, such as 'ours < erm'
@@ -70,9 +71,17 @@ class Check:
                         **fields_read(self))
 
   def __call__(self, rows):
+    return self.judge(rows)
+
+  def judge(self, rows, shared=rules.ALONE):
+    return self.judge_sample(self.read(rows), shared)
+
+  def judge_sample(self, sample, shared=rules.ALONE):
+    """The verdict on what `read` gave."""
     return rules.mean_verdict(
-        self.read(rows), self.value, self.region, closed=self.closed,
-        tail=self.tail, extra=self.extra, show=np.exp if self.logs else float)
+        sample, self.value, self.region, closed=self.closed,
+        tail=self.tail, extra=self.extra, shared=shared,
+        show=np.exp if self.logs else float)
 
   def is_true_of(self, value):
     """Whether the number of one seed lies in the region."""
@@ -101,22 +110,27 @@ class EverySeed:
   at_least: float
 
   def __call__(self, rows):
-    sample = self.check.read(rows)
+    return self.judge(rows)
+
+  def judge(self, rows, shared=rules.ALONE):
+    sample, region = self.check.read(rows), (self.at_least, 1)
     n = len(sample.values)
     good = sum(map(self.check.is_true_of, sample.values))
     fraction = good / n if n else np.nan
+    among = rules.among_at(fraction, region, True, shared)
 
     def interval(n, ratio):
       number = n / (1 + n * ratio)
-      return intervals.clopper_pearson(fraction * number, number)
+      return intervals.clopper_pearson(fraction * number, number, TAIL / among)
 
     number = n / (1 + n * sample.ratio)
-    method = 'exact binomial interval' + (
+    method = 'exact binomial interval' + rules.bonferroni(among) + (
         f', re-splits counted as {number:.1f} independent seeds'
         if sample.ratio else '')
     return rules.verdict_of(
-        sample, fraction, interval, (self.at_least, 1),
-        intervals.binomial_p_value(fraction * number, number, self.at_least),
+        sample, fraction, interval, region, min(1.0, among * (
+            intervals.binomial_p_value(fraction * number, number,
+                                       self.at_least))),
         method, [f'{good} of {n} seeds'], closed=True)
 
   @property
@@ -148,16 +162,12 @@ class Combined:
   every: bool  # False: one is enough
 
   def __call__(self, rows):
-    # Where one part decides, it is likelier to do so by chance than if it
-    # stood alone.
-    order = ('fails', 'undecided', 'holds')
-    order = order if self.every else order[::-1]
-    verdict = rules.combine(
-        [(name, part(rows)) for name, part in zip(
-            self._names(), self.parts, strict=True)], order)
-    if verdict.state == order[0] and verdict.p is not None:
-      verdict = verdict._replace(p=min(1.0, len(self.parts) * verdict.p))
-    return verdict
+    return self.judge(rows)
+
+  def judge(self, rows, shared=rules.ALONE):
+    return rules.combined(
+        list(zip(self._names(), self.parts, strict=True)), rows, shared,
+        every=self.every)
 
   def _names(self):
     names = [getattr(part, 'name', f'part {i}')

@@ -8,6 +8,7 @@ from assay.claims import intervals
 from assay.claims.intervals import TAIL
 
 MIN_SEEDS = 5  # with fewer an interval is shown and nothing is decided
+LEVEL = 0.05  # nothing is decided with a larger p
 OVER_EXAMPLES = 'undecided if test examples vary too'
 
 
@@ -26,6 +27,25 @@ class Verdict(NamedTuple):
   parts: tuple = ()  # (name, verdict) of each check that this one is made of
   bootstrap: tuple[float, float] | None = None  # over test examples too
   region: tuple[float, float] | None = None  # where the claim holds
+
+
+class Shared(NamedTuple):
+  """Among how many tests one level is shared: what decides by its side.
+
+  Where one of k parts is enough for a state, that it has the state by chance is
+  likelier than for a test alone, so that it takes a k-th of the level. Where
+  all parts are needed, each may use all of it (intersection-union).
+  """
+  holds: int = 1
+  fails: int = 1
+
+  def among(self, k, every):
+    """For each of k parts, all of which have to hold (`every`), or one."""
+    return (self._replace(fails=k * self.fails) if every
+            else self._replace(holds=k * self.holds))
+
+
+ALONE = Shared()
 
 
 def state_of(interval, region, closed):
@@ -62,20 +82,22 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
   notes = [sample.lost, *notes]
   state_with = lambda n: state_of(interval(n, ratio), region, closed)
   if n < MIN_SEEDS:
-    notes.append(f'fewer than {MIN_SEEDS} seeds')
+    notes.append(f'fewer than {MIN_SEEDS} {sample.unit}')
   if n < MIN_SEEDS or sample.lost:
     p = None  # a small p would be read as a result
   else:
-    state = state_with(n)
+    # Both say the same, but for rounding at the end of the region.
+    state = 'undecided' if p is not None and p > LEVEL else state_with(n)
   if n > 1 and state == 'undecided' and not sample.lost:
     needed = intervals.seeds_needed(lambda n: state_with(n) != 'undecided',
                                     MIN_SEEDS)
     if needed:
-      notes.append(f'about {needed:,} seeds would settle it')
+      notes.append(f'about {needed:,} {sample.unit} would settle it')
     elif ratio:  # the corrected interval does not shrink to a point
       notes.append('no number of re-splits of these data can settle it')
     else:
-      notes.append(f'{intervals.MAX_SEEDS:,} seeds would not settle it')
+      notes.append(f'{intervals.MAX_SEEDS:,} {sample.unit} would not settle '
+                   'it')
   if bootstrap and state != 'undecided' and state_of(
       bootstrap, region, closed) == 'undecided':
     notes.append(OVER_EXAMPLES)
@@ -89,31 +111,49 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
       region=shown(region), **sample.tested)
 
 
-def mean_verdict(sample, value, region, *, tail=TAIL, extra='', **how):
+def mean_verdict(sample, value, region, *, closed=False, tail=TAIL, extra='',
+                 shared=ALONE, **how):
   """The verdict on the mean of a sample.
+
+  If the level is shared, the interval is that of the side where the mean lies:
+  no other state than that of its own side can be decided by it.
 
   Args:
     sample: a `Sample`.
     value: as for `samples.sampler`, which made the sample.
     region: (low, high) where the claim holds; may be infinite.
+    closed: whether the ends of the region belong to it.
     tail: probability left out on each side of the intervals.
     extra: goes on the test's name.
+    shared: a `Shared`.
     **how: as for `verdict_of`.
   """
   values, n, note = sample.values, len(sample.values), ''
   mean = float(np.mean(values)) if n else np.nan
   if n == 1:
-    note = 'one seed gives no interval'
+    note = f'one {sample.unit.removesuffix("s")} gives no interval'
   elif n and np.ptp(values) == 0:
-    note = 'all seeds give the same value, judged as it is'
+    note = f'all {sample.unit} give the same value, judged as it is'
   nearest = min(region, key=lambda bound: abs(mean - bound))
-  method = sample.test + extra + (
+  among = among_at(mean, region, closed, shared)
+  tail /= among
+  method = sample.test + extra + bonferroni(among) + (
       f' (n_test/n_train {sample.ratio:.3g})' if sample.ratio else '')
   return verdict_of(
       sample, mean,
       lambda n, ratio: intervals.t_interval(values, ratio, tail, n), region,
       intervals.t_p_value(values, nearest, sample.ratio, tail), method, [note],
-      bootstrap=_bootstrap(sample, value, tail), **how)
+      closed=closed, bootstrap=_bootstrap(sample, value, tail), **how)
+
+
+def among_at(estimate, region, closed, shared):
+  """Among how many tests the level is shared on the estimate's side."""
+  inside = state_of((estimate, estimate), region, closed) == 'holds'
+  return shared.holds if inside else shared.fails
+
+
+def bonferroni(among):
+  return f', Bonferroni over {among}' if among > 1 else ''
 
 
 def _bootstrap(sample, value, tail):
@@ -124,13 +164,37 @@ def _bootstrap(sample, value, tail):
   return None if np.isnan(interval).any() else interval
 
 
-def combine(parts, order=('fails', 'undecided', 'holds')):
-  """One verdict from (name, verdict) pairs: the first state that any part has.
+def judged(check, rows, shared=ALONE):
+  """The verdict of a check, or of a function of rows, at its share of a level.
+
+  Args:
+    check: see `claims.checks`, or a function, which knows no levels: its p is
+      multiplied.
+    rows: rows of one paper.
+    shared: a `Shared`.
+  """
+  if hasattr(check, 'judge'):
+    return check.judge(rows, shared)
+  verdict = check(rows)
+  among = getattr(shared, verdict.state, 1)
+  if verdict.state == 'undecided' or verdict.p is None:
+    return verdict
+  p = min(1.0, among * verdict.p)
+  return verdict._replace(
+      p=p, state=verdict.state if p <= LEVEL else 'undecided',
+      method=verdict.method + bonferroni(among))
+
+
+def combined(parts, rows, shared=ALONE, *, every=True):
+  """One verdict from (name, check) pairs: all hold (`every`), or one does.
 
   It shows the numbers of the part that decides: of several with its state the
   surest if one is enough, the least sure if it takes all of them.
   """
-  states = [v.state for _, v in parts]
+  own = shared.among(len(parts), every)
+  parts = tuple((name, judged(check, rows, own)) for name, check in parts)
+  states, order = [v.state for _, v in parts], ('fails', 'undecided', 'holds')
+  order = order if every else order[::-1]
   state = min(states, key=order.index)
   unknown = 2 if state == 'undecided' else 0  # for p: too few, or all the same
   name, shown = (min if state == order[0] else max)(
@@ -140,7 +204,7 @@ def combine(parts, order=('fails', 'undecided', 'holds')):
   doubt = OVER_EXAMPLES if state == order[-1] and any(
       OVER_EXAMPLES in v.note for _, v in parts) else ''
   return shown._replace(
-      n=min(v.n for _, v in parts), parts=tuple(parts),
+      n=min(v.n for _, v in parts), parts=parts,
       note='; '.join(filter(None, [
           f'{states.count("holds")} of {len(parts)} parts hold; the numbers '
           f'are those of {name}', shown.note,

@@ -1,11 +1,11 @@
 """Checks of a metric over the values of a swept field; see `claims.checks`."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
 from assay.claims import checks, rules, samples
-from assay.claims.intervals import TAIL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +32,13 @@ class _Sweep:
     return samples.levels(rows, self.metric, self.over, self.method, at_least,
                           **checks.fields_read(self))
 
-  def difference(self, a, b, region, tail, extra):
+  def __call__(self, rows):
+    return self.judge(rows)
+
+  def difference(self, a, b, region):
     """The `Check` of two points of the sweep."""
-    return checks.Check(self.metric, (a, b), region, '{} - {}', tail=tail,
-                        extra=extra, **checks.fields_read(self))
+    return checks.Check(self.metric, (a, b), region, '{} - {}',
+                        **checks.fields_read(self))
 
   @property
   def cells(self):
@@ -52,14 +55,11 @@ class Monotone(_Sweep):
   slack: float = 0.0
   increasing: bool = True
 
-  def __call__(self, rows):
-    levels = self.levels(rows, 2)
-    steps = len(levels) - 1
-    extra = f', Bonferroni over {steps}'
-    return rules.combine([
-        (f'{self.over} {x:g} to {y:g}',
-         self.difference(b, a, self.region, TAIL / steps, extra)(rows))
-        for (x, a), (y, b) in zip(levels[:-1], levels[1:], strict=True)])
+  def judge(self, rows, shared=rules.ALONE):
+    return rules.combined([
+        (f'{self.over} {x:g} to {y:g}', self.difference(b, a, self.region))
+        for (x, a), (y, b) in itertools.pairwise(self.levels(rows, 2))],
+                          rows, shared)
 
   @property
   def region(self):
@@ -82,7 +82,7 @@ class Monotone(_Sweep):
 class MinimumInside(_Sweep):
   """The mean is lowest inside the sweep, at neither of its ends."""
 
-  def __call__(self, rows):
+  def judge(self, rows, shared=rules.ALONE):
     levels = self.levels(rows, 3)
 
     def mean(level):
@@ -100,12 +100,11 @@ class MinimumInside(_Sweep):
     num = len(inner if may_hold else ends)
     pairs = ([(inside, e) for e in ends] if may_hold
              else [(i, end) for i in inner])
-    parts = [
-        (f'{self.over} {i:g} below {e:g}', self.difference(
-            a, b, (-np.inf, 0), TAIL / num, f', Bonferroni over {num}')(rows))
-        for (i, a), (e, b) in pairs]
-    verdict = rules.combine(parts) if may_hold else rules.combine(
-        parts, order=('holds', 'undecided', 'fails'))
+    parts = [(f'{self.over} {i:g} below {e:g}',
+              self.difference(a, b, (-np.inf, 0))) for (i, a), (e, b) in pairs]
+    verdict = rules.combined(
+        parts, rows, rules.Shared(num * shared.holds, num * shared.fails),
+        every=may_hold)
     lowest = (inside if may_hold else end)[0]
     return verdict._replace(
         note=f'lowest at {self.over} {lowest:g}; {verdict.note}')

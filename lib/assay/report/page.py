@@ -119,10 +119,9 @@ def show(rows, paper, form='terminal', judged=None):
   verdicts.show(judged)
 
 
-def ending(paper, folders):
-  """What came out of runs, {variant: workdir}, and what to run next."""
-  judged = judge(results.read(folders.values()), paper)
-  return outcome.ending(paper, judged, list(folders))
+def ending(paper, rows, variants):
+  """What came out of the runs of some variants, and what to run next."""
+  return outcome.ending(paper, judge(rows, paper), variants)
 
 
 def table_of(rows, paper):

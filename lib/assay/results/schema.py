@@ -224,4 +224,6 @@ def lost_word(row):
   """What became of a seed without a value: 'diverged', if nothing else."""
   if re.match('not (reached|left)', row.get('why', '')):
     return 'not reached'
+  if re.match('no value', row.get('why', '')):
+    return 'without a value'
   return 'not defined' if row.get('why') == 'not defined' else 'diverged'

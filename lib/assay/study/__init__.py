@@ -5,9 +5,10 @@ import dataclasses
 import hashlib
 from importlib import metadata
 import json
+import os
 import pathlib
 import platform
-import re
+import shlex
 import subprocess
 import sys
 import time
@@ -17,11 +18,11 @@ import numpy as np
 
 from assay import config as config_lib
 from assay import disk, papers, results, train
-from assay.errors import UserError
+from assay.errors import UserError, check_names
 from assay.results import code
 from assay.study.blocks import Block
 from assay.study.workdir import Memory, Workdir
-from assay.train import fits
+from assay.train import checkpoint, fits, sharding
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
             'scikit-learn')
@@ -66,8 +67,7 @@ class Study:
     for name in ('num_seeds', 'seeds_at_once'):
       value = getattr(self, name)
       if value is not None and value < 1:
-        flag = {'num_seeds': 'seeds'}.get(name, name)
-        raise UserError(f'--{flag}={value}; use 1 or more.')
+        raise UserError(f'{name}={value}; use 1 or more.')
     if self.settings.fits is None:
       self.settings = dataclasses.replace(self.settings,
                                           fits=fits.default_store())
@@ -90,10 +90,7 @@ class Study:
     Raises:
       UserError: one that is asked for does not exist.
     """
-    for arm in self.only:
-      if arm not in arms:
-        raise UserError(f'unknown arm {arm!r} of {self.paper}:{self.variant}; '
-                        f'use some of {", ".join(arms)}.')
+    check_names(f'only, {self.paper}:{self.variant}', self.only, arms, 'arm')
     return [arm for arm in arms if not self.only or arm in self.only]
 
   def planned(self):
@@ -118,20 +115,52 @@ class Study:
     Args:
       arm: a name; also part of file names.
       seeds: default 0 .. num_seeds - 1.
+
+    Raises:
+      Interrupted: before one, see `stop_if_asked`.
     """
+    for block in self.unfinished(arm, seeds):
+      self.stop_if_asked(f'stopped before {arm}')
+      yield Block(self, arm, block)
+
+  def unfinished(self, arm, seeds=None):
+    """The seeds of each of the `blocks` of an arm, as tuples."""
     seeds = range(self.num_seeds) if seeds is None else seeds
     done = {row['seed'] for row in self.rows_of(arm)}
-    block = []
+    block = ()
     for seed in seeds:
       if seed in done:
         continue
       # First and last seed name a block, so it must hold all between them.
       if block and (seed != block[-1] + 1 or len(block) == self.seeds_at_once):
-        yield Block(self, arm, tuple(block))
-        block = []
-      block.append(seed)
+        yield block
+        block = ()
+      block += (seed,)
     if block:
-      yield Block(self, arm, tuple(block))
+      yield block
+
+  def stop_if_asked(self, where):
+    """Called between blocks, by every process of a run.
+
+    Args:
+      where: what is said of it.
+
+    Raises:
+      Interrupted: `settings.stopping()` said so.
+    """
+    if sharding.on_any_host(self.settings.stopping())[0]:
+      raise checkpoint.Interrupted(where)
+
+  def asks_for(self, row):
+    """Whether a row is of the seeds and arms that this run was asked for."""
+    seeds, arm = self.config.get('tuning_seeds', ()), row['method']
+    return (row['seed'] < self.num_seeds or row['seed'] in seeds) and (
+        not self.only or arm in self.only or arm not in self.config.arms)
+
+  def claim(self):
+    """Called before anything is written, once all has been checked."""
+    if self.workdir is not None:
+      self._kept.claim()
 
   def rows_of(self, arm):
     """The rows of one arm's finished blocks."""
@@ -240,14 +269,23 @@ def load(workdir, method, seed, state=None):
 def command(words):
   """A command as others can give it, from Python's words for this one.
 
-  Without folders of this machine: where data and results lie changes no number.
+  Quoted for a shell, and without folders of this machine: where data and
+  results lie changes no number.
   """
-  text = ' '.join(['python', *words])
-  return re.sub(r' --(workdir|data_dir)[= ]\S+', '', text)
+  told, words = ['python'], iter(words)
+  for word in words:
+    if word in ('--workdir', '--data_dir'):
+      next(words, '')
+    elif not word.startswith(('--workdir=', '--data_dir=')):
+      told.append(word)
+  return shlex.join(told)
 
 
 def _commit():
-  """The commit of this checkout, with + if files differ from it."""
+  """The commit of this checkout, with + if files differ from it.
+
+  Of a copy without a history it is what `$ASSAY_COMMIT` says.
+  """
   here = pathlib.Path(__file__).parent
   try:
     run = lambda *words: subprocess.run(
@@ -257,4 +295,4 @@ def _commit():
                 '--', ':/lib', ':/experiments', ':/configs')
     return run('rev-parse', 'HEAD') + ('+' if dirty else '')
   except (OSError, subprocess.CalledProcessError):
-    return 'unknown'
+    return os.environ.get('ASSAY_COMMIT') or 'unknown'

@@ -40,12 +40,20 @@ class Block:
         dry_run=settings.dry_run and functools.partial(
             settings.dry_run, self.arm, self.seeds))
 
-  def directory(self, stage, config):
+  def directory(self, stage):
     """Where this block's checkpoints of a stage go; None without a workdir."""
     if self.study.workdir is None:
       return None
-    folder = self.study.workdir / self.arm / stage
-    mine = folder / f'seeds_{self.seeds[0]}-{self.seeds[-1]}'
+    return (self.study.workdir / self.arm / stage
+            / f'seeds_{self.seeds[0]}-{self.seeds[-1]}')
+
+  def claim(self, stage, config):
+    """Makes that folder, once all has been checked, and says whose it is."""
+    self.study.claim()
+    mine = self.directory(stage)
+    if mine is None:
+      return
+    folder = mine.parent
     if not mine.exists() and folder.exists():
       done = {row['seed'] for row in self.study.rows_of(self.arm)}
       for other in folder.glob('seeds_*'):
@@ -59,7 +67,6 @@ class Block:
       disk.write_json(mine / 'config.json', {
           'paper': self.study.paper, 'variant': self.study.variant,
           'seeds': list(self.seeds), 'config': config.to_dict()})
-    return mine
 
   def fit(self, stage, config, init, step, draw, source, *, num_steps,
           eval_every, select=None, watch=None, rules=()):
@@ -82,10 +89,10 @@ class Block:
     fitted = train.fit(
         init, step, draw, source, seeds=self.seeds, num_steps=num_steps,
         eval_every=eval_every, select=select, watch=watch, rules=rules,
-        directory=self.directory(stage, config),
-        settings=dataclasses.replace(self.settings, label={
-            'paper': self.study.paper, 'variant': self.study.variant,
-            'arm': self.arm, 'stage': stage, 'config': config.to_dict()}))
+        directory=self.directory(stage), settings=dataclasses.replace(
+            self.settings, checked=lambda: self.claim(stage, config), label={
+                'paper': self.study.paper, 'variant': self.study.variant,
+                'arm': self.arm, 'stage': stage, 'config': config.to_dict()}))
     self.study.stand_on(self.arm, fitted)
     return fitted
 

@@ -2,23 +2,8 @@
 
 import contextlib
 import pathlib
-import re
 
 from assay.errors import UserError
-
-
-def parse(text):
-  """(10, 20) of '10:20': the steps 10 to 19, counted from 0.
-
-  Raises:
-    UserError: it is no such range.
-  """
-  found = re.fullmatch(r'(\d+):(\d+)', text)
-  first, end = map(int, found.groups()) if found else (0, 0)
-  if first >= end:
-    raise UserError(f'--profile={text}; use FIRST:END with FIRST < END, as in '
-                    '--profile=10:20, for the steps 10 to 19.')
-  return first, end
 
 
 class Profile:
@@ -28,7 +13,7 @@ class Profile:
   changes by it.
 
   Args:
-    steps: from `parse`.
+    steps: (10, 20) for the steps 10 to 19, counted from 0.
     folder: where the trace goes.
     say: called with messages for the user.
   """

@@ -50,9 +50,8 @@ class Progress:
   def expect(self, study):
     """Counts the blocks that a study has still to run."""
     if not self._quiet:
-      self._planned = [(block.arm, block.seeds)
-                       for name, *_ in study.planned()
-                       for block in study.blocks(name)]
+      self._planned = [(name, seeds) for name, *_ in study.planned()
+                       for seeds in study.unfinished(name)]
 
   def starting(self, step, coming, eval_every, lengths):
     del coming

@@ -48,29 +48,59 @@ class Memory:
 
 
 class Workdir:
-  """A folder, locked for this process and claimed for one config.
+  """A folder for one config, written to by one run at a time.
+
+  Where it holds a config it is locked and compared at once. Else nothing is
+  written before `claim`, so that a run that is refused leaves nothing.
 
   Attributes:
     folder: its path.
 
   Raises:
-    UserError: it cannot be written, another run uses it, it holds another
-      config, or not all hosts see it.
+    UserError: it cannot be read, another run uses it, or it holds another
+      config.
   """
 
   def __init__(self, folder, paper, variant, config):
-    """Opens it, or makes it; every process of a run must."""
+    """Looks at it; every process of a run must."""
     self.folder = pathlib.Path(folder)
     self._arms = list(config.arms)
+    self._mine = {'paper': paper, 'variant': variant,
+                  'config': config.to_dict()}
+    self._lock, self._claimed = None, False
+    if self._holds() and jax.process_index() == 0:
+      self._take()
+
+  def claim(self):
+    """Makes it the folder of this config; called before it is written to.
+
+    Every process of a run must.
+
+    Raises:
+      UserError: as above; it cannot be written, or not all hosts see it.
+    """
+    if self._claimed:
+      return
     if jax.process_index() == 0:  # it writes, for all
-      self._lock = self._locked()
-      self._claim({'paper': paper, 'variant': variant,
-                   'config': config.to_dict()})
+      self._take()
     wait_for_first('workdir')
-    if not (self.folder / 'config.json').exists():
+    if not self._holds():
       raise UserError(f'--workdir={self.folder}: process '
                       f'{jax.process_index()} does not see what the first one '
                       'wrote there; use a folder that all hosts share.')
+    self._claimed = True
+
+  def _holds(self):
+    """Whether there is a config."""
+    try:
+      return (self.folder / 'config.json').exists()
+    except OSError as error:  # no path can be so long
+      raise _unusable(self.folder, error) from error
+
+  def _take(self):
+    if self._lock is None:
+      self._lock = self._locked()
+      self._compare()
 
   def _locked(self):
     """The lock, held until this process ends."""
@@ -78,8 +108,7 @@ class Workdir:
       self.folder.mkdir(parents=True, exist_ok=True)
       lock = open(self.folder / '.lock', 'w')
     except OSError as error:
-      raise UserError(f'--workdir={self.folder}: {error.strerror}; choose a '
-                      'folder that can be written.') from error
+      raise _unusable(self.folder, error) from error
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -87,8 +116,9 @@ class Workdir:
                       'choose another --workdir.') from error
     return lock
 
-  def _claim(self, mine):
+  def _compare(self):
     """Writes the config, or compares it with the one that is there."""
+    mine = self._mine
     # Not deeper: checkpoints have many files, and none of these.
     for folder in (self.folder, *self.folder.glob('*'),
                    *self.folder.glob('*/*/seeds_*')):
@@ -174,6 +204,7 @@ class Workdir:
       arrays: name of a folder -> dict of arrays.
       info: the content of runs/<run>.json; `wall_seconds` of this part.
     """
+    self.claim()
     if jax.process_index() == 0:
       for kind, data in arrays.items():
         _write_npz(self.folder / kind / f'{block.name}.npz', data)
@@ -192,9 +223,17 @@ class Workdir:
     fits = before.get('fits', {})
     fits |= {arm: list(dict.fromkeys(fits.get(arm, []) + keys))
              for arm, keys in info['fits'].items()}
+    # So did what it was continued on.
+    devices = filter(None, (before.get('device_kind'), info['device_kind']))
+    kinds = dict.fromkeys(kind for each in devices for kind in each.split(', '))
     disk.write_json(path, info | {
-        'fits': fits, 'spent': spent,
+        'device_kind': ', '.join(kinds), 'fits': fits, 'spent': spent,
         'wall_seconds': round(sum(spent.values()), 1)})
+
+
+def _unusable(folder, error):
+  return UserError(f'--workdir={str(folder):.200}: {error.strerror}; choose a '
+                   'folder that can be written.')
 
 
 def wait_for_first(name):

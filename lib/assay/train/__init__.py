@@ -17,7 +17,7 @@ import numpy as np
 import optax
 
 from assay.errors import UserError
-from assay.train import fits, lanes, loop, sharding
+from assay.train import checkpoint, fits, lanes, loop, sharding
 from assay.train.store import Store
 
 
@@ -80,15 +80,17 @@ class Settings:
   """How a run is carried out; may differ on resume.
 
   Attributes:
-    mesh: sizes of axes, from `sharding.parse_mesh`.
+    mesh: sizes of axes, see `sharding.make_mesh`.
     steps_per_call: steps in one compiled call; 1 calls the jitted step itself,
       the default for convolutions on a CPU. Else by default as many as take two
-      seconds, measured: other numbers than 1 give the same bits.
+      seconds, measured.
     seed_map: `vmap`, or `loop` (one seed after another; the default for
-      convolutions and attention on a CPU).
+      convolutions on a CPU or GPU, and attention on a CPU).
     save_every: seconds between saves.
     strict: stop at the first loss that is not finite.
     tolerant: no error where every seed diverged, as trials of tuning may.
+    checked: called once all that can be refused has been looked at, before
+      anything is written.
     starting: called with (step, `() -> ` steps of the call that comes next,
       eval_every, steps of each seed [S]) before the first call.
     progress: called with (step, num_steps, {metric: [S]}) after each call.
@@ -105,6 +107,7 @@ class Settings:
   save_every: float = 60.
   strict: bool = False
   tolerant: bool = False
+  checked: Callable = lambda: None
   starting: Callable = lambda step, coming, eval_every, lengths: None
   progress: Callable = lambda step, num_steps, metrics: None
   stopping: Callable = lambda: False
@@ -203,13 +206,17 @@ def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
       settings=settings)
   if settings.dry_run:
     settings.dry_run(**plan.for_dry_run())
+  settings.checked()
   carry, curves, keys, taken = fits.fitted(
       plan, settings, directory, lambda: _trained(plan, settings, directory))
+  if sharding.on_any_host(settings.stopping())[0]:
+    raise checkpoint.Interrupted(f'stopped after all {num_steps} steps'
+                                 + ', saved' * (directory is not None))
   ends = np.arange(1, plan.num_points + 1) * eval_every
   curves = {'step': np.minimum(ends, num_steps)} | loop.means(
       curves, plan.watched)
-  return _fitted(carry, curves, seeds, settings)._replace(keys=keys,
-                                                          taken=taken)
+  return _fitted(carry, curves, plan, settings)._replace(keys=keys,
+                                                         taken=taken)
 
 
 def _trained(plan, settings, directory):
@@ -228,14 +235,29 @@ def _trained(plan, settings, directory):
   return run
 
 
-def _fitted(carry, curves, seeds, settings):
+def _fitted(carry, curves, plan, settings):
   """The result, or an error where too many seeds diverged."""
   codes, steps = sharding.fetch((carry.broken, carry.state.step))
   broken = {int(i): (int(steps[i]), lanes.CHECKED[codes[i] - 1])
             for i in np.flatnonzero(codes)}
-  all_broken = len(broken) == len(seeds) and not settings.tolerant
+  all_broken = len(broken) == len(plan.seeds) and not settings.tolerant
   if broken and (settings.strict or all_broken):
-    text = '; '.join(f'seed {seeds[i]}: {metric} is not finite after step {at}'
-                     for i, (at, metric) in broken.items())
-    raise UserError(f'{text}. Lower the learning rate, or look at the data.')
+    text = '; '.join(
+        f'seed {plan.seeds[i]}: {metric} is not finite after step {at}'
+        for i, (at, metric) in broken.items())
+    raise UserError(f'{text}. {_remedy(broken, plan.source)}')
   return Fitted(carry.state, carry.best, curves, broken)
+
+
+def _remedy(broken, source):
+  """What to do about seeds that diverged, in a sentence."""
+  for name, x in {**source.shared, **source.own}.items():
+    # Infinities may be meant, as those of a bandwidth are.
+    if jnp.issubdtype(x.dtype, jnp.floating) and (
+        count := int(np.isnan(sharding.fetch(x)).sum())):
+      return (f'{count:,} of the {x.size:,} values of {name} in the data are '
+              'NaN: replace them, or leave their rows out.')
+  if min(at for at, _ in broken.values()) == 0:
+    return ('No update had been made: look at the data, and at the fields of '
+            'the config that the loss reads.')
+  return 'Lower the learning rate, or look at the data.'

@@ -12,7 +12,9 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import sys
+import threading
 import time
 import warnings
 
@@ -221,27 +223,41 @@ def read(directory):
 def signals():
   """Yields `stopping()`: true once SIGTERM or Ctrl-C has come.
 
-  `stopping.caught` lists the signals. A second Ctrl-C ends the process as
-  usual, without a save.
+  `stopping.caught` lists the signals. A Ctrl-C after the first signal ends the
+  process at once with status 130, also within a call, without a save.
   """
   caught = []
   stopping = lambda: bool(caught)
   stopping.caught = caught
-
-  def handle(number, frame):
-    del frame
-    caught.append(number)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    print('\nStopping after this call; a save follows. Ctrl-C again quits at '
-          'once.', file=sys.stderr)
-
-  before = {number: signal.signal(number, handle)
+  before = {number: signal.signal(number, lambda n, frame: caught.append(n))
             for number in (signal.SIGINT, signal.SIGTERM)}
+  # A handler waits until a call has returned; the other end is told before.
+  heard, told = socket.socketpair()
+  told.setblocking(False)
+  threading.Thread(target=_answer, args=(heard,), daemon=True).start()
+  other = signal.set_wakeup_fd(told.fileno())
   try:
     yield stopping
   finally:
+    signal.set_wakeup_fd(other)
+    told.close()
     for number, handler in before.items():
       signal.signal(number, handler)
+
+
+def _answer(heard):
+  """Answers to each signal, a byte of a socket, until its other end closes."""
+  first = True
+  with heard:
+    while number := heard.recv(1):
+      if first:
+        # Live lines hide the cursor.
+        os.write(2, b'\x1b[?25h' * os.isatty(2)
+                 + b'\nStopping after this call; a save follows. Ctrl-C again '
+                 b'quits at once.\n')
+      elif number[0] == signal.SIGINT:
+        os._exit(128 + signal.SIGINT)
+      first = False
 
 
 def stop_here(site, step):

@@ -67,7 +67,8 @@ def choose(settings, held, num_steps, eval_every, step_bytes):
   Measured on a CPU: a convolution's gradient inside a scan is 6 to 16 times
   slower than the jitted step, and mapped weights make grouped convolutions; a
   small MLP gains 8 times from the scan; five transformers one after another
-  take .77 of the time of mapped ones.
+  take .77 of the time of mapped ones. Mapped convolutions are grouped ones on
+  a GPU, too.
 
   Args:
     settings: a `train.Settings`; what it says is taken.
@@ -79,9 +80,10 @@ def choose(settings, held, num_steps, eval_every, step_bytes):
     UserError: a setting has no such value.
   """
   # Several hosts all run each program: seeds apart would leave some without.
-  on_cpu = jax.default_backend() == 'cpu' and jax.process_count() == 1
-  slow = on_cpu and 'convolution' in held
-  seed_map = settings.seed_map or ('loop' if on_cpu and held else 'vmap')
+  device = jax.default_backend() if jax.process_count() == 1 else 'several'
+  slow = device == 'cpu' and 'convolution' in held
+  apart = {'cpu': held, 'gpu': held & {'convolution'}}.get(device)
+  seed_map = settings.seed_map or ('loop' if apart else 'vmap')
   if seed_map not in ('vmap', 'loop'):
     raise UserError(f'seed_map={seed_map!r}; use vmap or loop.')
   asked = settings.steps_per_call or (1 if slow else None)

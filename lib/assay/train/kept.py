@@ -1,15 +1,7 @@
-"""The command `python -m assay fits`: what is kept, and what may go.
+"""What may be done with kept fits; see `cli.kept`."""
 
-    python -m assay fits list
-    python -m assay fits verify
-    python -m assay fits prune --days=90 --megabytes=5000
-    python -m assay fits prune KEY ...
-"""
-
-import argparse
 import os
 
-from assay import errors
 from assay.errors import UserError
 from assay.train import fits
 from assay.train.store import Damaged
@@ -17,34 +9,21 @@ from assay.train.store import Damaged
 DAY = 24 * 3600
 
 
-@errors.told
-def main(argv=None):
-  """Lists, verifies or prunes the store; returns the exit status."""
-  parser = argparse.ArgumentParser(
-      prog='python -m assay fits', description='Kept fits, in $ASSAY_FITS. '
-      'Nothing goes by itself. Runs whose networks were read from here need '
-      'them for assay.load.')
-  commands = parser.add_subparsers(dest='command', required=True)
-  commands.add_parser('list', help='each fit, and how much there is')
-  commands.add_parser('verify', help='reads all, and names what is damaged')
-  prune = commands.add_parser('prune', help='removes fits')
-  prune.add_argument('keys', nargs='*', metavar='KEY', help='these')
-  prune.add_argument('--days', type=float, help='not of use for so long')
-  prune.add_argument('--megabytes', type=float, help='those longest not of '
-                     'use, until no more than this is left')
-  flags = parser.parse_args(argv)
-  store = fits.default_store()
-  if store is None:
+def store():
+  """The store of this user.
+
+  Raises:
+    UserError: `$ASSAY_FITS` says that there is none.
+  """
+  found = fits.default_store()
+  if found is None:
     raise UserError(f'ASSAY_FITS={os.environ["ASSAY_FITS"]} keeps nothing; set '
                     'it to the folder of a store.')
-  if flags.command == 'list':
-    return _list(store)
-  if flags.command == 'verify':
-    return _verify(store)
-  return _prune(store, flags)
+  return found
 
 
-def _list(store):
+def show(store):
+  """Prints a line for each fit, and how much there is."""
   total = 0
   for key in store.keys():
     size, age = store.size_and_age(key)
@@ -60,11 +39,10 @@ def _list(store):
       text = f'damaged: {error}'
     print(f'{key}  {size / 1e6:8.1f} MB  {age / DAY:5.1f} days  {text}')
   print(f'{len(store.keys())} fits, {total / 1e6:.1f} MB, in {store.folder}')
-  return 0
 
 
-def _verify(store):
-  """Reads all; returns 1 where something is damaged."""
+def verify(store):
+  """Reads all, and names what is damaged; returns whether nothing is."""
   bad = [f'{part.folder / key}: {error}' for part, key in _entries(store)
          if (error := _damage(part, key))]
   for text in bad:
@@ -72,7 +50,7 @@ def _verify(store):
   print(f'{len(store.keys())} fits in {store.folder}: '
         + (f'{len(bad)} damaged; they are trained again when they are asked '
            'for' if bad else 'all whole'))
-  return 1 if bad else 0
+  return not bad
 
 
 def _entries(store):
@@ -92,23 +70,34 @@ def _damage(store, key):
   return None
 
 
-def _prune(store, flags):
+def prune(store, keys, days=None, megabytes=None):
+  """Removes fits.
+
+  Args:
+    store: from `store`.
+    keys: of fits that go.
+    days: those that were not of use for so long go, too; >= 0.
+    megabytes: those longest not of use go, too, until no more than this is
+      left; >= 0.
+
+  Raises:
+    UserError: a key that is not there, or nothing that is to go.
+  """
   known = store.keys()
-  for key in flags.keys:
+  for key in keys:
     if key not in known:
       raise UserError(f'{key}: there is no such fit in {store.folder}; '
                       'python -m assay fits list names all.')
-  if not flags.keys and flags.days is None and flags.megabytes is None:
+  if not keys and days is None and megabytes is None:
     raise UserError(f'prune: which of {len(known)} fits? Give keys, --days or '
                     '--megabytes.')
   sizes = {key: store.size_and_age(key) for key in known}
-  gone = set(flags.keys) | {
-      key for key, (_, age) in sizes.items()
-      if flags.days is not None and age > flags.days * DAY}
+  gone = set(keys) | {key for key, (_, age) in sizes.items()
+                      if days is not None and age > days * DAY}
   left = sum(sizes[key][0] for key in known if key not in gone)
   for key in sorted(known, key=lambda k: -sizes[k][1]):
-    if (key not in gone and flags.megabytes is not None
-        and left > flags.megabytes * 1e6):
+    if (key not in gone and megabytes is not None
+        and left > megabytes * 1e6):
       gone.add(key)
       left -= sizes[key][0]
   kept = [key for key in sorted(gone) if not store.forget(key)]
@@ -118,4 +107,3 @@ def _prune(store, flags):
         f'{len(known) - len(gone) + len(kept)} left in {store.folder}')
   for key in kept:
     print(f'{key} is being trained just now and stays')
-  return 0

@@ -12,23 +12,6 @@ from assay.errors import UserError
 AXES = ('seed', 'data', 'model')
 
 
-def parse_mesh(text):
-  """{'seed': 2, 'data': 4} of 'seed:2,data:4'.
-
-  Raises:
-    UserError: an unknown axis, or a size that is not a positive integer.
-  """
-  sizes = {}
-  for part in filter(None, text.split(',')):
-    name, _, size = part.partition(':')
-    if name not in AXES or name in sizes or not size.isdecimal() or (
-        int(size) < 1):
-      raise UserError(f'--mesh={text}: cannot read {part!r}; write for example '
-                      f'seed:2,data:4 with axes {", ".join(AXES)}.')
-    sizes[name] = int(size)
-  return sizes
-
-
 def make_mesh(sizes=None, num_seeds=1, devices=None):
   """A mesh over (seed, data, model); axis types Auto.
 
@@ -37,7 +20,7 @@ def make_mesh(sizes=None, num_seeds=1, devices=None):
   for splitting a small batch over cores only costs.
 
   Args:
-    sizes: what `parse_mesh` returns.
+    sizes: {'seed': 2, 'data': 4}; not all axes need be there.
     num_seeds: seeds that will be mapped together.
     devices: default all devices of the default backend.
 

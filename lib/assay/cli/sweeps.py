@@ -12,9 +12,9 @@ the value as a field of each:
       table.md, <metric>_by_rho.png
 """
 
-import argparse
 import pathlib
 import re
+from typing import NamedTuple
 
 from assay import config as config_lib
 from assay.errors import UserError
@@ -85,37 +85,47 @@ def values_of(module, config, field, texts):
   return values
 
 
-def run(paper, flags, fields, sweep, run_one):
-  """Runs a paper with each value of a field; returns the exit status.
+class Sweep(NamedTuple):
+  """What is shown of all runs together.
+
+  Attributes:
+    field: that is swept, by its own name.
+    workdir: of the whole sweep.
+    folders: {value: workdir of its run}.
+  """
+  field: str
+  workdir: pathlib.Path
+  folders: dict
+
+
+def planned(paper, variant, name, module, fields, sweep, workdir):
+  """(the `Sweep`, (override, workdir, title) of each run).
 
   Args:
     paper: its name.
-    flags: as parsed; `workdir` is that of the whole sweep.
-    fields: field -> text, overrides of the config.
+    variant: the variant's.
+    name: of a folder, of the variant and what `fields` change in it.
+    module: configuration module.
+    fields: path of a field -> text, overrides of the config.
     sweep: (path of the field, texts) from `taken`.
-    run_one: `(paper, flags, fields) -> status` of one run.
+    workdir: of the whole sweep, or None.
+
+  Raises:
+    UserError: see `values_of`; the field is overridden, too.
   """
   path, texts = sweep
   if path in fields:
     raise UserError(f'--config.{path} and {FLAG}{path}: use one of them.')
-  module, variant = config_lib.chosen(flags.config)
   config = config_lib.apply(module.get_config(variant), fields)
   values = values_of(module, config, path, texts)
   field = path.rpartition('.')[2]
-  workdir = pathlib.Path(flags.workdir or f'out/{paper}/{variant}-{field}')
+  # `airfoil,alpha=1.0` swept over bandwidths is `airfoil-bandwidth,alpha=1.0`.
+  default = f'out/{paper}/{variant}-{field}{name.removeprefix(variant)}'
+  workdir = pathlib.Path(workdir or default)
   folders = {value: workdir / f'{field}={value}' for value in values}
-  for text, folder in zip(texts, folders.values(), strict=True):
-    print(f'{paper}:{variant} with {field}={text}', flush=True)
-    status = run_one(
-        paper, argparse.Namespace(**vars(flags) | {'workdir': folder}),
-        fields | {path: text})
-    if status:
-      return status
-  import jax  # not before `run_one` has set up its devices
-
-  if not flags.dry_run and jax.process_index() == 0:
-    show(paper, workdir, field, folders)
-  return 0
+  return Sweep(field, workdir, folders), [
+      ({path: text}, folder, f'{paper}:{variant} with {field}={text}')
+      for text, folder in zip(texts, folders.values(), strict=True)]
 
 
 def joined(field, folders):
@@ -140,13 +150,14 @@ def joined(field, folders):
   return rows
 
 
-def show(paper, workdir, field, folders):
-  """Prints the table of a sweep; writes its rows, table and figures."""
+def show(paper, sweep):
+  """Prints the table of a `Sweep`; writes its rows, table and figures."""
   from rich.console import Console
 
   from assay import disk, results
   from assay.report import page, plots, tables
 
+  field, workdir, folders = sweep
   rows = joined(field, folders)
   runs = results.read_runs(folders.values())
   table = page.table_of(rows, paper)
