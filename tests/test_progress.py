@@ -102,11 +102,15 @@ def test_a_diverged_seed_is_told_from_one_that_is_done(clock, capsys):
 
 def test_val_is_that_of_the_last_whole_point(clock, capsys):
   watch = progress.Progress()
-  watch.starting(0, lambda: 2, 4, [6] * 3)  # selection falls between calls
-  report(watch, 2, 6, val=[0, 0, 0])
-  report(watch, 4, 6, val=[4, 4, 4])
-  report(watch, 6, 6, val=[0, 0, 0])
+  watch.starting(0, lambda: 2, 4, [10] * 3)  # selection falls between calls
+  report(watch, 2, 10, val=[0, 0, 0])
+  report(watch, 4, 10, val=[4, 4, 4])
+  clock(100.)
+  report(watch, 6, 10, val=[0, 0, 0])
   assert 'val 4 ± 0' in lines(capsys)[0]
+  report(watch, 8, 10, val=[5, 5, 5])
+  report(watch, 10, 10, val=[6, 6, 6])  # the last point is shorter
+  assert 'val 6 ± 0' in lines(capsys)[-1]
 
 
 def test_stages_of_a_block_and_quiet(clock, capsys):
