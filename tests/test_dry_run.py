@@ -51,8 +51,8 @@ def test_bytes_are_those_worked_out_by_hand(rules, want, spec):
       'rest of the state': REST,
       'best so far': params + 8,  # its value and step
       'data, shared': SHARED, 'data, own': OWN, 'other seeds': 0}
-  # The compiler agrees: its arguments are these, the 18 items of 4 rows, and how
-  # many points are wanted.
+  # The compiler agrees: its arguments are these, the 18 items of 4 rows, and
+  # the number of points.
   call = got['calls']['training']
   assert call['arguments'] == sum(
       got['bytes'].values()) + 18 * toy.BATCH * 4 + 4

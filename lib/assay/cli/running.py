@@ -10,7 +10,6 @@ import jax
 from assay import config as config_lib
 from assay import disk, papers, results, train
 from assay.cli import devices, flags, sweeps
-from assay.data import files
 from assay.errors import check_names
 from assay.study import Study, profiling, scalars
 from assay.study.progress import Progress
@@ -108,9 +107,8 @@ def _study(paper, asked, num_seeds, given, mesh, stopping, watchers):
       paper, asked.variant, asked.config,
       workdir=None if given.dry_run else asked.workdir,
       num_seeds=num_seeds, only=tuple(filter(None, given.arms.split(','))),
-      seeds_at_once=given.seeds_at_once, data_dir=(
-          files.Described if given.dry_run else lambda folder: folder)(
-              given.data_dir),
+      seeds_at_once=given.seeds_at_once, data_dir=dry_run.data_of(
+          given.data_dir) if given.dry_run else given.data_dir,
       progress=lambda *report: [watch(*report) for watch in watchers],
       announce=watchers[0].say, settings=train.Settings(
           mesh=mesh, steps_per_call=given.steps_per_call,

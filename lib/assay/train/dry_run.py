@@ -1,9 +1,9 @@
 """What a run will take, found by compiling it: nothing is made at full size.
 
-The state and the data are shapes with shardings. Devices may be pretended (see
-`cli.set_up_devices`), so that a laptop says what a pod will hold; the compiler
-is the laptop's, and so are its temporaries. What comes after training, as
-evaluation does, is not looked at.
+The state and the data are shapes with shardings; no file of data is read, see
+`data_of`. Devices may be pretended (see `cli.set_up_devices`), so that a laptop
+says what a pod will hold; the compiler is the laptop's, and so are its
+temporaries. What comes after training, as evaluation does, is not looked at.
 """
 
 import math
@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
+from assay.data import files
 from assay.train import items as items_lib
 from assay.train import lanes as lanes_lib
 
@@ -33,6 +34,11 @@ class DryRun(Exception):
   def __init__(self, figures):
     super().__init__(show(figures))
     self.figures = figures
+
+
+def data_of(data_dir):
+  """What stands for a folder of data files where none need be there."""
+  return files.Described(data_dir)
 
 
 def stop(arm, seeds, **run):
