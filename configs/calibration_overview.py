@@ -10,8 +10,9 @@ calibrator with the defaults of its module, one network and data set.
 import functools
 
 from assay import papers
-from assay.claims import all_of, claims_of, equal, greater, less
+from assay.claims import all_of, claims_of, equal, greater, greater_change, less
 from assay.config import Bound, between
+from assay.report import plots
 from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
@@ -75,10 +76,14 @@ def _of(method, calibrator='uncalibrated', **fields):
 
 _PLAIN, _SCALED = _of('cross_entropy'), _of('cross_entropy', 'temperature')
 _SMOOTHED = _of('label_smoothing', 'temperature')
-_TESTED = ('digits', 'fashion_mnist', 'cifar10_resnet18')
+_told = functools.partial(
+    claims_of, variants=('digits', 'fashion_mnist', 'cifar10_resnet18'),
+    gated=False)
 
+# Margins are what nobody would act on: 0.01 of a calibration error or negative
+# log-likelihood, 0.005 of an AUROC.
 CLAIMS = (
-    *claims_of('folklore', _TESTED, {
+    *_told('folklore', table={
         'focal needs no temperature': (
             'After focal training a temperature changes the calibration error '
             'by less than 0.01.',
@@ -100,42 +105,32 @@ CLAIMS = (
             'entropy with a temperature fitted afterwards.',
             less('ece', _of(arm), _SCALED))
            for arm in ('brier', 'mmce', 'mdca', 'margin')},
+        # Under shift the error rises without a temperature too.
         'a temperature does not travel': (
-            'Fitted in distribution, a temperature has a calibration error '
-            'higher by 0.02 or more under shift.',
-            greater('ece', _SCALED | {'split': 'shifted'},
-                    _SCALED | {'split': 'test'}, by=0.02)),
+            'From the test set to shifted images the calibration error rises '
+            'more with a temperature fitted in distribution than without.',
+            greater_change('ece', *(
+                [arm | {'split': split} for split in ('shifted', 'test')]
+                for arm in (_SCALED, _PLAIN)))),
         'losses help under shift': (
             'Under shift, focal training alone has a lower calibration error '
             'than cross entropy with a temperature.',
             less('ece', _of('focal'), _SCALED, split='shifted')),
-        'more parameters calibrate alike': (
-            'Matrix scaling has the negative log-likelihood of one '
+        'more parameters calibrate no better': (
+            'Matrix scaling has no lower negative log-likelihood than one '
             'temperature, to 0.01.',
-            equal('nll', _of('cross_entropy', 'matrix'), _SCALED, 0.01)),
-    }, gated=False),
-    *claims_of('Mukhoti et al., 2020', _TESTED, {
-        'focal calibrates': (
-            'Focal training has a lower calibration error than cross entropy.',
-            less('ece', _of('focal'), _PLAIN)),
-    }, gated=False),
-    *claims_of('Moon et al., 2020', _TESTED, {
-        'ranking helps selection': (
-            'The correctness ranking loss raises the AUROC of confidence for '
-            'being correct.',
-            greater('auroc', _of('correctness_ranking'), _PLAIN)),
-    }, gated=False),
+            greater('nll', _of('cross_entropy', 'matrix'), _SCALED, by=-0.01)),
+    }),
+    *_told('Mukhoti et al., 2020', table={'focal calibrates': (
+        'Focal training has a lower calibration error than cross entropy.',
+        less('ece', _of('focal'), _PLAIN))}),
+    *_told('Moon et al., 2020', table={'ranking helps selection': (
+        'The correctness ranking loss raises the AUROC of confidence for being '
+        'correct.', greater('auroc', _of('correctness_ranking'), _PLAIN))}),
 )
 
-
-def _losses_times_calibrators(rows, metric):
-  from assay.report import plots
-
-  panels = {'in distribution': {'split': 'test'}}
-  if any(row['split'] == 'shifted' for row in rows):
-    panels['shifted: mean over corruptions'] = {'split': 'shifted'}
-  return plots.heat_map(rows, metric, 'method', 'calibrator', panels)
-
-
-FIGURES = {metric: functools.partial(_losses_times_calibrators, metric=metric)
+FIGURES = {metric: functools.partial(
+    plots.heat_map, metric=metric, down='method', across='calibrator', panels={
+        'in distribution': {'split': 'test'},
+        'shifted: mean over corruptions': {'split': 'shifted'}})
            for metric in ('ece', 'nll', 'auroc')}

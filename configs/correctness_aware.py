@@ -14,6 +14,7 @@ import functools
 from assay import papers
 from assay.claims import all_of, claims_of, equal, greater, less
 from assay.config import between
+from assay.report import plots
 from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
@@ -116,21 +117,22 @@ _OF_THE_PAPER = {
         'error of a classifier, to that of a temperature within 0.015.',
         all_of(less('ece', 'copies_ca', 'uncalibrated'),
                equal('ece', 'copies_ca', 'temperature', 0.015))),
-    **{f'{name}, shifted': (f'Under shift {sentence}.', _shifted(*arms))
-       for name, sentence, *arms in (
-           ('balanced below none', 'the balanced correctness-aware network, as '
-            'released, has a lower calibration error than no calibrator',
-            _BALANCED, 'uncalibrated'),
-           ('balanced below a temperature', 'it has a lower calibration error '
-            'than a temperature', _BALANCED, 'temperature'),
-           ('unweighted below a temperature', 'the loss as written, without '
-            'weights, has a lower calibration error than a temperature',
-            'copies_ca', 'temperature'))},
+    # Any calibrator is below none: one temperature is the control.
+    'balanced below none and a temperature, shifted': (
+        'Under shift the correctness-aware network with the weights of the '
+        'released code has a lower calibration error than no calibrator and '
+        'than a temperature.',
+        all_of(_shifted(_BALANCED, 'uncalibrated'),
+               _shifted(_BALANCED, 'temperature'))),
+    'unweighted below a temperature, shifted': (
+        'Under shift the loss as written, without weights, has a lower '
+        'calibration error than a temperature.',
+        _shifted('copies_ca', 'temperature')),
     'unweighted below cross entropy, shifted': (
         'Under shift the network has a lower calibration error if trained with '
-        'the correctness-aware loss than with cross entropy or squared error.',
-        all_of(_shifted('copies_ca', 'copies_ce'),
-               _shifted('copies_ca', 'copies_mse'))),
+        'the correctness-aware loss than with cross entropy and with squared '
+        'error.', all_of(_shifted('copies_ca', 'copies_ce'),
+                         _shifted('copies_ca', 'copies_mse'))),
     'narrowly wrong': (
         'The correctness-aware loss lowers the confidence of narrowly wrong '
         'predictions more than cross entropy does.',
@@ -148,12 +150,10 @@ _OF_THE_PAPER = {
         'than cross entropy.', greater('auroc', 'copies_ca', 'copies_ce')),
 }
 
-def _confidence(most, change, check):
-  return (f'Where most predictions are {most}, balanced weights {change} the '
-          'mean confidence.',
-          check('mean_confidence', _BALANCED, 'copies_ca'))
-
-
+# Margins are what nobody would act on, 0.01 of a calibration error and 0.005 of
+# an AUROC; 0.015 was chosen on a pilot.
+# That balanced weights lower confidence where most predictions are right, and
+# so cost calibration there, is algebra: a test has it.
 CLAIMS = (
     *_reported(_PAPER, ('digits',), _OF_THE_PAPER),
     *claims_of(_PAPER, _TESTED, _OF_THE_PAPER),
@@ -166,10 +166,6 @@ CLAIMS = (
             'Under shift the balanced network beats a temperature fitted with '
             'the same weights.', _shifted(_BALANCED, 'temperature_balanced'))}),
     *_reported('ours', _ALSO, {
-        'weights cost calibration': (
-            'In distribution balanced weights raise the calibration error.',
-            greater('ece', _BALANCED, 'copies_ca')),
-        'weights lower confidence': _confidence('right', 'lower', less),
         'a temperature leaves AUROC': (
             'One temperature for all changes the AUROC by less than 0.005.',
             equal('auroc', 'temperature', 'uncalibrated', 0.005)),
@@ -178,26 +174,20 @@ CLAIMS = (
             'network calibrates worse than none.',
             greater('ece', 'copies_ca_released', 'uncalibrated'))}),
     *_reported("the reviews' question", _ALSO, {
-        'not other calibration losses': (
-            'In place of the correctness-aware loss, MDCA and DCA give the '
-            'same calibration error within 0.01.',
-            all_of(*(equal('ece', arm, 'copies_ca', 0.01)
+        'other calibration losses do as well': (
+            'In place of the correctness-aware loss, MDCA and DCA have no '
+            'calibration error that is higher by 0.01 or more.',
+            all_of(*(less('ece', arm, 'copies_ca', by=-0.01)
                      for arm in ('copies_mdca', 'copies_dca'))))}),
     *_reported('ours', ('cifar10_early',), {
-        'weights raise confidence': _confidence('wrong', 'raise', greater),
-        'balanced worse than a temperature, shifted': (
-            'Where most predictions are wrong, the gain of balanced weights '
-            'under shift turns into a loss.',
-            greater('ece', _BALANCED, 'temperature', split='shifted'))}))
-
-def _compared(rows, metric, split):
-  from assay.report import plots
-
-  return plots.comparison(
-      rows, metric, split=split, state='last', baseline='uncalibrated'
-  ) if any(row['split'] == split for row in rows) else None
-
+        'balanced weights hurt where most are wrong, shifted': (
+            'Where most predictions are wrong, balanced weights raise the '
+            'calibration error under shift, above that without weights and '
+            'that of a temperature.',
+            all_of(*(greater('ece', _BALANCED, arm, split='shifted')
+                     for arm in ('copies_ca', 'temperature'))))}))
 
 FIGURES = {f'{metric}_{split}': functools.partial(
-    _compared, metric=metric, split=split) for metric, split in (
+    plots.comparison, metric=metric, split=split, state='last',
+    baseline='uncalibrated') for metric, split in (
         ('ece', 'test'), ('ece', 'shifted'), ('auroc', 'test'))}

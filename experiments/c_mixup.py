@@ -160,13 +160,13 @@ ARMS = {
 # --- Data of the theory, and the run -----------------------------------------
 
 
-def data(net, seeds, data_dir=None):
+def data(net, seeds, data_dir=None, held_out=0):
   """As `tabular.load`; of `synthetic`, each seed has a table of its own.
 
   There test labels have no noise.
   """
   if net.dataset != 'synthetic':
-    return tabular.load(net, seeds, data_dir)
+    return tabular.load(net, seeds, data_dir, held_out)
   own = []
   for seed in seeds:
     table = synthetic.single_index(

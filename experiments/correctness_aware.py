@@ -25,10 +25,6 @@ from assay.testbeds.vision import make_apply  # noqa: F401, for `assay.load`
 
 TRAINED = 'uncalibrated'  # the arm whose block trains the classifier
 
-# The last two are controls, see `fit_arm`.
-CALIBRATORS = vision.CALIBRATORS | dict.fromkeys(
-    ('temperature_balanced', 'temperature_matched'), calibrators.temperature)
-
 OBJECTIVES = {
     'ce': losses.cross_entropy,
     'mse': losses.brier,
@@ -44,7 +40,9 @@ RELEASED = 'copies_ca_released'  # clamp, learning rate and epochs of their code
 NETWORKS = {f'{features}_{objective}': (features, objective)
             for features in ('own', 'copies') for objective in OBJECTIVES} | {
                 RELEASED: ('copies', 'ca_balanced')}
-ARMS = collections.ChainMap(NETWORKS, CALIBRATORS)
+MATCHED = 'temperature_matched'  # a control, see `fit_arm`
+ARMS = collections.ChainMap(
+    NETWORKS, {MATCHED: calibrators.temperature}, vision.CALIBRATORS)
 
 
 def fit_arm(config, arm, logits, labels, seed):
@@ -57,30 +55,31 @@ def fit_arm(config, arm, logits, labels, seed):
     labels: [N] int.
     seed: of the network's initialization and order, the same for all arms.
   """
-  own = logits[0]
   if arm in NETWORKS:
-    features, objective = NETWORKS[arm]
-    calibrator, rate, steps = (
-        networks.correctness_aware, config.calibrator_learning_rate,
-        config.calibrator_steps) if arm != RELEASED else (
-            networks.correctness_aware_clamped, config.released_learning_rate,
-            config.released_steps)
-    params = calibrator.fit(
-        own, labels, features_of(features, logits),
-        objective=OBJECTIVES[objective], seed=seed, learning_rate=rate,
-        num_steps=steps, batch_size=config.calibrator_batch_size)
-    return lambda logits: np.asarray(calibrator.apply(
-        params, logits[0], features_of(features, logits)))
-  calibrator, more = CALIBRATORS[arm], ()
-  if arm == 'temperature_balanced':  # the weights of the balanced network
-    more = calibrators.class_balanced_weights(own, labels),
-  if arm == 'temperature_matched':  # its mean confidence, and nothing else
-    other = fit_arm(config, 'copies_ca_balanced', logits, labels, seed)
+    return fit_network(config, arm, logits, labels, seed)
+  if arm == MATCHED:  # the mean confidence of the network, and nothing else
+    network = fit_arm(config, 'copies_ca_balanced', logits, labels, seed)
     params = calibrators.temperature_with_mean_confidence(
-        own, np.exp(other(logits)).max(axis=1).mean())
+        logits[0], np.exp(network(logits)).max(axis=1).mean())
   else:
-    params = calibrator.fit(own, labels, *more)
-  return lambda logits: np.asarray(calibrator.apply(params, logits[0]))
+    params = ARMS[arm].fit(logits[0], labels)
+  return lambda logits: np.asarray(ARMS[arm].apply(params, logits[0]))
+
+
+def fit_network(config, arm, logits, labels, seed):
+  """As `fit_arm`, of a network g."""
+  features, objective = NETWORKS[arm]
+  kind, setting = (
+      (networks.correctness_aware_clamped, 'released') if arm == RELEASED
+      else (networks.correctness_aware, 'calibrator'))
+  params = kind.fit(
+      logits[0], labels, features_of(features, logits),
+      objective=OBJECTIVES[objective], seed=seed,
+      learning_rate=config[f'{setting}_learning_rate'],
+      num_steps=config[f'{setting}_steps'],
+      batch_size=config.calibrator_batch_size)
+  return lambda logits: np.asarray(kind.apply(
+      params, logits[0], features_of(features, logits)))
 
 
 def features_of(kind, logits):
@@ -95,7 +94,6 @@ def features_of(kind, logits):
 def run(config, study):
   """Trains a classifier a seed, fits every arm to it; returns the rows."""
   vision.check(config)
-  vision.check_shifts(config)
   check_names('arms', config.arms, ARMS, 'arm')
   data = vision_nets.load(config.net, study.data_dir)
   for arm in study.chosen(config.arms):

@@ -17,39 +17,22 @@ import functools
 import math
 import sys
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from assay import cli, keys
-from assay.data import tasks
-from assay.errors import UserError
-from assay.methods import in_context as classifiers
+from assay import cli
 from assay.metrics import curves
 from assay.models import mlp, recurrent, transformer
 from assay.study import replaced
 from assay.testbeds import in_context
+from assay.testbeds import in_context_images as images
 from configs import gpicl as settings
 
 KEPT = 10  # positions that have rows, at most about
 
 
 # --- Arms --------------------------------------------------------------------
-
-
-def tokens_of(net):
-  """`(x, y) -> ` tokens [B, T, n + C]."""
-  return functools.partial(tasks.classification_tokens,
-                           num_classes=len(net.classes))
-
-
-def draw(net):
-  """Sequences of tasks, as `tasks.draw_classification`, with tokens."""
-  return in_context.with_tokens(
-      tasks.draw_classification(
-          net.batch_tasks, net.length, len(net.classes), net.bias,
-          net.num_distinct, net.repeat_share), tokens_of(net))
 
 
 def optimizer(net):
@@ -60,7 +43,7 @@ def optimizer(net):
                                        net.warmup_steps), eps=net.adam_eps))
 
 
-def learner(model, draw=draw):
+def learner(model, draw=images.draw):
   """An arm that is trained: `model(net)` has logits [B, T, C]."""
   return in_context.Learner(model, draw, optimizer=optimizer)
 
@@ -87,31 +70,9 @@ class ImageMLP(mlp.MLP):
     return super().__call__(tokens[..., :self.num_inputs])
 
 
-def reference(arm):
-  """An arm that learns from a sequence alone; it gives 1 at its guess."""
-  return lambda config, seed, name, batch: guesses(
-      arm, len(config.net.classes), batch['x'], batch['y'],
-      batch['rate']() if arm == 'online_sgd' else 0.)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def guesses(arm, num_classes, x, y, learning_rate):
-  """[B, T, C] float32: 1 at the guess of `classifiers`, else 0."""
-
-  def guess(key, x, y):
-    if arm == 'nearest_neighbor':
-      return classifiers.nearest_neighbor(x, y)
-    if arm == 'class_mean':
-      return classifiers.class_mean(x, y, num_classes)
-    return classifiers.online_sgd(key, x, y, num_classes, learning_rate)
-
-  each = jax.random.split(jax.random.key(0), len(x))
-  return jax.nn.one_hot(jax.vmap(guess)(each, x, y), num_classes)
-
-
 ARMS = {
     'transformer': learner(gpt),
-    'transformer_no_repeats': learner(gpt, lambda net: draw(replaced(
+    'transformer_no_repeats': learner(gpt, lambda net: images.draw(replaced(
         net, {'repeat_share': 0.0, 'num_distinct': 0}))),
     'transformer_16': learner(lambda net: gpt(net, 16)),
     'transformer_32': learner(lambda net: gpt(net, 32)),
@@ -125,65 +86,12 @@ ARMS = {
     'mlp': learner(lambda net: ImageMLP(
         net.width, len(net.classes), initialization='lecun_normal',
         num_inputs=net.num_inputs)),
-    **{arm: reference(arm) for arm in settings.REFERENCES},
+    **{arm: images.reference(arm) for arm in settings.REFERENCES},
 }
 make_apply = in_context.loader(ARMS)
 
 
-# --- Prompts -----------------------------------------------------------------
-
-
-def prompts(sets, rate, config, seed, name):
-  """Batches of sequences, which do not depend on the key of training.
-
-  Args:
-    sets: from `tasks.image_sets`; tasks of split `test` are unseen.
-    rate: `() -> ` the learning rate of online SGD.
-    config: the config.
-    seed: whose tasks.
-    name: (dataset, split).
-
-  Yields:
-    dicts of x, y, task, tokens and `rate`.
-  """
-  key, net = keys.named(config.eval_seed, '/'.join(name)), config.net
-  for i in range(config.num_prompts // config.eval_batch_size):
-    batch = _prompts(
-        jax.random.fold_in(key, i), seed, *sets[name],
-        jnp.int32(in_context.limit_of(net)), name[1] == 'test',
-        config.eval_batch_size, net.length, len(net.classes))
-    yield batch | {'tokens': tokens_of(net)(batch['x'], batch['y']),
-                   'rate': rate}
-
-
-@functools.partial(jax.jit, static_argnums=(5, 6, 7, 8))
-def _prompts(key, seed, x, y, num_tasks, unseen, num_prompts, length,
-             num_classes):
-  return tasks.classification_prompts(
-      key, tasks.task_key(seed), x, y, num_prompts=num_prompts, length=length,
-      num_classes=num_classes, num_tasks=num_tasks, unseen=unseen)
-
-
-def tuned_rate(config, sets):
-  """The rate of online SGD that is best on training images, unseen tasks."""
-  name = 'tuning', 'test'
-  batches = list(prompts({name: sets[config.net.dataset, 'seen']}, None,
-                         config, 0, name))
-
-  def accuracy(rate):
-    return np.mean([by_position(
-        reference('online_sgd')(config, 0, name, batch | {
-            'rate': lambda: rate}), batch['y'])[-1] for batch in batches])
-
-  return max(config.sgd_learning_rates, key=accuracy)
-
-
 # --- Rows --------------------------------------------------------------------
-
-
-def by_position(outputs, y):
-  """Accuracy [..., T] by position, of outputs [..., N, T, C]."""
-  return np.mean(np.argmax(outputs, axis=-1) == y, axis=-2)
 
 
 def add_rows(sets, rate, config, add, ask, arm, fitted):
@@ -207,7 +115,7 @@ def add_rows(sets, rate, config, add, ask, arm, fitted):
     add_one('num_params', add.num_params)
   for dataset, split in sets:
     if split == 'test' or fitted:
-      values = saved[f'{dataset}/{split}'] = by_position(
+      values = saved[f'{dataset}/{split}'] = images.by_position(
           *ask((dataset, split)))
       for metric, value in (('accuracy', values[:, -1]),
                             ('first_accuracy', values[:, 0]),
@@ -221,25 +129,9 @@ def add_rows(sets, rate, config, add, ask, arm, fitted):
            sets=np.array([list(saved)] * len(values)))
 
 
-# --- The study ---------------------------------------------------------------
-
-
 def run(config, study):
   """Trains or computes every arm on every seed; returns the rows."""
-  net = config.net
-  if config.num_prompts % config.eval_batch_size:
-    raise UserError(f'num_prompts={config.num_prompts} must be a multiple of '
-                    f'eval_batch_size={config.eval_batch_size}.')
-  sets = tasks.image_sets(
-      net.dataset, net.classes, net.reduce, net.num_inputs, config.other_sets,
-      config.random_points, study.data_dir)
-  rate = functools.cache(lambda: tuned_rate(config, sets))
-  shared = dict(zip(('images', 'labels'), sets[net.dataset, 'seen'],
-                    strict=True))
-  return in_context.run(
-      config, study, ARMS, shared=shared,
-      prompts=functools.partial(prompts, sets, rate),
-      add_rows=functools.partial(add_rows, sets, rate))
+  return images.run(config, study, ARMS, add_rows)
 
 
 if __name__ == '__main__':

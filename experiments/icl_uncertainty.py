@@ -19,11 +19,8 @@ import jax
 import numpy as np
 from scipy import stats
 
-from assay import cli, losses
-from assay.data import tasks
-from assay.errors import UserError, check_names
+from assay import cli
 from assay.methods import bayes_regression as bayes
-from assay.models import gaussian
 from assay.testbeds import in_context
 from assay.testbeds import in_context_regression as regression
 from configs import icl_uncertainty as settings
@@ -31,73 +28,18 @@ from configs import icl_uncertainty as settings
 LEVELS = (50, 80, 95)  # of coverage, %
 SHOWN = 24  # positions, at most, that have rows
 
-
-# --- Arms --------------------------------------------------------------------
-
-
-def learner(positions, starts=lambda net: (), covariates='standard'):
-  """An arm that is trained.
-
-  Args:
-    positions: of the model, see `transformer.POSITIONS`.
-    starts: `net -> ` pairs that a training sequence may start at.
-    covariates: the law of x in training, see `regression.covariates_of`.
-  """
-
-  def model(net):
-    return gaussian.with_start(  # the deviation of y if nothing is known
-        0.5 * np.log1p(net.dimension), net.width, net.num_layers,
-        net.num_heads, positions=positions, max_length=2 * net.test_pairs,
-        largest=net.largest_log_std)
-
-  return in_context.Learner(
-      model, lambda net: regression.draw(net, starts(net), covariates),
-      loss=lambda outputs, y: losses.gaussian(*outputs, y))
-
-
-def anywhere(net):
-  """All starts that fit in the table of positions."""
-  return range(net.test_pairs - net.num_pairs + 1)
-
-
 ARMS = {
-    'none': learner('none'),
-    'learned': learner('learned'),
-    'segments': learner('learned', lambda net: net.segment_starts),
-    'offsets': learner('learned', anywhere),
+    'none': regression.learner('none'),
+    'learned': regression.learner('learned'),
+    'segments': regression.learner('learned', lambda net: net.segment_starts),
+    'offsets': regression.learner('learned', regression.anywhere),
     # A new covariance for each sequence.
-    'meta': learner('none', covariates='random'),
+    'meta': regression.learner('none', covariates='random'),
     # `pool` knows the pool of a split.
     **{arm: regression.reference(arm)
        for arm in (*settings.REFERENCES, 'pool')},
 }
 make_apply = in_context.loader(ARMS)
-
-
-# --- Prompts -----------------------------------------------------------------
-
-
-def splits(config):
-  """{split: how its prompts are made}; `long` has `test` and `beyond`."""
-  plain = {'noise': 1., 'weights': 1., 'covariates': 'standard',
-           'num_pairs': config.net.num_pairs}
-  made = {'long': plain | {'num_pairs': config.net.test_pairs}}
-  for by in config.noise_shifts:
-    made[f'noise x {by:.3g}'] = plain | {'noise': by}
-  for by in config.weight_shifts:
-    made[f'weights x {by:.3g}'] = plain | {'weights': by}
-  for kind in config.covariate_shifts:
-    made[kind] = plain | {'covariates': kind}
-  if config.sweep.rpartition('.')[2] == 'num_tasks':
-    for size in filter(None, config.sweep_values):
-      made[f'pool {size}'] = plain | {'pool': size}
-  return made
-
-
-def prompts(config, seed, split):
-  """Those of a split of `splits`, see `regression.prompts`."""
-  return regression.prompts(config.net, seed, split, splits(config)[split],
-                            config.num_prompts)
 
 
 # --- Rows --------------------------------------------------------------------
@@ -107,8 +49,6 @@ def add_rows(config, add, ask, arm, fitted):
   """Adds the rows of an arm on all splits; see `in_context.run`."""
   net, d = config.net, config.net.dimension
   add_row = functools.partial(add, dataset='regression', n=config.num_prompts)
-  rms = lambda part: lambda values: np.sqrt(np.mean(values[:, part]**2))
-  mean_of = lambda part: lambda values: values[:, part].mean()
   (mean, log_std), y = _float64(ask('long'))
   best, best_log_std = ask('long', 'bayes')[0]
   # Without a variance what is saved of it is NaN.
@@ -127,9 +67,9 @@ def add_rows(config, add, ask, arm, fitted):
   with np.errstate(over='ignore', invalid='ignore'):
     nll = bayes.gaussian_nll(mean, log_std, y)
   gap = nll - bayes.gaussian_nll(best, best_log_std, y)
-  # Least squares is not defined before d + 1 pairs. Near them its variance has
-  # no mean; a few pairs on it has.
-  defined = arm != 'least_squares'
+  # Without a prior there is no variance before d + 1 pairs. Near them it has no
+  # mean; a few pairs on it has.
+  defined = arm not in ('least_squares', 'flat_prior')
   if d > 1:
     add_row('nll_gap', mean_of(slice(d + 3, 3 * d + 1)), gap, split='test',
             group='few pairs')
@@ -148,20 +88,18 @@ def add_rows(config, add, ask, arm, fitted):
   on_test('nll_gap_in_standard_errors', lambda gap: _in_standard_errors(
       gap[:, inside].mean(axis=1)), gap)
   on_test('rms_log_std', rms(later), log_std - best_log_std)
-  on_test('log_std_gap', lambda x: abs(mean_of(later)(x)),
-          log_std - best_log_std)
   for level in LEVELS:
     within = stats.norm.ppf(0.5 + level / 200)
     on_test(f'coverage_{level}', lambda error, log_std: np.mean(
         np.abs(error)[:, inside] * np.exp(-log_std[:, inside]) <= within),
             mean - y, log_std)
-  _add_shifts(config, add_row, ask, mean_of(later), fitted)
+  _add_shifts(config, add_row, ask, later, fitted)
 
 
-def _add_shifts(config, add_row, ask, mean_later, fitted):
-  """Adds the rows of shifted prompts; `mean_later` of some positions."""
+def _add_shifts(config, add_row, ask, later, fitted):
+  """Adds the rows of shifted prompts; `later` are positions."""
   gaps = []
-  for split, how in splits(config).items():
+  for split, how in regression.splits(config).items():
     # A model of one pool says nothing of another.
     other = fitted and config.net.num_tasks not in (0, how.get('pool'))
     if split == 'long' or 'pool' in how and other:
@@ -173,9 +111,8 @@ def _add_shifts(config, add_row, ask, mean_later, fitted):
            - bayes.gaussian_nll(best, best_log_std, y))
     gaps += [gap] * (split in config.covariate_shifts)
     on_split('nll_gap', np.mean, gap)
-    on_split('log_std', mean_later, log_std)
-    on_split('log_std_gap', lambda x: abs(mean_later(x)),
-             log_std - best_log_std)
+    on_split('log_std', mean_of(later), log_std)
+    on_split('rms_log_std', rms(later), log_std - best_log_std)
     if 'pool' in how:
       known, known_log_std = ask(split, 'pool')[0]
       apart = lambda a, b: np.sqrt(np.mean(a**2 + b**2))
@@ -185,6 +122,16 @@ def _add_shifts(config, add_row, ask, mean_later, fitted):
   if gaps:
     add_row('nll_gap', lambda *each: np.mean([gap.mean() for gap in each]),
             *gaps, split='covariates')
+
+
+def mean_of(part):
+  """The mean of values [N, T] over prompts and some positions."""
+  return lambda values: values[:, part].mean()
+
+
+def rms(part):
+  """Their root mean square."""
+  return lambda values: np.sqrt(np.mean(values[:, part]**2))
 
 
 def _float64(asked):
@@ -203,38 +150,9 @@ def _beyond(net):
   return round(net.num_pairs * 60 / 44), net.test_pairs
 
 
-# --- The study ---------------------------------------------------------------
-
-
-def check(config):
-  """Raises a UserError that names a value which cannot be meant."""
-  net = config.net
-  check_names('noise_law', [net.noise_law], regression.LAWS, 'law')
-  lowest = 3 * net.dimension + 1
-  if not lowest <= net.num_pairs <= net.test_pairs * 44 / 60:
-    raise UserError(
-        f'num_pairs={net.num_pairs} must be from 3 dimension + 1 = {lowest} '
-        f'to 44/60 of test_pairs={net.test_pairs}.')
-  last = max(net.segment_starts) + net.num_pairs
-  if last > net.test_pairs:
-    raise UserError(f'segment_starts={net.segment_starts}: the last segment '
-                    f'ends at pair {last}, past test_pairs='
-                    f'{net.test_pairs}; start it earlier.')
-
-
 def run(config, study):
   """Trains or computes every arm on every seed; returns the rows."""
-  check(config)
-  # Once, as all arms are compared on the same prompts.
-  made = functools.cache(functools.partial(prompts, config))
-
-  def with_tokens(config, seed, split):
-    batch = made(seed, split)
-    yield batch | {'tokens': np.asarray(tasks.regression_tokens(
-        batch['x'], batch['y']))}
-
-  return in_context.run(config, study, ARMS, prompts=with_tokens,
-                        add_rows=add_rows)
+  return regression.run(config, study, ARMS, add_rows)
 
 
 if __name__ == '__main__':

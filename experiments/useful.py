@@ -9,7 +9,6 @@ An arm is an optimizer and what is done to the training set: see `ARMS`.
 import functools
 import sys
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,7 +16,6 @@ from assay import cli, losses
 from assay.data import images
 from assay.errors import UserError
 from assay.methods import copies, forgetting, sam, useful
-from assay.metrics import classification
 from assay.study import replaced, tune
 from assay.testbeds import vision, vision_groups, vision_rows
 from assay.testbeds import vision_nets as nets
@@ -48,31 +46,20 @@ def enlarged(net, change, found, own, data, seeds):
   Args:
     net: the config's.
     change: of the arm, see `ARMS`.
-    found: what `find_slow` saved: slow, wrong bool [S, num_train].
+    found: what `find_slow` saved: slow, wrong bool [S, num_train]; or None.
   """
-  size, epochs = net.batch_size, net.num_epochs
-  if change is None:
-    return own
-  if change == 'equal_steps':
-    return copies.equal_steps(own, found['slow'], net.copies, size, epochs)
-  if change == 'weighted':
-    return copies.weighted_loss(own, found['slow'], net.copies,
-                                len(data.shared['y']))
   masked = groups_of(net, data).get('masked')
-  if change == 'masked':
-    if masked is None:
-      raise UserError(f'sgd_oracle needs dominoes, not {net.dataset!r}; leave '
-                      'the arm out.')
-    more = [np.repeat(np.flatnonzero(masked), net.copies)] * len(seeds)
-  else:
-    more = [copies.chosen(change, found['slow'][i], found['wrong'][i],
-                          net.copies, net.jtt_copies,
-                          np.random.default_rng((seed, 1)))
-            for i, seed in enumerate(seeds)]
-  return useful.upsample(own, more, size, epochs)
+  if change == 'masked' and masked is None:
+    raise UserError(f'sgd_oracle needs dominoes, not {net.dataset!r}; leave '
+                    'the arm out.')
+  found = {'masked': [masked] * len(seeds)} | (found or {})
+  return copies.enlarged(
+      own, change, found, seeds, times=net.copies, wrong_times=net.jtt_copies,
+      batch_size=net.batch_size, num_epochs=net.num_epochs,
+      num_rows=len(data.shared['y']))
 
 
-# --- Training ----------------------------------------------------------------
+# --- Training, and its rows --------------------------------------------------
 
 
 def loss(logits, batch, extra):
@@ -136,26 +123,11 @@ def find_slow(config, data, block, optimizer, fields):
     raise UserError(f'{block.name}: {"; ".join(fitted.why.values())}; nothing '
                     'to separate by. Lower the learning rate.')
   logits = nets.logits(net, data, block, fitted, 'train')
-  y, seen = data.labels('train'), {
-      'logits': logits, 'probabilities': jax.nn.softmax(logits)}[net.cluster_on]
-  slow = np.stack([
-      useful.separate(seen[i], y, classification.losses(z, y)).slow
-      for i, z in enumerate(logits)])
-  hard = next(iter(groups_of(net, data).values()), None)
   with block.recorder(fitted, num_params=0, method=optimizer,
                       dataset=images.label(net.dataset), **fields) as add:
     add.curves = curves
-    add.save(slow=slow, wrong=np.argmax(logits, axis=-1) != y,
-             digest=np.array([useful.digest(each) for each in slow]))
-    add = functools.partial(add, split='train', n=data.num_train)
-    add('separating_epoch', epochs)
-    add('slow_share', np.mean, slow)
-    if hard is not None:
-      add('cluster_recall', lambda slow: slow[hard].mean(), slow)
-      add('cluster_precision', lambda slow: hard[slow].mean(), slow)
-
-
-# --- Rows --------------------------------------------------------------------
+    add('separating_epoch', epochs, split='train', n=data.num_train)
+    vision_groups.record_slow(add, net, data, logits)
 
 
 def measure(config, data, block, arm, fields, found=None, slow=None,
@@ -169,22 +141,16 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
     slow: bool [S, num_train], the slow clusters that rows are grouped by.
     splits: those to evaluate; by default all, and how examples were learned.
   """
-  fitted = train(config, data, block, arm_of(config.net, arm, found))
-  net, state = config.net, fitted.state
+  net, fitted = config.net, train(
+      config, data, block, arm_of(config.net, arm, found))
   with block.recorder(fitted, dataset=images.label(net.dataset), method=arm,
                       **fields) as add:
-    for split in splits or [k[:-5] for k in data.shared if k.endswith('_rows')]:
-      logits = nets.logits(net, data, block, fitted, split)
-      tested = split == 'test'
-      if tested:
-        add.save(last=logits, y=np.tile(data.labels(split), (len(logits), 1)))
-      vision_rows.record_errors(
-          add, logits, data.labels(split), split,
-          groups_of(net, data, split) if tested else {},
-          pack=tested or split == 'masked')
+    vision_rows.record_errors(
+        add, data, functools.partial(nets.logits, net, data, block, fitted),
+        splits, groups_of(net, data, 'test'))
     if not splits:
-      vision_groups.record_learning(add, net, data, state, slow)
-      vision_rows.record_sharpness(add, config, data, state)
+      vision_groups.record_learning(add, net, data, fitted.state, slow)
+      vision_rows.record_sharpness(add, config, data, fitted.state)
 
 
 # --- The study ---------------------------------------------------------------
@@ -192,23 +158,23 @@ def measure(config, data, block, arm, fields, found=None, slow=None,
 
 def run(config, study):
   """Trains every arm on every seed; returns the rows."""
-  vision.check(config, (('separating_epoch', 0, config.net.num_epochs),))
+  vision.check(config, (('separating_epoch', config.net.num_epochs),))
   vision_rows.check_sharpness(config)
   clusters = any(ARMS[arm][1] not in WITHOUT_CLUSTERS for arm in config.arms)
   for name, arm, fields, _, data in vision.units(config, study, load):
     optimizer, change = ARMS[arm]
     for block in study.blocks(name):
       mine = tuned_fields(config, data, study, optimizer) | fields
-      found = separated(config, data, study, optimizer, fields, block.seeds
-                        ) if change not in WITHOUT_CLUSTERS else None
+      by = functools.partial(separated, config, data, study, fields,
+                             block.seeds)
+      found = by(optimizer) if change not in WITHOUT_CLUSTERS else None
       # Arms are compared on the examples that are slow under plain SGD.
-      slow = separated(config, data, study, 'sgd', fields, block.seeds
-                       )['slow'] if clusters else None
+      slow = by('sgd')['slow'] if clusters else None
       measure(replaced(config, mine), data, block, arm, mine, found, slow)
   return study.rows()
 
 
-def separated(config, data, study, optimizer, fields, seeds):
+def separated(config, data, study, fields, seeds, optimizer):
   """What `find_slow` saved: {slow, wrong: bool [S, num_train], ...}.
 
   All arms of an optimizer share it.

@@ -14,6 +14,7 @@ from assay.claims import (
   equal,
   every_seed,
   greater,
+  greater_change,
   less,
   minimum_inside,
   monotone,
@@ -36,6 +37,9 @@ LOW, HIGH = [1., 2., 3., 4., 5.], [11., 12., 13., 14., 16.]
      '`rmse` of a is not below that of b by 0.03 or more'),
     (less('rmse', 'a', 'b', by=-.03),
      '`rmse` of a is not above that of b by 0.03 or more'),
+    (greater_change('rmse', ('a', 'b'), ('c', 'd'), by=.1),
+     '`rmse` of a minus that of b is above that of c minus that of d by more '
+     'than 0.1'),
     (equal('rmse', 'a', 'b', .1),
      '`rmse` of a differs from that of b by less than 0.1'),
     (ratio('rmse', 'a', 'b', 0, .5),
@@ -62,6 +66,21 @@ LOW, HIGH = [1., 2., 3., 4., 5.], [11., 12., 13., 14., 16.]
 ])
 def test_sentences(check, sentence):
   assert check.sentence == sentence
+
+
+def test_a_change_is_judged_beside_its_control():
+  """Both rise by about ten; what counts is by how much more one does."""
+  rows = [row for method, values in (
+      ('a', HIGH), ('b', LOW), ('c', [8., 9.1, 10., 11., 13.]), ('d', LOW))
+          for row in rows_of(method, values)]
+  check = greater_change('rmse', ('a', 'b'), ('c', 'd'))
+  verdict = check(rows)
+  assert verdict.state == 'holds'
+  assert verdict.estimate == pytest.approx(2.98)
+  assert check.name == 'a - b > c - d'
+  assert greater_change('rmse', ('c', 'd'), ('a', 'b'))(rows).state == 'fails'
+  assert greater_change('rmse', ('a', 'b'), ('c', 'd'), by=4)(
+      rows).state == 'fails'
 
 
 def test_a_check_is_frozen_and_equal_to_its_like():

@@ -13,6 +13,7 @@ import ml_collections
 import pytest
 
 from assay import cli, papers, results
+from assay.__main__ import COMMANDS
 from assay.cli import flags, folders, running
 from assay.errors import UserError
 from assay.report import page
@@ -385,3 +386,31 @@ def test_a_refused_start_leaves_nothing(paper, tmp_path, capsys, monkeypatch):
     assert status == 2, (flag, text)
     assert text.startswith('error: ') and len(text.splitlines()) == 1, text
     assert not workdir.exists(), flag
+
+
+# --- What needs no JAX --------------------------------------------------------
+
+QUICK = [('experiments.c_mixup', *words) for words in (
+    ['--help'], ['--list'], ['--sedes=3'], ['--mesh=seed:x'], ['--seeds=0'],
+    ['--config=configs/c_mixup.py:none'], ['--config.net.width=0'],
+    ['--sweep.bandwidth=-1'])] + [
+        ('assay', command, '--help') for command in COMMANDS] + [
+            ('assay', '--help'), ('assay', 'fits', 'prune', '--days=-1')]
+
+
+@pytest.mark.parametrize('words', QUICK, ids=' '.join)
+def test_help_and_errors_import_nothing_slow(words):
+  done = subprocess.run([sys.executable, '-X', 'importtime', '-m', *words],
+                        capture_output=True, text=True)
+  lines = done.stderr.splitlines()
+  imported = {line.rpartition('|')[2].strip() for line in lines
+              if line.startswith('import time:')}
+  assert 'assay' in imported and not imported & {
+      'jax', 'jaxlib', 'flax', 'optax', 'matplotlib', 'sklearn', 'scipy.stats'}
+  told = [line for line in lines if not line.startswith('import time:')]
+  if words[-1] in ('--help', '--list'):
+    assert done.returncode == 0 and not [t for t in told if 'error' in t]
+    assert len(done.stdout.splitlines()) > 3
+  else:
+    assert done.returncode == 2 and told[-1].startswith('error: '), told
+    assert len(told) == 1

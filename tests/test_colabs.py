@@ -25,6 +25,7 @@ SHRUNK = {
     'gpicl': {'SEEDS': 1, 'STEPS': 150, 'PROMPTS': 256, 'LEARNED': 0},
     'icl_uncertainty': {'SEEDS': 1, 'STEPS': 250, 'PROMPTS': 256,
                         'BOUND': 0.35},
+    'judge': {'SEEDS': 8, 'GAIN': 0.03},
 }
 
 
@@ -46,7 +47,7 @@ def assigned(cell):
 
 def test_every_paper_has_a_notebook():
   there = {path.stem for path in COLABS.glob('*.ipynb')}
-  assert there == {'start', *papers.names()} == set(SHRUNK)
+  assert there == {'start', 'judge', *papers.names()} == set(SHRUNK)
 
 
 @pytest.mark.parametrize('name', SHRUNK)

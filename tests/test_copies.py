@@ -10,13 +10,15 @@ WRONG = np.roll(SLOW, 1)
 
 
 def chosen(kind, times=1, seed=0):
-  return np.bincount(copies.chosen(kind, SLOW, WRONG, times, 3,
-                                   np.random.default_rng(seed)), minlength=20)
+  return np.bincount(copies.chosen(
+      kind, {'slow': SLOW, 'wrong': WRONG, 'masked': ~WRONG}, times, 3,
+      np.random.default_rng(seed)), minlength=20)
 
 
 @pytest.mark.parametrize('times', [1, 2])
 def test_who_is_chosen(times):
   np.testing.assert_array_equal(chosen('slow', times), times * SLOW)
+  np.testing.assert_array_equal(chosen('masked', times), times * ~WRONG)
   np.testing.assert_array_equal(chosen('misclassified', times), 3 * WRONG)
   random, fast = chosen('random', times), chosen('fast', times)
   assert random.sum() == fast.sum() == 4 * times

@@ -286,8 +286,12 @@ def test_without_a_url_the_error_still_says_where_to_put_it(cache, source):
 # tabular: tables.
 
 
-def test_diabetes_needs_no_file():
+def test_diabetes_needs_no_file_and_is_scikit_learns():
+  from sklearn import datasets
+  published = datasets.load_diabetes(scaled=False)
   table = tabular.load('diabetes')
+  np.testing.assert_array_equal(table['x'], published.data.astype(np.float32))
+  np.testing.assert_array_equal(table['y'][:, 0], published.target)
   assert table['x'].shape == (442, 10) and table['y'].shape == (442, 1)
   assert table['x'].dtype == table['y'].dtype == np.float32
   # The first line of diabetes.tab.txt as its authors publish it.
@@ -366,6 +370,24 @@ def test_split_depends_on_seed_and_name():
   tests = [tuple(tabular.split(100, (50, 20, 30), seed, name)['test'])
            for seed in (0, 1) for name in ('airfoil', 'no2')]
   assert len(set(tests)) == 4
+
+
+def test_held_out_rows_are_those_to_be_tested_on():
+  of = lambda sizes, seed: tabular.split(100, sizes, seed, 'x', held_out=40)
+  tested = [set(of((50, 20, 30), seed)['test']) for seed in range(20)]
+  held = set.union(*tested)
+  assert len(held) == 40 and all(len(rows) == 30 for rows in tested)
+  got = of((50, 20, 30), 0)  # all rows, as some held-out ones are not tested on
+  assert sorted(np.concatenate(list(got.values()))) == list(range(100))
+  assert held & set(got['train']) and held & set(got['val'])
+  tuning = of((40, 20, 0), 0)
+  assert len(tuning['test']) == 0 and len(tuning['train']) == 40
+  assert not held & {*tuning['train'], *tuning['val']}
+  assert {*tuning['train']} != {*of((40, 20, 0), 1)['train']}
+  with pytest.raises(UserError, match='held_out=40 of 100 rows.*too few'):
+    of((50, 20, 0), 0)
+  with pytest.raises(UserError, match='held_out=40 of 100 rows.*too few'):
+    of((10, 10, 41), 0)
 
 
 def test_split_leaves_rows_beyond_the_sizes_unused():

@@ -20,9 +20,10 @@ import toy
 
 from assay import __main__ as door
 from assay import cli, papers, results, train
+from assay.cli import kept
 from assay.errors import UserError
 from assay.study import Study
-from assay.train import checkpoint, evaluate, fits, kept, loop, naming
+from assay.train import checkpoint, evaluate, fits, loop, naming
 from assay.train.store import Damaged, Store
 
 SEEDS = (0, 1, 2)

@@ -14,6 +14,7 @@ from assay.data import tasks
 from assay.errors import UserError
 from assay.study import Study, replaced
 from assay.testbeds import in_context
+from assay.testbeds import in_context_images as images
 
 gpicl = papers.load('gpicl')
 settings = papers.configs('gpicl')
@@ -42,7 +43,7 @@ def digits():
 
 def asked(config, name=('digits', 'test'), seed=0):
   """All sequences of a set, in one batch."""
-  parts = list(gpicl.prompts(digits(), None, config, seed, name))
+  parts = list(images.prompts(digits(), None, config, seed, name))
   return {k: np.concatenate([part[k] for part in parts]) for k in KEYS}
 
 
@@ -65,7 +66,7 @@ def test_labels_come_late_and_the_first_is_a_guess(arm):
   config = small(num_prompts=512)
   batch, classes, length = asked(config), 5, config.net.length
   logits = in_context.predictor(gpicl.make_apply(config, arm))
-  tokens_of = gpicl.tokens_of(config.net)
+  tokens_of = images.tokens_of(config.net)
   params = drawn(config, arm)
   # Row j: the first sequence, with another label of example j.
   x, y = batch['x'].copy(), batch['y'].copy()
@@ -87,7 +88,7 @@ def test_labels_come_late_and_the_first_is_a_guess(arm):
 def test_the_mlp_reads_the_image_alone():
   config = small()
   batch, apply = asked(config), gpicl.make_apply(config, 'mlp')
-  params, tokens_of = drawn(config, 'mlp'), gpicl.tokens_of(config.net)
+  params, tokens_of = drawn(config, 'mlp'), images.tokens_of(config.net)
   logits = [np.asarray(apply(params, {}, tokens_of(batch['x'], y)))
             for y in (batch['y'], batch['y'][::-1])]
   np.testing.assert_array_equal(*logits)
@@ -133,7 +134,7 @@ def test_a_single_seen_task_is_that_of_training():
   found = digits()['digits', 'seen']
   source = in_context.make_source(config.net, dict(zip(
       ('images', 'labels'), found, strict=True)), [seed])
-  batch = jax.jit(gpicl.draw(config.net))(
+  batch = jax.jit(images.draw(config.net))(
       source.shared, jax.tree.map(lambda x: x[0], source.own), None,
       jax.random.key(9))
   made_of(np.asarray(batch['x']), np.asarray(batch['y']), *task, *found)
@@ -166,7 +167,7 @@ def test_a_single_task_is_memorized_and_no_other():
 
   def accuracy(split):
     batch = asked(config, ('digits', split))
-    return gpicl.by_position(in_context.answers(
+    return images.by_position(in_context.answers(
         learner.model(net), params, batch['tokens']), batch['y'])
 
   assert accuracy('seen').shape == (6,)
@@ -175,25 +176,6 @@ def test_a_single_task_is_memorized_and_no_other():
 
 
 # --- Small parts -----------------------------------------------------------
-
-
-def test_the_best_rate_is_chosen_by_its_last_position(monkeypatch):
-  # Accuracy of the first and of the last example.
-  table = {.01: (.9, .3), .03: (.2, .5), .1: (.2, .7), .3: (.95, .6)}
-  made, asked = gpicl.prompts, []
-
-  def prompts(sets, rate, config, seed, name):
-    asked.append((seed, name, sets[name]))
-    return made(sets, rate, config, seed, name)
-
-  monkeypatch.setattr(gpicl, 'prompts', prompts)
-  monkeypatch.setattr(gpicl, 'guesses', lambda arm, k, x, y, rate: rate)
-  monkeypatch.setattr(gpicl, 'by_position', lambda rate, y: table[rate])
-  assert gpicl.tuned_rate(small(), digits()) == .1
-  # Training images, unseen tasks, and sequences that no row is of.
-  (seed, name, found), = asked
-  assert seed == 0 and name == ('tuning', 'test')
-  assert found is digits()['digits', 'seen']
 
 
 def test_references_are_those_of_in_context():
@@ -207,7 +189,7 @@ def test_references_are_those_of_in_context():
     for t in range(1, 6):
       distances = np.sum((a[:t] - a[t])**2, axis=1)
       want[t] += b[t] == b[distances.argmin()]
-  got = gpicl.by_position(said['nearest_neighbor'], batch['y'])
+  got = images.by_position(said['nearest_neighbor'], batch['y'])
   np.testing.assert_allclose(got, want / 64, atol=1e-6)
 
 

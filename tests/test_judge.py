@@ -227,6 +227,11 @@ def test_bad_tables_are_named(write):
       ('', 'is empty'), ('method,seed,accuracy\n', 'no rows below its head'),
       ('a,a\n1,2\n', "two columns are called 'a'"),
       ('seed,accuracy,loss\n1,2,3\n', 'no column tells the method'),
+      ('seed;a;b\n0;0,91;0,92\n', '0,91 in a: write a decimal point'),
+      ('method,run_id,error\na,p,1\na,q,2\nb,r,1\nb,s,3\n',
+       'no two methods have a seed in common'),
+      ('method,seed,error\na\x1b[31m,0,1\nb,0,2\n', 'cannot be printed'),
+      ('method,mean,std\na,1,2\nb,1,3\n', 'value of each seed, one a row'),
       ('method,seed,note\na,1,x\nb,1,y\n', 'no column holds results'),
       ('name,accuracy\nx,1\ny,2\nz,3\nw,3\n', 'tells runs and no methods'),
       ('method,seed,accuracy\na,0,0.91\na,1,.92\nb,0,88\nb,1,90\n',
@@ -337,6 +342,20 @@ def test_samples_of_a_harness(write, tmp_path):
   data = load(tmp_path)
   assert data.by_example and data.datasets == ['arc']
   assert data.cells['arc', 'acc']['big'][0, '3'] == (0, '')  # the later file
+
+
+def test_a_chart_of_weights_and_biases(write):
+  runs = [(m, s) for m in ('ours', 'base') for s in range(5)]
+  head = ['Step'] + [f'{m}-s{s} - acc{end}' for m, s in runs
+                     for end in ('', '__MIN', '__MAX')]
+  lines = [[str(step)] + [f'{s + step / 10 + (m == "ours")}' if step < 2 else
+                          '' for m, s in runs for _ in range(3)]
+           for step in range(3)]
+  data = load(write('\n'.join(','.join(f'"{c}"' for c in line)
+                              for line in (head, *lines))))
+  assert data.cells['', 'acc']['ours'][2] == (3.1, '')
+  c, = judge.every_pair(data, judge.Varies('fresh'))
+  assert c.verdict.estimate == 1
 
 
 def test_a_file_for_each_method(write, tmp_path):

@@ -19,7 +19,7 @@ REMEDY = re.compile(r'''
 NAMELESS = (
     'seeds is empty', 'why: missing', 'wrong: there, but',
     'A long tail needs', 'All training images are equal',
-    'outputs or losses are not finite', 'no WORKDIR', '--tensorboard needs',
+    'outputs or losses are not finite', '--tensorboard needs',
     'there are no records', "Image set 'digits' has other values")
 # Messages put together by functions: the tests that see them whole.
 COMPOSED = {
@@ -109,7 +109,7 @@ PRINTED = {
         'get_config and VARIANTS.',
     '--config=configs/c_mixup.py:airfoyl':
         "unknown variant 'airfoyl' of c_mixup; use one of diabetes, theory, "
-        'airfoil, no2, airfoil_paper, airfoil_train_scaled, '
+        'airfoil, no2, airfoil_paper, no2_scaled, '
         'airfoil_bandwidths, airfoil_similarity, airfoil_overfitting, '
         'airfoil_pooled, airfoil_tuned, synthetic, smoke.',
     '--sedes=3': 'unknown flag --sedes=3; did you mean --seeds?',

@@ -148,7 +148,9 @@ def test_comparison_without_published_values_or_any_finite_one():
 
 
 def test_one_figure_is_one_config_and_one_data_set():
-  for rows in ([], [row(1.0), row(1.0, dataset='no2')],
+  with pytest.raises(UserError, match='no row has metric=rmse'):
+    plots.comparison([], 'rmse')
+  for rows in ([row(1.0), row(1.0, dataset='no2')],
                [row(1.0), row(1.0, config='big')]):
     with pytest.raises(UserError, match='one config and one data set'):
       plots.comparison(rows, 'rmse')

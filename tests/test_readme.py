@@ -1,6 +1,10 @@
 """The README is true: its code works, its commands name what is there."""
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -26,6 +30,35 @@ def test_the_library_in_three_lines():
   want = (lam[:, None] * scope['x']
           + (1 - lam[:, None]) * scope['x'][np.asarray(partner)])
   np.testing.assert_allclose(scope['x_mixed'], want, rtol=1e-5, atol=1e-6)
+
+
+def one_minute():
+  """The commands of the section of that name, as words, comments left out."""
+  section = README.partition('## One minute')[2]
+  block = section.split('```')[1].strip()
+  return [shlex.split(line, comments=True) for line in block.splitlines()]
+
+
+def test_what_is_compared_is_what_was_run_before():
+  made = []
+  for words in one_minute():
+    if words[:3] == ['python', '-m', 'experiments.c_mixup']:
+      asked = cli.flags.asked('c_mixup', words[3:])
+      made += [str(run.workdir) for run in asked.runs]
+    made_before = [word in made for word in words if word.startswith('out/')]
+    assert all(made_before)
+  assert len(made_before) == 2 and len(set(made)) == len(made) == 5
+
+
+def test_one_minute_on_a_cpu(nightly, tmp_path):
+  """In the order given, where nothing was run before."""
+  del nightly
+  for folder in ('configs', 'experiments', 'lib'):
+    (tmp_path / folder).symlink_to(papers.ROOT / folder)
+  for words in one_minute():
+    if words[0] == 'python':
+      subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, check=True,
+                     env=os.environ | {'PYTHONPATH': 'lib'}, timeout=600)
 
 
 def texts():

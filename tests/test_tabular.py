@@ -84,6 +84,19 @@ def test_normalization_by_training_rows_only():
   assert (own.own['low'] > all_rows.own['low']).any()
 
 
+def test_a_sweep_of_the_data_has_the_data_of_its_value():
+  swept = tabular.run(*(lambda config: (config, Study(
+      'c_mixup', 'smoke', config)))(small(
+          arms=('erm',), swept_arms=('erm',), sweep='normalize',
+          sweep_values=('all', 'train'))), {'erm': tabular.Arm()})
+  said = {value: [row['value'] for row in swept if row['normalize'] == value]
+          for value in ('all', 'train')}
+  assert said['all'] != said['train']
+  for value, got in said.items():
+    assert got == [row['value'] for row in run(
+        small(normalize=value), {'erm': tabular.Arm()})]
+
+
 def test_tuning_takes_the_best_trial_and_reports_it():
   rows = run(small(trials=2, tuning_seeds=(100, 101)), {'erm': tabular.Arm()},
              grid=papers.configs('c_mixup').GRID)
@@ -98,6 +111,25 @@ def test_tuning_takes_the_best_trial_and_reports_it():
   for row in final:
     assert row['learning_rate'] == best['learning_rate']
     assert row['width'] == best['width']
+
+
+def test_what_is_tested_on_was_not_seen_in_tuning():
+  seen = {'tuning': set(), 'tested': set()}
+
+  def prepare(config, block, source):
+    part = 'tuning' if block.seeds[0] >= 100 else 'tested'
+    rows = source.own['test_rows']
+    if part == 'tuning':
+      assert rows.shape == (2, 0)
+      rows = np.append(source.own['train_rows'], source.own['val_rows'])
+    seen[part] |= set(rows.ravel().tolist())
+    return source
+
+  run(small(trials=2, tuning_seeds=(100, 101), num_epochs=1),
+      {'erm': tabular.Arm(prepare=prepare)},
+      grid=papers.configs('c_mixup').GRID)
+  assert len(seen['tuning']) == 442 - 2 * 88 and len(seen['tested']) > 88
+  assert not seen['tuning'] & seen['tested']
 
 
 def test_errors_by_epoch_are_those_of_the_rows():

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from assay import losses, papers
+from assay.data import corruptions
 from assay.errors import UserError
 from assay.methods import calibrators
 from assay.metrics import calibration
 from assay.study import Block, Study, replaced
-from assay.testbeds import vision, vision_nets, vision_rows
+from assay.testbeds import bounds, vision, vision_nets, vision_rows
 from assay.train import evaluate
 
 
@@ -41,7 +42,7 @@ def test_logits_are_the_same_in_pieces(monkeypatch):
       study(config), 'plain', (0,))
   fitted = vision.fit(config, data, block)
   said = lambda: vision_nets.logits(config.net, data, block, fitted, 'test', 3,
-                                    'blur')
+                                    'noise')
   whole = said()
   monkeypatch.setattr(evaluate, 'room', lambda: 64 * 12)  # twelve images
   np.testing.assert_array_equal(said(), whole)
@@ -92,7 +93,7 @@ def test_rows_name_the_calibrator_where_there_are_several():
   arms = lambda config: {
       'plain': vision.Arm(), 'two': vision.Arm(calibrators={
           'none': calibrators.uncalibrated, 't': calibrators.temperature})}
-  config = small(arms=('plain', 'two'), shifts=('noise', 'blur'))
+  config = small(arms=('plain', 'two'), shifts=('noise', 'noise'))
   rows = vision.run(config, study(config), arms, metrics=('nll', 'error'),
                     splits=('test', 'noise', 'shifted'))
   got = {(r['method'], r.get('calibrator'), r['split'], r['metric']): r['value']
@@ -126,8 +127,8 @@ def test_measured_are_the_metrics_and_shifted_is_their_mean():
   rng = np.random.default_rng(0)
   labels = rng.integers(0, 3, 50)
   log_p = {name: np.log(rng.dirichlet(np.ones(3), 50))
-           for name in ('test', 'noise', 'blur')}
-  config = small(shifts=('noise', 'blur'))
+           for name in ('test', 'noise', 'noise')}
+  config = small(shifts=('noise', 'noise'))
   got = vision_rows.measured(config, log_p, labels)
   for name in log_p:
     assert got[name, 'ece'] == calibration.expected_calibration_error(
@@ -144,14 +145,14 @@ def test_measured_are_the_metrics_and_shifted_is_their_mean():
 
 @pytest.mark.parametrize('fields, message', [
     ({'arms': ('plane',)}, "arms: no arm 'plane'; use some of plain"),
-    ({'shifts': ('fog',)}, "no corruption 'fog'; use some of blur"),
-    ({'level': 6}, 'level=6 must be from 1 to 5'),
+    ({'shifts': ('fog',)}, "shifts='fog'; use one of 'blur'"),
+    ({'level': 6}, 'level=6 must be 1 or more and at most 5'),
     ({'num_bins': 0}, 'num_bins=0 must be'),
     ({'split_sizes': (60, 40, 800)}, 'digits has 797 test images'),
-    ({'split_sizes': (60, 40)}, 'must be the numbers of'),
+    ({'split_sizes': (60, 40)}, 'must have 3 values'),
     ({'split_sizes': (60, 0, 30)}, 'must be 1 or more'),
-    ({'batch_size': 61}, 'batch_size=61 must be from 1 to 60'),
-    ({'num_epochs': 0}, 'num_epochs=0 must be from 1'),
+    ({'batch_size': 61}, 'batch_size=61 must be at most 60'),
+    ({'num_epochs': 0}, 'num_epochs=0 must be 1 or more'),
     ({'model': 'vit'}, "model='vit'; use one of 'cnn'"),
     ({'schedule': 'step'}, "schedule='step'; use one of 'cosine'"),
     ({'augment': 'flip'}, "augment='flip'; use one of '', 'crop_flip'")])
@@ -159,3 +160,32 @@ def test_values_that_cannot_be_meant_are_refused(fields, message):
   config = small(**fields)
   with pytest.raises(UserError, match=message):
     vision.run(config, study(config), lambda config: {'plain': vision.Arm()})
+
+
+def test_bounds_name_what_there_is():
+  named = bounds.VISION | bounds.SHIFTED
+  for field, known in (
+      ('model', vision_nets.MODELS), ('schedule', vision_nets.SCHEDULES),
+      ('augment', vision.CUTOUT_SIZES), ('shifts', corruptions.CORRUPTIONS)):
+    assert named[field].among == tuple(known), field
+  assert named['level'].high == corruptions.NUM_LEVELS
+
+
+def test_balanced_temperature_weighs_right_and_wrong_alike():
+  rng = np.random.default_rng(0)
+  labels = rng.integers(0, 4, 400)
+  logits = (3. * np.eye(4)[labels] + rng.normal(0, 3, (400, 4))).astype(
+      np.float32)
+  right = logits.argmax(axis=1) == labels
+  assert right.mean() > .5
+
+  def loss(t):
+    nll = -np.asarray(jax.nn.log_softmax(logits / t))[np.arange(400), labels]
+    return nll[right].mean() + nll[~right].mean()
+
+  grid = np.geomspace(.5, 20, 400)
+  best = grid[np.argmin([loss(t) for t in grid])]
+  balanced = vision.CALIBRATORS['temperature_balanced']
+  np.testing.assert_allclose(
+      balanced.apply(balanced.fit(logits, labels), logits),
+      jax.nn.log_softmax(logits / best), atol=.05)

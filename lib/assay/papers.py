@@ -79,13 +79,13 @@ def configs(name):
   (see `published`) and CLAIMS.
 
   It may have FIGURES, name -> function of one variant's rows that gives a
-  figure, or None where these rows have nothing to show; METRICS, those that its
-  tables show of the test set (default: what is published, else all);
-  COLUMNS, (metric, split) of further columns, or (metric, split, '%'); CHANCE,
-  metric -> (low, high) of chance on the test set: arms there that no claim
-  reads stand behind a fold; LEAD, variant and name in FIGURES of the figure on
-  top of its page (default: see `report.figures.first`); and FIRST, the variants
-  that a command runs which names none (default: the first).
+  figure, or None or a NoRows where these rows have nothing to show; METRICS,
+  those that its tables show of the test set (default: what is published, else
+  all); COLUMNS, (metric, split) of further columns, or (metric, split, '%');
+  CHANCE, metric -> (low, high) of chance on the test set: arms there that no
+  claim reads stand behind a fold; LEAD, variant and name in FIGURES of the
+  figure on top of its page (default: see `report.figures.first`); and FIRST,
+  the variants that a command runs which names none (default: the first).
 
   Raises:
     UserError: there is no such paper.

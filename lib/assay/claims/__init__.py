@@ -82,6 +82,22 @@ def greater(metric, a, b, by=0, **where):
                '{} > {}' + f' by {by:g}' * bool(by), **where)
 
 
+def greater_change(metric, a, b, by=0, **where):
+  """The mean over seeds of one difference less another is above by.
+
+  What an effect is more than its control: both may have a cause in common.
+
+  Args:
+    metric: name of the metric.
+    a: two arms, whose difference is meant.
+    b: two arms, the control.
+    by: the least difference of differences.
+    **where: as for all checks.
+  """
+  return Check(metric, (*a, *b), (by, np.inf),
+               '{} - {} > {} - {}' + f' by {by:g}' * bool(by), **where)
+
+
 def ratio(metric, a, b, low, high, **where):
   """The geometric mean over seeds of a / b is in [low, high], low >= 0.
 

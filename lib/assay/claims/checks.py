@@ -30,11 +30,12 @@ from assay.claims.intervals import TAIL
 class Check:
   """The mean over seeds of one number lies in a region.
 
-  The number is a metric of one arm, or a difference or a ratio of two arms.
+  The number is a metric of one arm, a difference or a ratio of two, or of four
+  the difference of the first two less that of the last two.
 
   Attributes:
     metric: name of the metric.
-    arms: one or two; each a method or a dict of row fields.
+    arms: one, two or four; each a method or a dict of row fields.
     region: (low, high) where the statement holds; may be infinite. Of logs if
       `logs`.
     words: the name, with a `{}` for each arm.
@@ -62,11 +63,13 @@ class Check:
     """[arms, n] float -> [n], the number that is judged; NaN: undefined."""
     if self.logs:
       x = np.log(x, out=np.full(x.shape, np.nan), where=x > 0)
+    if len(self.arms) == 4:
+      return (x[0] - x[1]) - (x[2] - x[3])
     return x[0] - x[1] if len(self.arms) == 2 else x[0]
 
   def read(self, rows):
     """The `Sample` that is judged; see `samples.read`."""
-    test = 'paired ' * (len(self.arms) == 2) + 't' + ' of logs' * self.logs
+    test = 'paired ' * (len(self.arms) > 1) + 't' + ' of logs' * self.logs
     return samples.read(rows, self.metric, self.arms, self.value, test,
                         **fields_read(self))
 
@@ -99,6 +102,9 @@ class Check:
   @property
   def sentence(self):
     first, *second = map(in_words, self.arms)
+    if len(second) == 3:  # two differences
+      minus = ' minus that of '.join
+      first, second = minus([first, second[0]]), [minus(second[1:])]
     return (f'{place(self)}`{self.metric}` of {first} '
             + _region_in_words(self, *second))
 

@@ -154,8 +154,8 @@ def _of_one(check, holds):
 
 
 def _terms(sign, cells):
-  """Of one cell its mean, of two their difference; times the sign."""
-  return tuple(zip(cells, (sign, -sign), strict=False))
+  """Of one cell its mean, of two or four their difference; times the sign."""
+  return tuple(zip(cells, (sign, -sign, -sign, sign), strict=False))
 
 
 def _below(a, b):

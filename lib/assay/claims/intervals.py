@@ -1,12 +1,14 @@
 """Intervals and p values of arrays with one number per seed."""
 
 import bisect
+import functools
 
 import numpy as np
 from scipy import special
 
 TAIL = 0.025  # probability on each side of a 95 % interval
 MAX_SEEDS = 1_000_000  # nobody will run more
+FLIPS = 9_999  # of signs, where not all are counted
 
 
 def t_interval(values, ratio=0.0, tail=TAIL, n=None):
@@ -45,7 +47,7 @@ def sign_flip_p_value(values, bound, seed=0):
 
   Two-sided sign-flip test: exact, for values that are symmetric around the
   bound, whatever their law. All 2**n flips of up to 26 values, 9,999 drawn ones
-  of up to 100, then the normal limit. It knows nothing of re-splits, which are
+  of up to 50, then the normal limit. It knows nothing of re-splits, which are
   not independent. None below two values, or if all are the same.
 
   Args:
@@ -62,11 +64,16 @@ def sign_flip_p_value(values, bound, seed=0):
     fewer = np.searchsorted(np.sort(second), total - first)  # for each of first
     beyond = np.mean(1 - fewer / len(second))
     return float(min(1, 2 * beyond))
-  if n <= 100:
-    signs = np.random.default_rng(seed).integers(2, size=(9999, n), dtype='i1')
-    signs = 2.0 * signs - 1
-    return float((1 + np.sum(abs(signs @ away) >= total)) / 10_000)
+  if n <= 50:
+    beyond = np.sum(abs(_signs(n, seed) @ away) >= total)
+    return float((1 + beyond) / (1 + FLIPS))
   return float(2 * special.ndtr(-total / np.linalg.norm(away)))
+
+
+@functools.lru_cache(8)
+def _signs(n, seed):
+  signs = np.random.default_rng(seed).integers(2, size=(FLIPS, n), dtype='i1')
+  return 2.0 * signs - 1
 
 
 def _signed_sums(values):

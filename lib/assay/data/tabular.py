@@ -13,10 +13,9 @@ SPLITS = ('train', 'val', 'test')
 
 
 def _diabetes(data_dir):
-  del data_dir  # scikit-learn ships the file
-  from sklearn import datasets  # takes a second, so only where used
-  table = datasets.load_diabetes(scaled=False)
-  return np.column_stack([table.data, table.target])
+  del data_dir
+  return np.column_stack([files.read_shipped('diabetes_data_raw.csv.gz'),
+                          files.read_shipped('diabetes_target.csv.gz')])
 
 
 # `shipped`: no file has to be found; `target` is a column of what `read` gives;
@@ -119,7 +118,7 @@ def label(name):
   return os.path.splitext(file)[0] + colon + target
 
 
-def split(num_rows, sizes, seed, name):
+def split(num_rows, sizes, seed, name, held_out=0):
   """Disjoint random rows for training, validation and test.
 
   Args:
@@ -128,6 +127,9 @@ def split(num_rows, sizes, seed, name):
     seed: integer >= 0; another seed gives another split.
     name: of the data set; keeps the splits of two sets apart. Of a user's own
       file the folder does not matter, see `label`.
+    held_out: so many rows, the same for all seeds, are those to be tested on;
+      0: all are. A split without test rows has none of them: what is tuned on
+      such splits has seen nothing that another is tested on.
 
   Returns:
     dict of 'train', 'val', 'test', each an int32 array of row numbers.
@@ -144,8 +146,23 @@ def split(num_rows, sizes, seed, name):
                     f'{num_rows}.')
   rng = keys.generator(seed, label(name))
   order = rng.permutation(num_rows).astype(np.int32)
+  if held_out:
+    order = _tested_on_held_out(order, sizes, label(name), held_out)
   ends = np.cumsum(sizes)
   return dict(zip(SPLITS, np.split(order[:ends[-1]], ends[:-1]), strict=True))
+
+
+def _tested_on_held_out(order, sizes, name, held_out):
+  """Row numbers in an order that `split` can cut; see there."""
+  *rest, num_test = sizes
+  may = np.isin(order, keys.generator(
+      0, f'{name}, held out').permutation(len(order))[:held_out])
+  tested = may & (np.cumsum(may) <= num_test)
+  others = order[~tested if num_test else ~may][:sum(rest)]
+  if len(others) + sum(tested) < sum(sizes):
+    raise UserError(f'held_out={held_out} of {len(order)} rows leave too few '
+                    f'for sizes={tuple(sizes)}; use smaller ones.')
+  return np.concatenate([others, order[tested]])
 
 
 def normalization(x, rows=None):
@@ -167,12 +184,12 @@ def normalization(x, rows=None):
   return low.astype(np.float32), (1 / span).astype(np.float32)
 
 
-def own_splits(table, sizes, seeds, name, normalize='all'):
+def own_splits(table, sizes, seeds, name, normalize='all', held_out=0):
   """One split and normalization for each seed, as the data named `own`.
 
   Args:
     table: dict with x [N, D].
-    sizes, name: see `split`.
+    sizes, name, held_out: see `split`.
     seeds: S integers >= 0.
     normalize: 'all' fits on all rows, as the code of C-Mixup does, so that
       test inputs leak into training; 'train' fits on the seed's training
@@ -191,7 +208,7 @@ def own_splits(table, sizes, seeds, name, normalize='all'):
     raise UserError('seeds is empty; give at least one.')
   own = []
   for seed in seeds:
-    rows = split(len(table['x']), sizes, seed, name)
+    rows = split(len(table['x']), sizes, seed, name, held_out)
     low, scale = normalization(
         table['x'], rows['train'] if normalize == 'train' else None)
     own.append({f'{k}_rows': v for k, v in rows.items()}

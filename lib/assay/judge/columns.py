@@ -7,6 +7,7 @@ is left out, is said in `Data.said`.
 
 import collections
 import dataclasses
+import re
 
 from assay.errors import UserError
 from assay.judge import files, gather, names
@@ -82,7 +83,13 @@ def load(table, options=Options()):
   else:
     rows, metrics = _half_long(table, parts, options, said)
   cells = gather.cells(table, rows, parts, options, said)
+  gather.check_pairs(table, cells)
   by_example = 'example' in parts
+  alike = {}
+  for method in dict.fromkeys(m for own in cells.values() for m in own):
+    alike.setdefault(method.lower(), []).append(method)
+  said += [f'{" and ".join(own)} are taken for two methods'
+           for own in alike.values() if len(own) > 1]
   better = {m: options.better or names.better(m) for m in metrics}
   said.append('metrics: ' + ', '.join(
       f'{m} ({_better_in_words(better[m], options)})' for m in metrics))
@@ -91,8 +98,8 @@ def load(table, options=Options()):
   lost = [(value, why) for own in cells.values() for seeds in own.values()
           for value, why in seeds.values() if value is None]
   if lost:
-    said.append(f'{len(lost)} cells have no number ({lost[0][1]}'
-                + '; ...)' * (len(lost) > 1) + ')' * (len(lost) == 1))
+    said.append(f'cells without a number: {len(lost)} ({lost[0][1]}'
+                + '; ...' * (len(lost) > 1) + ')')
   labels = gather.labels(table, parts) if by_example and (
       'label' in parts) else {}
   return Data(table.name, cells, better, said, labels, by_example)
@@ -201,8 +208,9 @@ def _wide(table, parts, options, said):
   if len(methods) < 2 or 2 * len(known) > len(methods):
     raise UserError(
         f'{table.name}: no column tells the method (columns: '
-        f'{", ".join(table.columns)}); say --columns method=COLUMN, or give a '
-        'column for each of two or more methods.')
+        f'{", ".join(table.columns)}); '
+        + (_hint(table) or 'say --columns method=COLUMN, or give a column for '
+           'each of two or more methods.'))
   metric = options.metrics[0] if options.metrics else 'value'
   left = [c for c in table.columns if c not in methods
           and c not in parts.values()]
@@ -247,7 +255,8 @@ def _half_long(table, parts, options, said):
               if c not in parts.values() and _is_metric(c, cells, methods)]
   if not wanted:
     raise UserError(f'{table.name}: no column holds results (columns: '
-                    f'{", ".join(table.columns)}); say --metric COLUMN.')
+                    f'{", ".join(table.columns)}); '
+                    + (_hint(table) or 'say --metric COLUMN.'))
   left = [c for c in table.columns if c not in wanted
           and c not in parts.values()]
   if left:
@@ -257,6 +266,18 @@ def _half_long(table, parts, options, said):
     rows += zip(range(len(methods)), datasets, [metric] * len(methods),
                 methods, seeds, gather.values(table, metric), strict=False)
   return rows, wanted
+
+
+def _hint(table):
+  """What is odd about a table in which no numbers were found; or ''."""
+  if {'mean', 'std', 'average', 'stderr', 'sem'} & set(map(
+      names.plain, table.columns)):
+    return ('a mean with its deviation says nothing about pairs: give the '
+            'value of each seed, one a row.')
+  for column, cells in table.columns.items():
+    if all(re.fullmatch(r'\s*-?\d+,\d+\s*', str(c)) for c in cells):
+      return f'{cells[0]} in {column}: write a decimal point, not a comma.'
+  return ''
 
 
 def _is_metric(column, cells, methods):

@@ -273,4 +273,8 @@ def _with_rows(table):
   if not table.lines or not table.columns:
     raise UserError(f'{table.name}: has no rows below its head; give one row '
                     'for each result.')
+  for column in table.columns:
+    if not column.isprintable():
+      raise UserError(f'{table.name}: column {column!r:.60} holds what cannot '
+                      'be printed; use plain text.')
   return table

@@ -28,7 +28,7 @@ def read(paths):
       raise UserError(f'{path}: no such file or folder.')
     tables += _of_folder(path) if path.is_dir() else [
         events.table([path], path.parent) if 'tfevents' in path.name
-        else files.read(path)]
+        else _of_chart(files.read(path))]
   return tables[0] if len(tables) == 1 else _joined(tables)
 
 
@@ -43,7 +43,34 @@ def _of_folder(folder):
   if not found:
     raise UserError(f'{folder}: holds no {", ".join(ENDINGS)}, no samples of '
                     'lm-evaluation-harness and no TensorBoard event files.')
-  return list(map(files.read, found))
+  return [_of_chart(files.read(path)) for path in found]
+
+
+def _of_chart(table):
+  """A chart that Weights & Biases exports, as a row for each run.
+
+  It has a column `RUN - METRIC` for each run, with `__MIN` and `__MAX` beside
+  it; of each the last value is taken. Any other table is left as it is.
+  """
+  runs = [c for c in table.columns if ' - ' in c and f'{c}__MIN' in
+          table.columns]
+  if not runs:
+    return table
+  made = {}
+  for column in runs:
+    run, _, metric = column.rpartition(' - ')
+    values = [v for v in files.numbers(table, column)[0] if v is not None]
+    made.setdefault(run, {})[metric] = values[-1] if values else None
+  known = names.of_runs(made)
+  if known is None:
+    raise UserError(f'{table.name}: names of runs must end in their seed, as '
+                    'METHOD-SEED, two or more of a method; found: '
+                    f'{", ".join(list(made)[:6])}.')
+  rows = [{'method': known[run][0], 'seed': known[run][1]} | own
+          for run, own in made.items()]
+  columns = dict.fromkeys(c for row in rows for c in row)
+  return files.Table(table.name, {
+      c: [row.get(c) for row in rows] for c in columns}, list(made), 'run')
 
 
 def _joined(tables):
@@ -96,7 +123,6 @@ def _of_samples(folder, paths):
           for k, v in scores.items()})
       lines.append(f'{i} of {path.name}')
   columns = dict.fromkeys(k for r in records for k in r)
-  made = {}
   merged, where = {}, {}
   for record, line in zip(records, lines, strict=True):
     key = record['method'], record['dataset'], record['example']

@@ -18,6 +18,9 @@ def texts(table, column):
     if cell is None or str(cell).strip() == '':
       raise UserError(f'{table.place(i, column)}: is empty; each row needs its '
                       'name.')
+    if isinstance(cell, str) and not cell.isprintable():
+      raise UserError(f'{table.place(i, column)}: {cell!r:.60} holds what '
+                      'cannot be printed; use plain text.')
   return [cell.strip() if isinstance(cell, str) else str(cell)
           for cell in cells]
 
@@ -114,8 +117,18 @@ def _drop_not_finished(table, parts, cells, lines, said):
       cells[dataset, metric][method][key] = None, (
           f'no value: {parts["state"]} {states[i]}, {table.word} '
           f'{table.lines[i]}')
-  said.append(f'{len(odd)} runs are not used, as {parts["state"]} is not '
-              'finished')
+  said.append(f'{len(odd)} of {len(states)} rows give no value, as '
+              f'{parts["state"]} is not finished')
+
+
+def check_pairs(table, cells):
+  """Raises a UserError if nowhere two methods have a seed in common."""
+  several = [own for own in cells.values() if len(own) > 1]
+  if several and all(len(set().union(*own.values())) == sum(map(
+      len, own.values())) for own in several):
+    raise UserError(f'{table.name}: no two methods have a seed in common, so '
+                    'there are no pairs; say --columns seed=COLUMN, of a '
+                    'column with the same values for all methods.')
 
 
 def check_scales(name, dataset, metric, methods, said):

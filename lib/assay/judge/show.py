@@ -45,7 +45,8 @@ def evidence(c):
   if math.isfinite(v.low):
     parts.append(f'{level} % confidence interval {verdicts.digits(v.low)} to '
                  f'{verdicts.digits(v.high)}')
-  parts += [f'n = {v.n} {c.unit}', _test(v), p_text(v.p)]
+  unit = c.unit.removesuffix('s') if v.n == 1 else c.unit
+  parts += [f'n = {v.n} {unit}', _test(v), p_text(v.p)]
   if c.p_sign_flip is not None and not c.verdict.naive:
     parts.append(f'sign-flip {p_text(c.p_sign_flip)}')
   if c.count > 1 and c.p_holm is not None:

@@ -35,7 +35,7 @@ class Found:
 
   @property
   def decided(self):
-    return not self.answers
+    return bool(self.comparisons or self.summaries)
 
 
 def judged(data, flags):
@@ -61,6 +61,9 @@ def judged(data, flags):
                                 flags.ratio)
   made = _of_seeds(data, varies, flags, wanted)
   summaries, said = _summaries(data, made, varies, flags)
+  if any(' missing' in c.verdict.note for c in made):
+    said.append('not all methods have the same seeds: --common compares on '
+                'those that both have')
   return Found(made, [], summaries, said)
 
 

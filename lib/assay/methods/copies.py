@@ -9,14 +9,43 @@ import numpy as np
 from assay.methods import useful
 
 
-def chosen(kind, slow, wrong, times, wrong_times, rng):
+def enlarged(own, kind, found, seeds, *, times, wrong_times, batch_size,
+             num_epochs, num_rows):
+  """A training set with more of some examples, and the steps that it takes.
+
+  Args:
+    own: dict with train_rows [S, N].
+    kind: as `chosen` takes it; 'equal_steps' or 'weighted', which only have the
+      steps, or the loss, of copies of slow examples; or None, for none.
+    found: slow, wrong, masked: bool [S, N], those that `kind` needs.
+    seeds: S integers, of random choices.
+    times, wrong_times: see `chosen`.
+    batch_size, num_epochs: of the training.
+    num_rows: of the whole data set.
+
+  Returns:
+    `own`, see `equal_steps`, `weighted_loss` and `useful.upsample`.
+  """
+  if kind is None:
+    return own
+  if kind == 'equal_steps':
+    return equal_steps(own, found['slow'], times, batch_size, num_epochs)
+  if kind == 'weighted':
+    return weighted_loss(own, found['slow'], times, num_rows)
+  more = [chosen(kind, {k: v[i] for k, v in found.items()}, times, wrong_times,
+                 np.random.default_rng((seed, 1)))
+          for i, seed in enumerate(seeds)]
+  return useful.upsample(own, more, batch_size, num_epochs)
+
+
+def chosen(kind, found, times, wrong_times, rng):
   """Positions of the training examples that one seed has more of.
 
   Args:
-    kind: 'slow'; as many of any examples ('random') or of those that are not
-      slow ('fast'); 'misclassified', those that a first run gets wrong (Just
-      Train Twice, Liu et al., 2021).
-    slow, wrong: bool [N].
+    kind: 'slow'; 'masked'; as many as are slow of any examples ('random') or
+      of the others ('fast'); 'misclassified', those that a first run gets wrong
+      (Just Train Twice, Liu et al., 2021).
+    found: slow, wrong, masked: bool [N], those that `kind` needs.
     times: copies of each; `wrong_times` of each that is misclassified.
     rng: NumPy generator, of 'random' and 'fast'.
 
@@ -26,17 +55,18 @@ def chosen(kind, slow, wrong, times, wrong_times, rng):
   Example:
     >>> import numpy as np
     >>> from assay.methods import copies
-    >>> slow, wrong = np.array([0, 1, 1], bool), np.array([1, 0, 0], bool)
-    >>> copies.chosen('slow', slow, wrong, 2, 3, None).tolist()
+    >>> found = {'slow': np.array([False, True, True])}
+    >>> copies.chosen('slow', found, 2, 3, None).tolist()
     [1, 1, 2, 2]
   """
   if kind in ('random', 'fast'):
+    slow = found['slow']
     return useful.same_number(
         ~slow if kind == 'fast' else np.ones_like(slow), times * slow.sum(),
         rng)
   if kind == 'misclassified':
-    return np.repeat(np.flatnonzero(wrong), wrong_times)
-  return np.repeat(np.flatnonzero(slow), times)
+    return np.repeat(np.flatnonzero(found['wrong']), wrong_times)
+  return np.repeat(np.flatnonzero(found[kind]), times)
 
 
 def equal_steps(own, slow, times, batch_size, num_epochs):

@@ -42,7 +42,7 @@ KNOWN = {
     **_metrics(_SHARE, None, 'coverage_50', 'coverage_80', 'coverage_95'),
     # Distances to the Bayes predictor. That of one sample may be below 0.
     **_metrics(_ANY, LOWER, 'nll_gap', 'nll_gap_in_standard_errors'),
-    **_metrics(_POSITIVE, LOWER, 'log_std_gap', 'rms_mean', 'rms_log_std'),
+    **_metrics(_POSITIVE, LOWER, 'rms_mean', 'rms_log_std'),
     **_metrics(_ANY, None, 'log_std', 'pool_excess'),
     # Learning in context.
     **_metrics(_SHARE, HIGHER, 'first_accuracy'),

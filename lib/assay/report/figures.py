@@ -7,6 +7,7 @@ which draws other bytes, changes nothing. To have it drawn anew, delete it.
 """
 
 import collections
+import contextlib
 import hashlib
 import io
 import re
@@ -24,12 +25,15 @@ MANY = 12  # arms; of more only those are drawn that claims read
 def of(paper, rows):
   """{name: Figure} of the rows of one variant.
 
-  Those of the card's FIGURES; if it has none, `plots.comparison` of each metric
-  that the table shows.
+  Those of the card's FIGURES that the rows have something for; if it has none,
+  `plots.comparison` of each metric that the table shows.
   """
   card = papers.configs(paper)
   if hasattr(card, 'FIGURES'):
-    made = {name: draw(rows) for name, draw in card.FIGURES.items()}
+    made = {}
+    for name, draw in card.FIGURES.items():
+      with contextlib.suppress(samples.NoRows):
+        made[name] = draw(rows)
     return {name: figure for name, figure in made.items() if figure}
   return {f'{metric}_test': _comparison(paper, rows, metric)
           for metric in page_metrics(paper, rows)}

@@ -116,7 +116,10 @@ def show(rows, paper, form='terminal', judged=None):
   console = Console()
   for table in shown:
     console.print(tables.to_terminal(table, console.width), '')
-  verdicts.show(judged)
+  verdicts.show([item for item in judged if item.verdict])
+  if left := [item.claim.name for item in judged if not item.verdict]:
+    console.print(f'Not tested, as rows they read are missing: '
+                  f'{"; ".join(left)}.', markup=False, highlight=False)
 
 
 def ending(paper, rows, variants):

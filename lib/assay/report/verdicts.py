@@ -1,13 +1,13 @@
 """Verdicts as text: lines for a terminal, a table for Markdown."""
 
+import argparse
 import re
-import sys
 import textwrap
 
 import numpy as np
 
 from assay import claims, papers, results
-from assay.errors import UserError
+from assay.errors import UserError, told
 from assay.report import tables
 
 STATES = ('holds', 'fails', 'undecided')
@@ -144,19 +144,18 @@ def markdown(judged):
   return tables.markdown_of(rows)
 
 
+@told
 def main(argv=None):
   """Prints the verdicts on the rows of workdirs; returns the exit status."""
-  argv = sys.argv[1:] if argv is None else argv
-  try:
-    if not argv:
-      raise UserError('no WORKDIR; use python -m assay claims WORKDIR...')
-    rows = results.read(argv)
-    if not rows:
-      raise UserError(f'no rows in {" ".join(argv)}; run an experiment there '
-                      'first.')
-    for paper, own in results.group_by(rows, 'paper').items():
-      show(claims.judge(papers.claims(paper), own))
-  except UserError as e:
-    print(e, file=sys.stderr)
-    return 2
+  parser = argparse.ArgumentParser(
+      prog='python -m assay claims', description='The verdicts on the rows of '
+      'workdirs, without their tables.')
+  parser.add_argument('paths', nargs='+', metavar='WORKDIR')
+  flags = parser.parse_args(argv)
+  rows = results.read(flags.paths)
+  if not rows:
+    raise UserError(f'no rows in {" ".join(flags.paths)}; run an experiment '
+                    'there first.')
+  for paper, own in results.group_by(rows, 'paper').items():
+    show(claims.judge(papers.claims(paper), own))
   return 0

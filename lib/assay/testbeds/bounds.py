@@ -20,7 +20,10 @@ TABULAR = {
     'batch_size': COUNT, 'num_epochs': COUNT, 'learning_rate': RATE,
     'num_nuisance': between(0, 10**6)}
 
+# The names are those of `vision_nets` and `data.corruptions`, which need JAX.
 VISION = {
+    'model': among('cnn', 'resnet18', 'resnet34', 'wide_resnet28_4',
+                   'wide_resnet28_10', 'vgg19', 'densenet121'),
     'split_sizes': between(0, 10**9, (3, 3)),
     'data_seed': between(0, 2**31 - 1),
     'augment': among('', 'crop_flip', 'crop_flip_cutout'),
@@ -30,7 +33,9 @@ VISION = {
     'weight_decay': between(0, 1e6), 'eval_batch_size': COUNT}
 
 # Of images that are shifted, and of what is measured there.
-SHIFTED = {'level': between(1, 5), 'num_bins': between(1, 10**5)}
+SHIFTED = {
+    'shifts': among('blur', 'noise', 'contrast', 'flip', 'rotation'),
+    'level': between(1, 5), 'num_bins': between(1, 10**5)}
 
 # Of images of which some are harder, and of the sharpness there.
 VISION_GROUPS = {

@@ -190,7 +190,7 @@ def answers(model, params, tokens):
       for i in range(0, len(tokens), AT_ONCE)])
 
 
-def run(config, study, arms, *, prompts, add_rows, shared=None):
+def run(config, study, arms, *, prompts, add_rows, shared=lambda config: {}):
   """Trains or computes every arm on every seed; returns the rows.
 
   Args:
@@ -203,7 +203,8 @@ def run(config, study, arms, *, prompts, add_rows, shared=None):
       `add` is the block's `Recorder`; `ask(split, arm=arm)` gives the outputs,
       leaves [S, N, T, ...], to all prompts of a split, and their y [S, N, T],
       where another arm must be a reference; `fitted` is None of a reference.
-    shared: dict of arrays that all draws read.
+    shared: `config -> ` dict of arrays that all draws read; where a field is
+      swept, this and the others are asked with each of its values.
 
   Raises:
     UserError: an arm, or a number of tasks, that cannot be meant.
@@ -216,7 +217,7 @@ def run(config, study, arms, *, prompts, add_rows, shared=None):
     for block in study.blocks(name):
       fitted, known = None, arms
       if isinstance(arms[arm], Learner):
-        fitted = fit(mine, block, arms[arm], shared or {})
+        fitted = fit(mine, block, arms[arm], shared(mine))
         known = arms | {arm: _fixed(mine.net, block, arms[arm], fitted)}
       ask = functools.partial(_asked, mine, block, known, prompts, arm)
       with block.recorder(fitted, method=arm, **fields) as add:

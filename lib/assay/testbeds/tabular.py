@@ -69,14 +69,14 @@ class Arm(NamedTuple):
 # --- Data --------------------------------------------------------------------
 
 
-def load(net, seeds, data_dir=None):
-  """(shared, own) of what `data.tabular` loads; see `train.Source`."""
+def load(net, seeds, data_dir=None, held_out=0):
+  """(shared, own) of what `data.tabular` loads and splits."""
   shared = tabular.load(net.dataset, data_dir)
   if shared['y'].shape[1] > 1:
     raise UserError(f'dataset={net.dataset} has several targets; '
                     'the networks predict one number: name one column.')
   return shared, tabular.own_splits(shared, net.split_sizes, seeds, net.dataset,
-                                    net.normalize)
+                                    net.normalize, held_out)
 
 
 def make_source(net, seeds, data_dir=None, data=load):
@@ -215,21 +215,27 @@ def run(config, study, arms, data=load, grid=()):
   Args:
     config, study: as an experiment's `run` takes them.
     arms: name -> `Arm`.
-    data: see `make_source`.
+    data: see `make_source`; where something is tuned, it takes `held_out` too,
+      see `data.tabular.split`.
     grid: field -> values to be tried where `config.trials` is not 0; an arm
       varies learning_rate, width and its own `fields`.
   """
+  sizes, of = config.net.split_sizes, data
+  if config.trials:  # tested on rows that tuning does not see
+    of = functools.partial(data, held_out=2 * sizes[2])
   for unit, name, fields in study.planned():
     arm = arms[name]
 
     def measured(config, block, fields, name=name, arm=arm, **more):
-      source = make_source(config.net, block.seeds, study.data_dir, data)
+      source = make_source(config.net, block.seeds, study.data_dir, of)
       measure(config, block, name, arm, fields, source, **more)
 
     if config.trials:
       has = {'learning_rate', 'width', *arm.fields}
       fields = tune.tuned(
-          study, config, name, tune.trials(grid, has, config.trials),
+          study, replaced(config, {
+              'split_sizes': (sizes[0] - sizes[2], sizes[1], 0)}),
+          name, tune.trials(grid, has, config.trials),
           functools.partial(measured, splits=('val',)), 'rmse')
     for block in study.blocks(unit):
       measured(replaced(config, fields), block, fields)

@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from assay import config as config_lib
 from assay import losses, train
-from assay.data import augment, corruptions, images, tabular
+from assay.data import augment, images, tabular
 from assay.errors import UserError, check_names
 from assay.methods import (
     binning,
@@ -30,6 +31,7 @@ from assay.methods import (
     temperature_networks,
 )
 from assay.study import replaced
+from assay.testbeds import bounds
 from assay.testbeds import vision_nets as nets
 from assay.testbeds import vision_rows as rows
 
@@ -40,6 +42,11 @@ CUTOUT_SIZES = {'': None, 'crop_flip': 0, 'crop_flip_cutout': 16}
 CALIBRATORS = {
     'uncalibrated': calibrators.uncalibrated,
     'temperature': calibrators.temperature,
+    # Right and wrong images count equally: a control of losses that do so.
+    'temperature_balanced': calibrators.temperature._replace(
+        fit=lambda logits, labels: calibrators.temperature.fit(
+            logits, labels, calibrators.class_balanced_weights(
+                logits, labels))),
     'ensemble_temperature': calibrators.ensemble_temperature,
     'vector': linear_maps.vector,
     'matrix': linear_maps.matrix,
@@ -149,39 +156,24 @@ def fit(config, data, block, arm=Arm(), stage='fit'):  # noqa: B008
 # --- The study ---------------------------------------------------------------
 
 
-def check(config, ranges=()):
+def check(config, at_most=()):
   """Raises a UserError that names a value which cannot be meant.
 
-  What a field may be whatever the others are, stands in `BOUNDS` of the card.
+  What a field may be by itself stands in `bounds`, which a command looks at
+  before; here are configs however they were made, and fields that go together.
 
   Args:
-    config: the config; fields of `config.net` are checked.
-    ranges: (field, lowest, highest) of a paper's own.
+    config: the config.
+    at_most: (field of `config.net`, highest value) of a paper's own.
   """
-  net = config.net
-  for name, values in (('model', nets.MODELS), ('schedule', nets.SCHEDULES),
-                       ('augment', CUTOUT_SIZES)):
-    if net[name] not in values:
-      raise UserError(f'{name}={net[name]!r}; use one of '
-                      f'{", ".join(map(repr, values))}.')
-  if len(net.split_sizes) != 3:
-    raise UserError(f'split_sizes={net.split_sizes} must be the numbers of '
-                    'images to train on, hold out and test on.')
-  for name, low, high in (('batch_size', 1, net.split_sizes[0]),
-                          ('num_epochs', 1, np.inf), *ranges):
-    if not low <= net[name] <= high:
-      raise UserError(f'{name}={net[name]} must be from {low} to {high}.')
-
-
-def check_shifts(config):
-  """As `check`, of what is measured on shifted images."""
-  check_names('shifts', config.shifts, corruptions.CORRUPTIONS, 'corruption')
-  for name, high in (('level', corruptions.NUM_LEVELS), ('num_bins', np.inf)):
-    if not 1 <= config[name] <= high:
-      raise UserError(f'{name}={config[name]} must be from 1 to {high}.')
-  if min(config.net.split_sizes) < 1:
-    raise UserError(f'split_sizes={config.net.split_sizes} must be 1 or more '
-                    'each: images to train on, calibrate on and test on.')
+  config_lib.check(config, bounds.VISION | bounds.SHIFTED)
+  sizes = config.net.split_sizes
+  for name, high in (('batch_size', sizes[0]), *at_most):
+    if config.net[name] > high:
+      raise UserError(f'{name}={config.net[name]} must be at most {high}.')
+  if 'shifts' in config and min(sizes) < 1:
+    raise UserError(f'split_sizes={sizes} must be 1 or more each: images to '
+                    'train on, calibrate on and test on.')
 
 
 def units(config, study, load=nets.load):
@@ -211,7 +203,6 @@ def run(config, study, arms, metrics=rows.METRICS, splits=rows.SPLITS):
     metrics, splits: of the rows.
   """
   check(config)
-  check_shifts(config)
   check_names('arms', config.arms, arms(config), 'arm')
   for name, arm, fields, mine, data in units(config, study):
     for block in study.blocks(name):

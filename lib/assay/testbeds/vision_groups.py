@@ -2,14 +2,17 @@
 
 Part of the testbed `vision`. Besides what `vision_nets` reads, of `config.net`
 are read: fast, slow (the data sets of dominoes), fast_classes, slow_classes,
-alpha, imbalance and label_noise.
+alpha, imbalance and label_noise; to find slow examples, cluster_on.
 """
+
+import functools
 
 import jax
 import numpy as np
 
 from assay.data import images
-from assay.methods import forgetting
+from assay.methods import forgetting, useful
+from assay.metrics import classification
 from assay.testbeds import vision_nets as nets
 from assay.train import sharding
 
@@ -44,6 +47,32 @@ def groups_of(net, data, split='train'):
   easy = data.shared['group'][data.shared[f'{split}_rows']] == 1
   names = ('noisy', 'clean') if net.label_noise else ('masked', 'present')
   return dict(zip(names, (~easy, easy), strict=True))
+
+
+def record_slow(add, net, data, logits):
+  """Adds which training examples clusters of outputs call slow, and saves them.
+
+  Saved are slow and wrong, bool [S, num_train], and a `digest` of each seed's
+  slow ones.
+
+  Args:
+    add: from `block.recorder`.
+    net, data: of all seeds.
+    logits: [S, num_train, K], at the epoch that separates.
+  """
+  y = data.labels('train')
+  seen = (logits if net.cluster_on == 'logits'
+          else np.asarray(jax.nn.softmax(logits)))
+  slow = np.stack([useful.separate(each, y, classification.losses(z, y)).slow
+                   for each, z in zip(seen, logits, strict=True)])
+  add.save(slow=slow, wrong=np.argmax(logits, axis=-1) != y,
+           digest=np.array([useful.digest(each) for each in slow]))
+  add = functools.partial(add, split='train', n=data.num_train)
+  add('slow_share', np.mean, slow)
+  if groups := groups_of(net, data):
+    hard = next(iter(groups.values()))
+    add('cluster_recall', lambda slow: slow[hard].mean(), slow)
+    add('cluster_precision', lambda slow: hard[slow].mean(), slow)
 
 
 def record_learning(add, net, data, state, slow):

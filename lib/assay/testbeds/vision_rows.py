@@ -18,26 +18,33 @@ METRICS = calibration.SUMMARY
 OF_A_SHIFT = ('error', 'ece', 'auroc', 'mean_confidence')
 
 
-def record_errors(add, logits, labels, split, groups=None, pack=False):
-  """Adds the error and negative log-likelihood of a split.
+def record_errors(add, data, say, splits=(), groups=None):
+  """Adds errors and negative log-likelihoods, and saves what is said of `test`.
+
+  Rows of the splits `test` and `masked` tell which examples are wrong, see
+  `results.pack`.
 
   Args:
     add: from `block.recorder`.
-    logits: [S, n, K].
-    labels: [n] int.
-    split: its name.
-    groups: name -> bool [n], of which errors are added too, if none is empty.
-    pack: whether rows tell which examples are wrong, see `results.pack`.
+    data: of all seeds.
+    say: split -> [S, n, K] logits.
+    splits: names; default all.
+    groups: name -> bool [n] of test images, whose errors are added too, if none
+      is empty.
   """
-  y = np.tile(labels, (len(logits), 1))
-  more = {'wrong': [classification.wrong(*each) for each in zip(
-      logits, y, strict=True)]} if pack else {}
-  add('error', classification.error, logits, y, split=split, **more)
-  add('nll', classification.nll, logits, y, split=split)
-  if all(members.any() for members in (groups or {}).values()):
-    for name, members in (groups or {}).items():
-      add('error', classification.error, logits[:, members], y[:, members],
-          split=split, group=name)
+  for split in splits or [k[:-5] for k in data.shared if k.endswith('_rows')]:
+    logits = say(split)
+    y = np.tile(data.labels(split), (len(logits), 1))
+    more = {'wrong': [classification.wrong(*each) for each in zip(
+        logits, y, strict=True)]} if split in (TEST, 'masked') else {}
+    add('error', classification.error, logits, y, split=split, **more)
+    add('nll', classification.nll, logits, y, split=split)
+    if split == TEST:
+      add.save(last=logits, y=y)
+      known = groups or {}
+      for name in known if all(map(np.any, known.values())) else ():
+        add('error', classification.error, logits[:, known[name]],
+            y[:, known[name]], split=split, group=name)
 
 
 def check_sharpness(config):

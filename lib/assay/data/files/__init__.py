@@ -16,6 +16,7 @@ from assay.data.files.readers import (
     read_npz,
     read_numbers,
     read_sheet,
+    read_shipped,
 )
 from assay.data.files.search import (
     array_sha256,

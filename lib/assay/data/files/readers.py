@@ -4,6 +4,7 @@ A reader holds no more than the limits below and raises whatever it raises.
 Nothing is unpickled.
 """
 import gzip
+import importlib.util
 import io
 import itertools
 import math
@@ -165,3 +166,18 @@ def _binary_records(path, batches):
       if len(found) == len(batches):
         return np.concatenate([found[batch] for batch in batches])
   raise ValueError(f'{path} lacks {sorted(set(batches) - set(found))}')
+
+
+def read_shipped(name, delimiter=None):
+  """A table that scikit-learn ships, float64 [N, D], or [N] of one column.
+
+  Its file is read as scikit-learn does, without importing it, which takes a
+  second.
+
+  Args:
+    name: of its file, gzipped text.
+    delimiter: between numbers; default white space.
+  """
+  package = pathlib.Path(importlib.util.find_spec('sklearn').origin).parent
+  with gzip.open(package / 'datasets' / 'data' / name, 'rt') as file:
+    return np.loadtxt(file, delimiter=delimiter)

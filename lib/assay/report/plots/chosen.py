@@ -8,9 +8,17 @@ from assay.errors import UserError
 
 
 def select(rows, metric, split, state, group=''):
-  """Rows of the metric, split, state and group, '' for all together."""
+  """Rows of the metric, split, state and group, '' for all together.
+
+  Raises:
+    NoRows: there is none.
+    UserError: they are of more than one config or data set.
+  """
   want = {'metric': metric, 'split': split, 'state': state, 'group': group}
   found = [r for r in rows if all(r[k] == v for k, v in want.items())]
+  if not found:
+    raise samples.NoRows(f'no row has {samples.describe(want)}; choose what '
+                         'the rows have.')
   shown = sorted({(r['config'], r['dataset']) for r in found})
   if len(shown) != 1:
     raise UserError(f'a figure shows {metric} ({split}, {state}) of one config '

@@ -3,6 +3,7 @@
 import numpy as np
 
 from assay import results
+from assay.claims import samples
 from assay.errors import UserError
 from assay.report import drawing, tables
 from assay.report.plots.chosen import (
@@ -35,8 +36,8 @@ def sweep(rows, metric, over, baselines=(), split='test', state='best',
     rows = _differences(rows, minus, over)
   swept = [r for r in rows if r.get(over) is not None]
   if not swept:
-    raise UserError(f'no row has a value of {over!r}; use a sweep field: '
-                    f'{tables.sweep_fields(rows)}.')
+    raise samples.NoRows(f'no row has a value of {over!r}; use a sweep field: '
+                         f'{tables.sweep_fields(rows)}.')
   values = [v for v, in tables.sorted_arms(swept, {}, [over])]
   interval, told = interval_of(given, rows)
   place, log, broken = drawing.places(values)
@@ -127,19 +128,21 @@ def heat_map(rows, metric, down, across, panels, split='test', state='last'):
     down, across: row fields, such as 'method' and a sweep field; numbers are
       sorted, names stand in the order of the rows.
     panels: title -> row fields in place of `split` and `state`, one above the
-      other with a common scale.
+      other with a common scale; one without rows is left out.
     split, state: which rows, where a panel does not say.
   """
   chosen = {}
   for title, fields in panels.items():
     want = {'metric': metric, 'split': split, 'state': state, 'group': '',
             **fields}
-    chosen[title] = [r for r in rows if r['value'] is not None and all(
+    found = [r for r in rows if r['value'] is not None and all(
         r.get(k) == v for k, v in want.items())]
+    if found:
+      chosen[title] = found
   shown = [row for own in chosen.values() for row in own]
   if not shown:
-    raise UserError(f'no row has metric={metric}, split={split}, '
-                    f'state={state}; choose what the rows have.')
+    raise samples.NoRows(f'no row has metric={metric}, split={split}, '
+                         f'state={state}; choose what the rows have.')
 
   def levels(field):
     found = dict.fromkeys(row[field] for row in shown)
@@ -148,7 +151,7 @@ def heat_map(rows, metric, down, across, panels, split='test', state='last'):
 
   lines, columns = levels(down), levels(across)
   figure, axes = drawing.new_grid(
-      0.6 + len(panels) * (1.0 + 0.28 * len(lines)), len(panels))
+      0.6 + len(chosen) * (1.0 + 0.28 * len(lines)), len(chosen))
   means = {}
   for title, own in chosen.items():
     values = [[[r['value'] for r in own if (r[down], r[across]) == (a, b)]
