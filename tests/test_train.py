@@ -157,6 +157,13 @@ def test_calls_meet_the_selections(asked, num_steps, every, step_bytes, want):
   assert got == forms.Form(*want, asked is None, 'vmap')
 
 
+def test_calls_without_selections_may_be_shorter_than_a_point():
+  got = forms.choose(settings(), set(), 6200, 62, 1, selects=False)
+  assert got == forms.Form(2, 3100, False, True, 'vmap')
+  got = forms.choose(settings(), set(), 2500, 25, 1, selects=False)
+  assert got == forms.Form(5, 500, False, True, 'vmap')
+
+
 def planned(num_steps, every, validate, **form):
   """A `Plan` of which only its calls are asked for."""
   rest = dict.fromkeys(f.name for f in dataclasses.fields(loop.Plan))

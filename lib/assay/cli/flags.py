@@ -168,6 +168,10 @@ def _check(flags):
     if getattr(flags, name) == '':
       raise UserError(f'--{name}=; name the folder {what}, or leave the flag '
                       'out.')
+    if '://' in str(getattr(flags, name)):
+      raise UserError(f'--{name}={getattr(flags, name)}: object stores cannot '
+                      'be written or read; use a folder, on several hosts one '
+                      'that all of them see.')
 
 
 def mesh_sizes(text):

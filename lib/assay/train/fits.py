@@ -32,6 +32,9 @@ def default_store():
   named = os.environ.get('ASSAY_FITS')
   if named in ('', 'off'):
     return None
+  if '://' in (named or ''):
+    raise UserError(f'ASSAY_FITS={named}: object stores cannot be written or '
+                    'read; name a folder.')
   return Store(pathlib.Path(named or disk.cache_dir() / 'fits').expanduser())
 
 

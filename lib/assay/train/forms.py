@@ -10,8 +10,8 @@ from assay.train import lanes
 
 MAX_BYTES = 2**26  # of the items of a call; those of two calls are held
 MAX_STEPS = 10_000  # of a call that follows measured time
-# The shortest of such calls is a row: a point of up to so many steps, else a
-# divisor of it up to so many.
+# The shortest of such calls is a row: a point of up to so many steps where
+# something is selected after it, else a divisor of one up to so many.
 POINT, ROW = 100, 16
 
 # A matrix product over two axes at once, those of examples and heads.
@@ -61,7 +61,7 @@ class Form(NamedTuple):
   seed_map: str
 
 
-def choose(settings, held, num_steps, eval_every, step_bytes):
+def choose(settings, held, num_steps, eval_every, step_bytes, selects=True):
   """The `Form` of a plan.
 
   Measured on a CPU: a convolution's gradient inside a scan is 6 to 16 times
@@ -75,6 +75,7 @@ def choose(settings, held, num_steps, eval_every, step_bytes):
     held: what a step holds, from `traced`.
     num_steps, eval_every: as `train.fit` takes them.
     step_bytes: of the items of one step of all seeds.
+    selects: whether something is looked at after each point.
 
   Raises:
     UserError: a setting has no such value.
@@ -91,7 +92,7 @@ def choose(settings, held, num_steps, eval_every, step_bytes):
   if asked is None:
     most = min(MAX_STEPS, MAX_BYTES // max(1, step_bytes),
                num_points * eval_every)
-    inside = eval_every <= min(POINT, most)
+    inside = selects and eval_every <= min(POINT, most)
     row = eval_every if inside else _divisor(eval_every, min(ROW, most))
     return Form(row, max(1, most // row), inside, True, seed_map)
   if asked < 1:

@@ -144,7 +144,8 @@ def make_plan(init, step, draw, source, *, seeds, num_steps, eval_every, select,
   item = items.first(source)
   names, held = forms.traced(one, started, source, item)
   step_bytes = len(seeds) * sum(x.nbytes for x in jax.tree.leaves(item))
-  form = forms.choose(settings, held, num_steps, eval_every, step_bytes)
+  form = forms.choose(settings, held, num_steps, eval_every, step_bytes,
+                      bool(watched))
   return Plan(
       tuple(seeds), num_steps, eval_every, step, draw, tuple(rules), source,
       item, started, one,
