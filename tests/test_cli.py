@@ -85,6 +85,14 @@ def test_a_workdir_with_another_config_is_refused(capsys, tmp_path):
     assert word in text
   # The same again, with more seeds or arms, is welcome.
   assert cli.main('c_mixup', args + ['--seeds=3', '--steps_per_call=4']) == 0
+  out = capsys.readouterr().out
+  assert '(3)' in out and 'More seeds or arms' not in out
+  # With fewer, these are told; what is written is about all.
+  assert cli.main('c_mixup', args + ['--seeds=1']) == 0
+  out = capsys.readouterr().out
+  assert '(1)' in out and '(3)' not in out
+  assert f'are there: python -m assay results {tmp_path}\n' in out
+  assert '(3)' in (tmp_path / 'table.md').read_text()
 
 
 @pytest.mark.parametrize('text', ['seed', 'sed:2', 'seed:0', 'seed:2,seed:2'])
@@ -427,3 +435,54 @@ def test_object_stores_are_refused_in_one_line(flag, tmp_path, monkeypatch,
   monkeypatch.setenv('ASSAY_FITS', 'gs://bucket/fits')
   assert cli.main('c_mixup', [SMOKE, f'--workdir={tmp_path}']) == 2
   assert 'ASSAY_FITS=gs://bucket/fits' in capsys.readouterr().err
+
+
+# --- Hostile values -----------------------------------------------------------
+
+HOSTILE = ('', ' ', '-1', '0', '1', 'nan', 'inf', '-inf', '1e999', '9' * 400,
+           '1' + '0' * 30, 'x', 'ü', '\ud800', 'a\nb', '\0', '\x1b[31m',
+           '../..', 'x' * 5000, '1,2', ',', '5:3', '1:' + '9' * 99, '0:1',
+           'seed:1', 'seed:' + '9' * 30, 'seed:٣', '__import__("os")')
+# What each flag takes of them; a path may be anything that can be shown.
+TAKEN = {
+    '--config': (), '--seeds': ('1',), '--seeds_at_once': ('1',),
+    '--steps_per_call': ('1',), '--save_every': ('0', '1'),
+    '--arms': ('', ','), '--mesh': ('', ',', 'seed:1'), '--seed_map': (),
+    '--hosts': (), '--profile': ('', '0:1')}
+PATHS = ('--workdir', '--data_dir')
+
+
+def test_hostile_values_of_every_flag(capsys):
+  """Each is taken, or refused in a line that names the flag."""
+  with_value = [action.option_strings[0]
+                for action in flags.parser('c_mixup')._actions
+                if action.nargs is None]
+  assert sorted(with_value) == sorted([*TAKEN, *PATHS])
+  for flag in with_value:
+    for value in HOSTILE:
+      argv = [SMOKE] * (flag != '--config') + [f'{flag}={value}']
+      try:
+        flags.asked('c_mixup', argv)
+        refused = ''
+      except UserError as error:
+        refused = str(error)
+      except SystemExit as end:  # of argparse
+        assert end.code == 2
+        refused = capsys.readouterr().err.splitlines()[-1]
+      taken = value in TAKEN[flag] if flag in TAKEN else (
+          value and not flags.UNSEEN.search(value))
+      assert bool(refused) == (not taken), (flag, value, refused)
+      assert not refused or flag[2:] in refused or (
+          'cannot be shown' in refused), (flag, value, refused)
+      refused.encode()  # can be printed
+      assert len(refused.splitlines()) <= 1, (flag, value)
+
+
+@pytest.mark.parametrize('name', ['x' * 5000, 'file', 'file/below', 'loop',
+                                  'a/' * 3000])
+def test_folders_that_cannot_be_are_refused(name, tmp_path, capsys):
+  (tmp_path / 'file').touch()
+  (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+  text = error_of(capsys, SMOKE, f'--workdir={tmp_path / name}', '--quiet')
+  assert 'choose a folder that can be written' in text
+  assert len(text.splitlines()) == 1 and len(text) < 400

@@ -18,11 +18,10 @@ Two arrays of one number a seed, or a whole table:
 from assay.judge import columns as _columns
 from assay.judge import files as _files
 from assay.judge import show as _show
-from assay.judge.pairs import Comparison, as_pairs, by_seed, every_pair
-from assay.judge.varies import Varies, varies_of
-
-__all__ = ['Comparison', 'Comparisons', 'Varies', 'compare', 'every_pair',
-           'table']
+from assay.judge.pairs import Comparison as Comparison
+from assay.judge.pairs import as_pairs, by_seed, every_pair
+from assay.judge.varies import Varies as Varies
+from assay.judge.varies import varies_of
 
 
 class Comparisons(list):

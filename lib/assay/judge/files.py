@@ -17,6 +17,7 @@ from assay.errors import UserError
 DELIMITERS = ',;\t|'
 # A cell without a value. NaN and infinity are what a run that diverged wrote.
 EMPTY = {'', 'na', 'n/a', '<na>', 'null', 'none', '-', '--', '–', '—', '?'}
+LARGEST = 1e100  # a value; squares of larger ones are no numbers
 KINDS = 'CSV, TSV, JSON lines (.jsonl), JSON or Parquet'
 
 
@@ -119,6 +120,15 @@ def numbers(table, column):
   Raises:
     UserError: names the first cell that is no number.
   """
+  values, bare = _numbers(table, column)
+  for i, value in enumerate(values):
+    if value is not None and LARGEST < abs(value) < math.inf:
+      raise UserError(f'{table.place(i, column)}: {value:g} is above '
+                      f'{LARGEST:g}; write it in another unit.')
+  return values, bare
+
+
+def _numbers(table, column):
   cells = table.columns[column]
   try:
     return list(map(number, cells)), False

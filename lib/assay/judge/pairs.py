@@ -12,8 +12,8 @@ import numpy as np
 from assay import claims
 from assay.claims import intervals
 from assay.errors import UserError
+from assay.judge import files, show
 from assay.judge import names as known_names
-from assay.judge import show
 from assay.judge.varies import Varies
 from assay.metrics import HIGHER, LOWER
 
@@ -38,6 +38,7 @@ class Comparison:
     better: 'higher', 'lower', or None: not known.
     varies: `Varies`; None where examples or data sets vary.
     unit: what n counts.
+    sd: standard deviation of the differences, which `plan` asks for.
     p_sign_flip: of the sign-flip test; None where the verdict has no p.
     p_holm: of the verdict, over all comparisons made together.
     count: of these.
@@ -53,6 +54,7 @@ class Comparison:
   better: str | None = None
   varies: Varies | None = None
   unit: str = 'seeds'
+  sd: float | None = None
   p_sign_flip: float | None = None
   p_holm: float | None = None
   count: int = 1
@@ -91,6 +93,9 @@ def as_pairs(ours, baseline):
                       'of one number a seed.') from error
     if values.ndim != 1 or not len(values):
       raise UserError(f'{name} {values.shape}: give one number a seed, [n].')
+    if np.any(np.abs(values[np.isfinite(values)]) > files.LARGEST):
+      raise UserError(f'{name}: a value is above {files.LARGEST:g}; measure it '
+                      'in another unit.')
     found.append({i: (float(v), '') if np.isfinite(v) else (None, str(v))
                   for i, v in enumerate(values)})
   if len(found[0]) != len(found[1]):
@@ -126,6 +131,7 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
     if not cells[0]:
       raise UserError(f'{names[0]} and {names[1]} have no seed in common; '
                       'pairs need the same seeds.')
+  _check_words(check, by, better)
   better = better or known_names.better(metric)
   seeds = numbered(cells)
   fields = _FIELDS | dict(dataset=dataset, metric=metric, n=1,
@@ -153,7 +159,17 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
       *names, metric, check, verdict._replace(tested=tested, elsewhere='',
                                         note=note),
       means, by, dataset, better, varies, varies.unit,
-      sign_flip(sample.values, verdict))
+      sd_of(sample.values), sign_flip(sample.values, verdict))
+
+
+def _check_words(check, by, better):
+  if check not in (None, 'less', 'greater', 'equal'):
+    raise UserError(f'check={check!r}: use less, greater or equal.')
+  if better not in (None, HIGHER, LOWER):
+    raise UserError(f'better={better!r}: use {HIGHER} or {LOWER}.')
+  if not np.isfinite(by) or check == 'equal' and by <= 0:
+    raise UserError(f'by={by}: the margin must be a number'
+                    + ' above 0' * (check == 'equal') + '.')
 
 
 def numbered(cells):
@@ -173,6 +189,11 @@ def _check(check, metric, by):
   if check == 'equal':
     return claims.equal(metric, 'ours', 'baseline', by, state='last')
   return getattr(claims, check)(metric, 'ours', 'baseline', by, state='last')
+
+
+def sd_of(values):
+  """The standard deviation of two or more values, else None."""
+  return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def sign_flip(values, verdict):

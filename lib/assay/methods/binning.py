@@ -8,7 +8,7 @@ frequencies of 0 are common here, and the NLL of test data depends on it.
 """
 
 import numpy as np
-from scipy import interpolate, special
+from scipy import special
 
 from assay.methods import calibrators
 from assay.metrics.arguments import (
@@ -214,6 +214,8 @@ def apply_spline(params, logits):
 
 def _spline(values):
   """The natural cubic spline through values [K, ...] at K knots of [0, 1]."""
+  from scipy import interpolate  # slow to import
+
   return interpolate.CubicSpline(np.linspace(0, 1, len(values)), values,
                                  bc_type='natural')
 

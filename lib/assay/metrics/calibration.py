@@ -21,7 +21,6 @@ absolute value or the square of a noisy gap is: compare numbers of equal N and
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft, optimize
 
 from assay.metrics import selective
 from assay.metrics.arguments import (
@@ -232,6 +231,8 @@ def smooth_calibration_error(probs, labels):
   Returns:
     float in [0, 1].
   """
+  from scipy import fft, optimize  # slow to import
+
   confidence, correct = top_label(probs, labels)
   # The node to the left of each example, and how far beyond it that is.
   left = np.minimum((confidence * NUM_CELLS).astype(int), NUM_CELLS - 1)

@@ -64,15 +64,17 @@ def of(root, paper):
 @functools.cache  # of trees that `_parsed` keeps
 def code_of(tree):
   """What a syntax tree does: without comments and docstrings, as text."""
-  # A copy: what is cut out of one definition must not be gone for others.
-  tree = ast.parse(ast.unparse(tree))
+  cut = []
   for node in ast.walk(tree):
     body = getattr(node, 'body', None)
     if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and (
         isinstance(body[0].value, ast.Constant)):
-      del body[0]
+      cut.append((body, body.pop(0)))
+  text = ast.dump(ast.Module([tree], []))
+  for body, docstring in cut:  # others look at the tree, too
+    body.insert(0, docstring)
   # Python 3.12 names what 3.11 does not know, empty in either.
-  return ast.dump(tree).replace(', type_params=[]', '')
+  return text.replace(', type_params=[]', '')
 
 
 def _module(name, read):

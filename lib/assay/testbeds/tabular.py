@@ -183,7 +183,8 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
     source: before the arm has prepared it.
     splits: of which errors are reported.
   """
-  source = arm.prepare(config, block, source)
+  # What an arm prepares is for training: all are measured by one program.
+  table, source = source, arm.prepare(config, block, source)
   fitted = fit(config, block, arm, source)
   size = {k: source.own[f'{k}_rows'].shape[1] for k in SPLITS}
   with block.recorder(fitted, method=name, dataset=tabular.label(
@@ -192,7 +193,7 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
       for split in splits:
         predictions, y = evaluate.predictor(
             make_apply(config), tabular.draw_from(split))(
-                found.params, found.extra, source.shared, source.own,
+                found.params, found.extra, table.shared, table.own,
                 size[split])
         if split == 'test':
           add.save(**{state: predictions, 'y': y})
