@@ -93,7 +93,7 @@ def test_rows_name_the_calibrator_where_there_are_several():
   arms = lambda config: {
       'plain': vision.Arm(), 'two': vision.Arm(calibrators={
           'none': calibrators.uncalibrated, 't': calibrators.temperature})}
-  config = small(arms=('plain', 'two'), shifts=('noise', 'noise'))
+  config = small(arms=('plain', 'two'), shifts=('noise', 'blur'))
   rows = vision.run(config, study(config), arms, metrics=('nll', 'error'),
                     splits=('test', 'noise', 'shifted'))
   got = {(r['method'], r.get('calibrator'), r['split'], r['metric']): r['value']
@@ -127,8 +127,8 @@ def test_measured_are_the_metrics_and_shifted_is_their_mean():
   rng = np.random.default_rng(0)
   labels = rng.integers(0, 3, 50)
   log_p = {name: np.log(rng.dirichlet(np.ones(3), 50))
-           for name in ('test', 'noise', 'noise')}
-  config = small(shifts=('noise', 'noise'))
+           for name in ('test', 'noise', 'blur')}
+  config = small(shifts=('noise', 'blur'))
   got = vision_rows.measured(config, log_p, labels)
   for name in log_p:
     assert got[name, 'ece'] == calibration.expected_calibration_error(
