@@ -185,8 +185,10 @@ CLAIMS = (
 def _by_position(rows, metric, without=()):
   from assay.report import plots
 
-  return plots.sweep([row for row in rows if row['method'] not in without],
-                     metric, 'position', split='positions', state='last')
+  mine = [row for row in rows if row['method'] not in without
+          and (row['metric'], row['split']) == (metric, 'positions')]
+  return plots.sweep(mine, metric, 'position', split='positions',
+                     state='last') if mine else None
 
 
 def _by_noise(rows, metric):
