@@ -107,12 +107,22 @@ def main(argv, prog, description, measures):
   parser.add_argument('--into', metavar='FILE', help='rewrite the section '
                       f'between <!-- begin benchmarks/{prog} --> and its end '
                       'in this Markdown file')
+  parser.add_argument('--from', metavar='FILE', dest='sources', nargs='+',
+                      default=(), help='with --into: measure nothing, take '
+                      'what --json wrote, perhaps on another machine')
   flags = parser.parse_args(argv)
+  if flags.sources:
+    if not flags.into:
+      parser.error('--from is for --into: name the Markdown file.')
+    insert(flags.into, prog, [markdown(**json.loads(
+        pathlib.Path(source).read_text())) for source in flags.sources])
+    return 0
   names = set(filter(None, flags.only.split(','))) or set(measures)
   if not measures.keys() >= names:
     parser.error(f'--only={flags.only}: use some of {", ".join(measures)}')
   set_up_devices()
   report, failed, found = Report(), False, None
+  command = ' '.join(['python', '-m', f'benchmarks.{prog}', *argv])
   end = time.monotonic() + flags.seconds
   for name in filter(names.__contains__, measures):
     if time.monotonic() >= end:
@@ -127,40 +137,47 @@ def main(argv, prog, description, measures):
     found = found or environment()
     if flags.json:  # now: the machine may be gone before all is measured
       pathlib.Path(flags.json).write_text(json.dumps(
-          {'environment': found, 'results': report.lines}, indent=2) + '\n')
+          {'command': command, 'day': date.today().isoformat(),
+           'environment': found, 'results': report.lines}, indent=2) + '\n')
   found = found or environment()
   print(listed(found))
   if flags.into and not failed:
-    from assay.report import page as reports  # after what counts memory
-    words = ['python', '-m', f'benchmarks.{prog}', *argv]
-    reports.insert(flags.into, f'benchmarks/{prog}', markdown(
-        report.lines, found, ' '.join(w for w in words if '--into' not in w)))
+    insert(flags.into, prog, [markdown(report.lines, found, command)])
   return int(failed)
 
 
-def markdown(lines, found, command):
+def insert(file, prog, tables):
+  """Rewrites the section of a benchmark in a Markdown file."""
+  from assay.report import page  # after what counts memory
+  page.insert(file, f'benchmarks/{prog}', '\n\n'.join(tables))
+
+
+def markdown(results, environment, command, day=None):
   """A table of what was measured, and where, as Markdown.
 
   Args:
-    lines: what a `Report` kept.
-    found: from `environment`.
+    results: what a `Report` kept.
+    environment: from the function of that name.
     command: that measured it.
+    day: when, as text in ISO form; today by default.
   """
   rows = ['| what | median | from | to | n | target |',
           '| :-- | --: | --: | --: | --: | :-- |']
-  for line in lines:
+  for line in results:
     target = f'{line["target"]}: {"met" if line["met"] else "**missed**"}' if (
         'target' in line) else ''
     numbers = [f'{line[k]:.4g} {line["unit"]}'.strip() if line['n'] > 1 or
                k == 'median' else '' for k in ('median', 'min', 'max')]
     rows.append('| ' + ' | '.join(
         [line['what'], *numbers, str(line['n']), target]) + ' |')
-  return '\n'.join([*rows, '', signed(command, found)])
+  return '\n'.join([*rows, '', signed(command, environment, day)])
 
 
-def signed(command, found):
+def signed(command, found, day=None):
   """The line below a table: what made it, when and where."""
-  return f'`{command}` on {date.today().isoformat()}: {listed(found)}.'
+  words = ' '.join(w for w in command.split() if '--into' not in w)
+  day = day or date.today().isoformat()
+  return f'`{words}` on {day}: {listed(found)}.'
 
 
 def listed(found):

@@ -90,11 +90,12 @@ def test_run_names_config_and_commit():
   assert len(study().run) == 8
 
 
-def test_a_copy_without_a_history_is_told_its_commit(monkeypatch):
-  monkeypatch.setenv('PATH', '')  # no git
-  assert study().commit == 'unknown'
+def test_a_copy_is_told_its_commit(monkeypatch):
   monkeypatch.setenv('ASSAY_COMMIT', '0123abcd')
   assert study().commit == '0123abcd'
+  monkeypatch.delenv('ASSAY_COMMIT')
+  monkeypatch.setenv('PATH', '')  # no git
+  assert study().commit == 'unknown'
 
 
 def test_a_run_names_all_kinds_of_devices_it_was_continued_on(tmp_path):

@@ -282,10 +282,12 @@ def command(words):
 
 
 def _commit():
-  """The commit of this checkout, with + if files differ from it.
+  """What `$ASSAY_COMMIT` says, of a copy that has another history or none.
 
-  Of a copy without a history it is what `$ASSAY_COMMIT` says.
+  Else the commit of this checkout, with + if files differ from it.
   """
+  if os.environ.get('ASSAY_COMMIT'):
+    return os.environ['ASSAY_COMMIT']
   here = pathlib.Path(__file__).parent
   try:
     run = lambda *words: subprocess.run(
@@ -295,4 +297,4 @@ def _commit():
                 '--', ':/lib', ':/experiments', ':/configs')
     return run('rev-parse', 'HEAD') + ('+' if dirty else '')
   except (OSError, subprocess.CalledProcessError):
-    return os.environ.get('ASSAY_COMMIT') or 'unknown'
+    return 'unknown'
