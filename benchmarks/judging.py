@@ -7,7 +7,7 @@ Draws results of two methods that are equal in the mean, under the law that is
 least favorable to the test, and counts verdicts that are not `undecided`; 5 %
 are allowed. Beside them other packages judge the same draws (fewer of them, as
 some take their time), where they are installed: `pip install rliable baycomp
-deepsig`. It imports no JAX.
+deepsig 'pandas<3'`. It imports no JAX.
 """
 
 import argparse

@@ -63,7 +63,8 @@ def test_difference_has_the_paired_interval(two):
   np.testing.assert_allclose(
       (*found.means, verdict.estimate, verdict.low, verdict.high),
       (3, 3.3, .3, .103676, .496324), rtol=1e-5)
-  assert differences.word_of(found) == 'higher'
+  assert differences.word_of(found, found.verdict.p) == 'higher'
+  assert differences.word_of(found, .06) == 'higher alone'
   assert found.seeds == [0, 1, 2, 3, 4] and verdict.method == 'paired t'
   np.testing.assert_allclose(verdict.p, .013236, rtol=1e-4)
 
@@ -74,7 +75,7 @@ def test_difference_of_resplits_is_corrected(two):
   # 2.77645 * 0.15811 * sqrt(1/5 + 1/2)
   np.testing.assert_allclose((found.verdict.low, found.verdict.high),
                              (.3 - .367289, .3 + .367289), rtol=1e-4)
-  assert differences.word_of(found) == 'undecided'
+  assert differences.word_of(found, 1) == 'undecided'
   assert 'n_test/n_train 0.5' in found.verdict.method
 
 
@@ -91,7 +92,7 @@ def test_difference_is_over_the_seeds_that_both_have(two):
 def test_lower_is_named_by_the_side_of_b(two):
   a, b = two()
   found, = differences.between(b.rows, a.rows)
-  assert differences.word_of(found) == 'lower'
+  assert differences.word_of(found, .01) == 'lower'
   assert found.verdict.estimate == pytest.approx(-.3)
 
 

@@ -13,7 +13,7 @@ def entry(id, standing='planned', **more):
 
 
 COUNTS = {'a': {'holds': 1, 'fails': 2, 'undecided': 0},
-          'b': {'holds': 3, 'fails': 1, 'undecided': 4}}
+          'b': {'holds': 1, 'holds alone': 2, 'fails': 1, 'undecided': 4}}
 ENTRIES = [entry('a', 'tested', arxiv='2401.12129', authors='Lee', year='2024'),
            entry('b', 'tested', family='weak_supervision'), entry('c'),
            entry('d', 'recast', why='Toys | only.', arxiv='2401.00001')]
@@ -91,11 +91,13 @@ def test_families_and_index_by_hand():
   assert table['Known from unknown, and shift'] == [
       '1', '1', '1', '0', '1 / 2 / 0', '`make reproduce PAPER=a`']
   assert table['Images with text'] == ['0', '0', '0', '0', '', '']
-  assert table['**All**'] == ['2', '1', '1', '0', '4 / 3 / 4', '']
+  assert table['**All**'] == ['2', '1', '1', '0', '4 (2) / 3 / 4', '']
   text = coverage.index(ENTRIES, COUNTS)
   assert ('| [A](a/README.md)<br>Lee, 2024, [arXiv](https://arxiv.org/abs/2401.'
           '12129) | **tested**: 1 holds, 2 fail, 0 undecided | Does it? |'
           ) in text
+  assert ('[B](b/README.md) | **tested**: 3 hold (1 of them after correction), '
+          '1 fails, 4 undecided | ') in text
   assert '| C | planned | Does it? |' in text
   assert ('| [D](https://arxiv.org/abs/2401.00001) | recast | Does it?<br>'
           '*Toys \\| only.* |') in text

@@ -2,12 +2,14 @@
 claims."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from assay import claims, judge
+from assay import claims, disk, judge, papers, results
+from assay.claims import examples as made_up
 from assay.errors import UserError
 from assay.judge import columns, command, events, folders, names, plan
 
@@ -64,6 +66,7 @@ def test_p_values_are_scipys():
   assert c.state == 'holds' and c.check == 'greater'
   assert c.verdict.p == pytest.approx(
       stats.ttest_rel(OURS, BASELINE).pvalue)
+  assert c.sd == pytest.approx(np.std(np.subtract(OURS, BASELINE), ddof=1))
   want = stats.permutation_test(
       (np.subtract(OURS, BASELINE),), np.mean, permutation_type='samples',
       n_resamples=np.inf).pvalue
@@ -274,6 +277,16 @@ def test_nothing_is_dropped_in_silence(write):
   assert 'on the 5 of 6 seeds that both have' in c.verdict.note
 
 
+def test_runs_as_mlflow_exports_them(write):
+  data = load(write(
+      'run_id,status,params.algo,params.seed,metrics.val_loss,start_time\n'
+      + '\n'.join(f'{i:x}f,FINISHED,{m},{s},{s + i},2024-01-01 10:0{i}'
+                  for i, (m, s) in enumerate((m, s) for m in 'ab'
+                                             for s in range(5)))))
+  assert data.metrics == ['metrics.val_loss']
+  assert data.cells['', 'metrics.val_loss']['b'][1] == (7, '')
+
+
 def test_seeds_that_are_texts_and_no_seeds(write):
   named = load(write('method,fold,error\n' + '\n'.join(
       f'{m},{fold},{i + (m == "b")}' for m in 'ab'
@@ -435,9 +448,34 @@ def test_claims_of_a_file(write, capsys):
                        '--varies', 'fresh')
   assert status == 0
   assert 'HOLDS      better' in out and 'FAILS      by much' in out
+  rows = made_up.rows([
+      dict(metric='accuracy', method=m, value=v) for m, v in (
+          ('ours', 0.9), ('baseline', 0.7))], num_seeds=6)
+  folder = write('', 'work/runs/x').parents[1]
+  disk.write_json(folder / 'runs' / ('0' * 8 + '.json'), {
+      'seed_varies': 'fresh', 'planned_seeds': 6, 'scale': 'reduced'})
+  results.write(folder / 'made.jsonl', [{
+      k: v for k, v in row.items() if k not in results.JOINED}
+                                        for row in rows])
+  status, out, _ = run(capsys, folder, '--claims', claims_file)
+  assert status == 0 and out.count('HOLDS') == 2  # rows that Assay wrote
+  status, _, err = run(capsys, folder)
+  assert status == 2 and 'rows that Assay wrote' in err
   status, _, err = run(capsys, write(long_csv()), '--claims',
                        write('', 'none.py'), '--varies', 'fresh')
   assert status == 2 and 'needs CLAIMS' in err
+
+
+def test_the_page_names_flags_that_are_there(capsys):
+  page = (papers.ROOT / 'docs' / 'judging.md').read_text()
+  helps = ''
+  for words in ['--help'], ['plan', '--help']:
+    with pytest.raises(SystemExit):
+      command.main(words)
+    helps += capsys.readouterr().out
+  for flag in set(re.findall(r'(?<![\w-])--[a-z_]+', page)) - {
+      '--log_samples'}:
+    assert flag in helps, flag
 
 
 def test_figures(write, capsys, tmp_path):

@@ -1,6 +1,7 @@
 """Tests on single examples, and over many data sets, against others."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn import metrics
 from assay import claims, judge
 from assay.errors import UserError
 from assay.judge import columns, command, examples, files, many
+from benchmarks import judging
 
 RNG = np.random.default_rng(0)
 
@@ -118,6 +120,17 @@ def test_examples_from_a_file(tmp_path, capsys):
   path.write_text(path.read_text().rpartition('\n')[0])
   assert command.main([str(path)]) == 2
   assert 'there for one of base and ours only' in capsys.readouterr().err
+
+
+def test_a_hundred_thousand_rows_take_seconds(tmp_path, capsys):
+  path, right = tmp_path / 'x.csv', RNG.random((5, 20_000)) < 0.7
+  path.write_text('model,example,correct\n' + ''.join(
+      f'{m},{i},{int(v)}\n' for m, own in zip('abcde', right, strict=True)
+      for i, v in enumerate(own)))
+  start = time.process_time()
+  assert command.main([str(path)]) == 0
+  assert time.process_time() - start < 5  # 0.8 on a quiet machine
+  assert len(capsys.readouterr().out.splitlines()) == 16
 
 
 # --- Many data sets ----------------------------------------------------------
@@ -251,3 +264,27 @@ def test_a_region_of_practical_equivalence(tmp_path, capsys):
                        f'--ratio={1 / 19}', '--rope=0.1']) == 0
   out = capsys.readouterr().out
   assert f'within ± 0.1 with {BAYCOMP[0.1][1]:.3f}' in ' '.join(out.split())
+
+
+# --- Rates of false verdicts -------------------------------------------------
+
+
+def test_rates_are_counted(monkeypatch, capsys):
+  monkeypatch.setattr(judging, 'anchors', lambda: {
+      'always': lambda a, b, ratio: True, 'baycomp': lambda a, b, ratio: False})
+  assert judging.main(['--quick']) == 0
+  lines = capsys.readouterr().out.splitlines()
+  seeds = [line.split(' | ') for line in lines if line.startswith('| normal')]
+  assert len(seeds) == 9  # three numbers of seeds, twice, and of data sets
+  assert [row[-1] for row in seeds[:6]] == ['100.0 |'] * 3 + ['0.0 |'] * 3
+  assert judging.share([True, False, False, False]) == '25.0'
+  # Columns a + 0, a + 9, a + 9: two of three pairs differ for sure.
+  a = np.arange(8.)
+  assert judging.any_pair(np.stack([a, a + 9 + a % 2, a + 9 + a % 3], 1))
+  assert not judging.any_pair(np.random.default_rng(0).normal(size=(8, 3)))
+
+
+@pytest.mark.parametrize('law', judging.LAWS)
+def test_laws_have_mean_zero(law):
+  x = judging.LAWS[law](np.random.default_rng(0), 100_000)
+  assert abs(x.mean()) < 4 * x.std() / 100_000**0.5

@@ -6,11 +6,20 @@ from test_results import card, make_workdir, row
 
 from assay import claims, papers, results
 from assay.claims import Claim, rules
-from assay.report import bars, figures, folds, kept, outcome, plots, tables
+from assay.report import (
+  bars,
+  figures,
+  folds,
+  kept,
+  outcome,
+  plots,
+  tables,
+  verdicts,
+)
 
 
-def verdict(state, estimate, low, high, region):
-  return rules.Verdict(state, estimate, low, high, 5, 't', region=region,
+def verdict(state, estimate, low, high, region, p=.01):
+  return rules.Verdict(state, estimate, low, high, 5, 't', region=region, p=p,
                        tested='toy, 9 test examples, 5 seeds, reduced')
 
 
@@ -50,7 +59,8 @@ def test_a_bar_without_an_estimate_is_none():
 def judged(*verdicts):
   return [claims.Judged(
       Claim(f'small: {i}', f'Sentence | {i}.', 'table 1', None,
-            where={'config': 'small'}), v, None, v.tested if v else 'no rows')
+            where={'config': 'small'}), v, v and v.p, v.tested if v else
+      'no rows')
           for i, v in enumerate(verdicts)]
 
 
@@ -72,6 +82,29 @@ def test_what_came_out_names_decided_claims_and_folds_the_others():
   assert folded.startswith('<summary>1 undecided</summary>\n\n|')
 
 
+def test_what_does_not_survive_the_correction_says_so_wherever_it_stands():
+  weak = [v._replace(p=.2) for v in (HOLDS, HOLDS, FAILS)]
+  items = judged(HOLDS, *weak, OPEN)
+  assert [item.standing for item in items] == [
+      'holds', 'holds alone', 'holds alone', 'fails alone', 'undecided']
+  first, *lines = outcome.markdown(items).splitlines()
+  assert first == (
+      'Of 5 claims **3 hold** (1 of them after correction), **1 fails** here '
+      '(not after correction) and 1 is undecided.')
+  found = [line for line in lines if line.startswith(('| **', '| holds',
+                                                      '| fails'))]
+  assert [line.split(' | ')[0] for line in found] == [
+      '| **holds**', '| holds alone', '| holds alone', '| fails alone',
+      '| **undecided**']
+  assert ['○' in line for line in found] == [False, True, True, True, False]
+  assert lines[-1] == f'{outcome.LEGEND} {outcome.ALONE}'
+  assert 'after correction' not in outcome.markdown(judged(HOLDS, OPEN))
+  counts = verdicts.count(items)
+  assert verdicts.in_numbers('holds', counts) == '3 (1)'
+  assert verdicts.in_numbers('fails', counts) == '1 (0)'
+  assert verdicts.in_numbers('undecided', counts) == '1'
+
+
 def test_without_a_decided_claim_nothing_is_folded():
   text = outcome.markdown(judged(OPEN))
   assert '<details>' not in text and '**undecided**' in text
@@ -90,6 +123,10 @@ def test_a_run_ends_with_a_sentence_and_the_next_command(monkeypatch):
       'Of the claims on small, 1 holds (small: 0) and 1 fails here (small: 3) '
       'and 2 are undecided (no number of seeds can settle it).',
       'Next: make reproduce PAPER=toy VARIANT=large   # hours']
+  items = judged(HOLDS._replace(p=.2), HOLDS)
+  assert outcome.ending('toy', items, ['small', 'large']) == (
+      'Of the claims on small and large, 2 hold (1 of them after correction: '
+      'small: 1; small: 0).')
   assert outcome.ending('toy', judged(None), ['small', 'large']) == (
       'No claim can be judged on small and large.')
 

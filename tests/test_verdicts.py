@@ -32,7 +32,7 @@ def test_a_failure_at_reduced_scale_says_so():
 def test_lines():
   texts = verdicts.lines(judge(paper(), resplit(FIVE)))
   assert texts[0].splitlines() == [
-      'HOLDS      wins',
+      'HOLDS ALONE wins',
       '           a is above b',
       '           3 [0.224, 5.78] (naive [1.04, 4.96]), 5 seeds, Holm p 0.12',
       '           airfoil, 20 test examples, 5 seeds, as published; corrected '
@@ -79,7 +79,11 @@ def test_show_prints_the_lines_and_color_only_adds(monkeypatch, terminal):
   verdicts.show(judged)
   colored = console.export_text(clear=False, styles=True)
   assert console.export_text() == '\n'.join(verdicts.lines(judged)) + '\n'
-  assert colored.startswith('\x1b[1;32mHOLDS\x1b[0m')
+  assert colored.startswith('\x1b[33mHOLDS ALONE\x1b[0m')
+  console.export_text()  # which clears
+  verdicts.show(judge(paper()[:1], FIVE))
+  assert console.export_text(styles=True).startswith(
+      '\x1b[1;32mHOLDS\x1b[0m')
 
 
 def test_markdown_is_a_table_of_equal_rows():

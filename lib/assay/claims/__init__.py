@@ -3,7 +3,9 @@
 A check maps rows to a `Verdict`: it takes one number per seed (a difference of
 two arms, say), makes an interval for its mean and asks whether all of it lies
 inside the region that the claim names (holds), all of it outside (fails), or
-neither (undecided). What the seeds vary chooses the interval:
+neither (undecided). Of many claims some are decided by chance: a state whose p,
+adjusted over the tested claims of the paper (Holm), is above 0.05 is said to
+hold or fail alone. What the seeds vary chooses the interval:
 
     fresh        independent data: paired t.
     resplit      splits of one data set share rows, so seeds are not independent
@@ -17,8 +19,12 @@ neither (undecided). What the seeds vary chooses the interval:
 
 Arms `a` and `b` are a method's name or a dict of row fields. Checks of a metric
 take the keywords `split='test'`, `group=''` and `state=None`, which is `best`
-where all arms have rows of the best state, else `last`. In every verdict
-p < 0.05 says what the interval says: it is decided, one way or the other.
+where all arms have rows of the best state, else `last`; and `across=('step',)`,
+where arms of another step budget, n, scale or run are meant to be compared: all
+others that differ in one of these are undecided. In every verdict p < 0.05 says
+what the interval says: it is decided, one way or the other.
+
+Nothing is decided before each arm has all its planned seeds.
 
     python -m assay claims WORKDIR...
 """
@@ -53,6 +59,18 @@ class Judged(NamedTuple):
   verdict: Verdict | None  # None: not tested
   p_holm: float | None
   where_tested: str  # or why it was not
+
+  @property
+  def alone(self):
+    """Whether it is decided, but not after correction for the paper's claims.
+    """
+    return (self.verdict is not None and self.verdict.state != 'undecided'
+            and (self.p_holm is None or self.p_holm > rules.LEVEL))
+
+  @property
+  def standing(self):
+    """'holds', 'holds alone', 'fails', 'fails alone', 'undecided', or ''."""
+    return self.verdict.state + ' alone' * self.alone if self.verdict else ''
 
 
 # The checks that claims are made of.
@@ -129,7 +147,8 @@ def every_seed(check, at_least):
 
   Args:
     check: less, greater, ratio, within or equal.
-    at_least: fraction in (0, 1]; 1 can fail but never hold.
+    at_least: fraction in (0, 1]; 1 can fail but never hold. On re-splits one
+      that can never hold is refused, .48 or more where n_test/n_train is .2.
   """
   if not isinstance(check, Check):
     raise ValueError('every_seed takes less, greater, ratio, within or equal.')

@@ -24,6 +24,7 @@ import numpy as np
 from assay import results
 from assay.claims import intervals, rules, samples
 from assay.claims.intervals import TAIL
+from assay.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Check:
     split: row field, which an arm that is a dict may override.
     state: the same; None: `best` where all arms have it, else `last`.
     group: the same.
+    across: fields of `samples.DECIDING` in which the arms are meant to differ.
   """
   metric: str
   arms: tuple
@@ -58,6 +60,13 @@ class Check:
   split: str = 'test'
   state: str | None = None
   group: str = ''
+  across: tuple = ()
+
+  def __post_init__(self):
+    if isinstance(self.across, str) or not (
+        set(self.across) <= set(samples.DECIDING)):
+      raise ValueError(f'across={self.across!r}; give a tuple of some of '
+                       f'{", ".join(samples.DECIDING)}.')
 
   def value(self, x):
     """[arms, n] float -> [n], the number that is judged; NaN: undefined."""
@@ -71,7 +80,7 @@ class Check:
     """The `Sample` that is judged; see `samples.read`."""
     test = 'paired ' * (len(self.arms) > 1) + 't' + ' of logs' * self.logs
     return samples.read(rows, self.metric, self.arms, self.value, test,
-                        **fields_read(self))
+                        across=self.across, **fields_read(self))
 
   def __call__(self, rows):
     return self.judge(rows)
@@ -124,6 +133,7 @@ class EverySeed:
     good = sum(map(self.check.is_true_of, sample.values))
     fraction = good / n if n else np.nan
     among = rules.among_at(fraction, region, True, shared)
+    self._refuse_never(sample.ratio)
 
     def interval(n, ratio):
       number = n / (1 + n * ratio)
@@ -138,6 +148,15 @@ class EverySeed:
             intervals.binomial_p_value(fraction * number, number,
                                        self.at_least))),
         method, [f'{good} of {n} seeds'], closed=True)
+
+  def _refuse_never(self, ratio):
+    """Raises a UserError if no number of re-splits could make it hold."""
+    bound = TAIL**ratio  # of all of the 1 / ratio seeds that they count as
+    if ratio and self.at_least >= bound:
+      raise UserError(
+          f'every_seed(.., {self.at_least:g}) of re-splits with n_test/n_train '
+          f'{ratio:.3g} can never hold: any number of them counts as at most '
+          f'{1 / ratio:.3g} independent seeds; use at_least below {bound:.3g}.')
 
   @property
   def parts(self):

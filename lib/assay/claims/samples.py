@@ -12,6 +12,8 @@ from assay.errors import UserError
 
 # Scales that are not the paper's own.
 ELSEWHERE = ('reduced', 'not in the paper')
+# Arms that differ in one of these differ in more than their name says.
+DECIDING = ('scale', 'run', 'n', 'step')
 
 
 class Sample(NamedTuple):
@@ -19,7 +21,7 @@ class Sample(NamedTuple):
   values: np.ndarray  # [n] float, without seeds that diverged or miss an arm
   ratio: float  # n_test / n_train of re-splits, else 0
   test: str  # name of the test
-  lost: str  # '' or which seeds could not be used
+  lost: str  # '' or what forbids a verdict: seeds that could not be used ...
   remarks: list  # of text
   tested: dict  # fields `tested` and `elsewhere` of the verdict
   wrong: np.ndarray | None = None  # [arms, n, examples] bool; see `wrong_of`
@@ -137,7 +139,54 @@ def wrong_of(columns, seeds):
                     for s in seeds] for column in columns])
 
 
-def where_tested(used):
+def _unfinished(columns):
+  """(what lacks of the plan, how it was extended): texts, '' for nothing.
+
+  A plan is made before a run, for the seeds 0, 1, ...; rows may have none.
+
+  Args:
+    columns: {seed: row} for each arm.
+  """
+  plans = [max(row.get('planned_seeds') or 0 for row in column.values())
+           for column in columns]
+  done = [sum(seed < plan for seed in column)
+          for column, plan in zip(columns, plans, strict=True)]
+  fewest, plan = min(zip(done, plans, strict=True),
+                     key=lambda pair: pair[0] - pair[1])
+  seeds = len(set().union(*columns))
+  return (f'{fewest} of {plan} planned seeds' * (fewest < plan),
+          f'extended from {min(plans)} to {seeds}'
+          if 0 < min(plans) == max(plans) < seeds else '')
+
+
+def _not_comparable(columns, across):
+  """In what arms differ that makes their seeds no pairs, or ''.
+
+  Rows of 0 steps are of what was not trained. Of the best state each seed has
+  its own step, and of the worst group its own n.
+
+  Args:
+    columns: {seed: row} for each arm.
+    across: fields in which a claim means them to differ.
+  """
+  def values(field, rows):
+    if field == 'step':
+      steps = {row['step'] for row in rows if row.get('step')}
+      return steps if all(row['state'] == 'last' for row in rows) else {}
+    parts = [{row[k] for row in rows} for k in ('dataset', 'split', 'group')]
+    same = all(len(part) == 1 and 'worst' not in part for part in parts)
+    return {row.get(field) for row in rows if field != 'n' or same}
+
+  told, seeds = [], sorted(set.intersection(*map(set, columns)))
+  pairs = [[column[seed] for column in columns] for seed in seeds]
+  for field in DECIDING:
+    found = next((v for rows in pairs if len(v := values(field, rows)) > 1), ())
+    if found and field not in across:
+      told.append(f'{field} ({", ".join(sorted(map(str, found)))})')
+  return 'the arms differ in ' + ' and '.join(told) if told else ''
+
+
+def where_tested(used, extended=''):
   """What the verdict's line ends with: data, examples, seeds, scale."""
   def each(field):
     return '/'.join(dict.fromkeys(str(r.get(field)) for r in used))
@@ -148,13 +197,15 @@ def where_tested(used):
   return {'tested': f'{each("dataset")}, '
                     f'{" to ".join(map(str, sizes[:1] + sizes[1:][-1:]))} '
                     f'{each("split")} examples{group}, '
-                    f'{seeds} seed{"s" * (seeds > 1)}, {each("scale")}',
+                    f'{seeds} seed{"s" * (seeds > 1)}'
+                    + f' ({extended})' * bool(extended)
+                    + f', {each("scale")}',
           'elsewhere': next((s for s in ELSEWHERE if any(
               r.get('scale') == s for r in used)), '')}
 
 
 def read(rows, metric, arms, value, test, *, split='test', state=None,
-         group=''):
+         group='', across=()):
   """The `Sample` of a comparison.
 
   Args:
@@ -168,6 +219,7 @@ def read(rows, metric, arms, value, test, *, split='test', state=None,
     split: see `metric`, as for `group`.
     state: 'best', 'last' or None, see `state_in`.
     group: see `split`.
+    across: fields of `DECIDING` in which the arms are meant to differ.
 
   Raises:
     NoRows: an arm has no row.
@@ -205,19 +257,16 @@ def read(rows, metric, arms, value, test, *, split='test', state=None,
        + f' ({why})' * bool(why)),
       (missing, 'missing'),
       (undefined, f'have a {metric} that is not positive')) if lost]
-
+  unfinished, extended = _unfinished(columns)
+  lost += filter(None, [unfinished, _not_comparable(columns, across)])
   remarks = []
-  planned = min(r.get('planned_seeds', np.inf) for r in used)
-  beyond = sum(s >= planned for s in seeds)
-  if beyond:
-    remarks.append(f'extended from {planned} to {planned + beyond} seeds '
-                   'after the run was planned')
-  elif len(seeds) < planned < np.inf:
-    remarks.append(f'{len(seeds)} of {planned} planned seeds')
+  if extended:
+    remarks.append(f'{extended} seeds: a new plan, made after a look at these '
+                   'rows, which decides falsely more often')
   return Sample(
       values[~np.isnan(values)],
       test_to_train(rows, used) if varies == 'resplit' else 0,
-      tests[varies], ' and '.join(lost), remarks, where_tested(used),
+      tests[varies], ' and '.join(lost), remarks, where_tested(used, extended),
       wrong_of(columns, kept) if varies == 'fixed_split' else None)
 
 

@@ -19,6 +19,7 @@ class _Sweep:
     split: row field, as for `Check`.
     state: the same.
     group: the same.
+    across: the same.
   """
   metric: str
   over: str
@@ -26,6 +27,7 @@ class _Sweep:
   split: str = 'test'
   state: str | None = None
   group: str = ''
+  across: tuple = ()
 
   def levels(self, rows, at_least):
     """[(value, arm)] in order of the value; see `samples.levels`."""
@@ -38,7 +40,7 @@ class _Sweep:
   def difference(self, a, b, region):
     """The `Check` of two points of the sweep."""
     return checks.Check(self.metric, (a, b), region, '{} - {}',
-                        **checks.fields_read(self))
+                        across=self.across, **checks.fields_read(self))
 
   @property
   def cells(self):

@@ -259,7 +259,7 @@ def of_sample(sample, x, metric, names, check, better, more):
   verdict = rules.mean_verdict(sample, lambda x: x[0] - x[1], _region(check))
   return pairs.Comparison(
       *names, metric, check, verdict, means, better=better,
-      **{'unit': sample.unit} | more,
+      **{'unit': sample.unit} | more, sd=pairs.sd_of(sample.values),
       p_sign_flip=pairs.sign_flip(sample.values, verdict))
 
 

@@ -33,6 +33,10 @@ def read(paths):
 
 
 def _of_folder(folder):
+  if (folder / 'runs').is_dir() and list(folder.glob('*.jsonl')):
+    raise UserError(f'{folder}: holds rows that Assay wrote; see python -m '
+                    'assay results, or judge claims of your own by --claims '
+                    'FILE.')
   samples = sorted(folder.rglob('samples_*.jsonl'))
   if samples:
     return [_of_samples(folder, samples)]

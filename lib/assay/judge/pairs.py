@@ -38,6 +38,7 @@ class Comparison:
     better: 'higher', 'lower', or None: not known.
     varies: `Varies`; None where examples or data sets vary.
     unit: what n counts.
+    sd: standard deviation of the differences, which `plan` asks for.
     p_sign_flip: of the sign-flip test; None where the verdict has no p.
     p_holm: of the verdict, over all comparisons made together.
     count: of these.
@@ -53,6 +54,7 @@ class Comparison:
   better: str | None = None
   varies: Varies | None = None
   unit: str = 'seeds'
+  sd: float | None = None
   p_sign_flip: float | None = None
   p_holm: float | None = None
   count: int = 1
@@ -157,7 +159,7 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
       *names, metric, check, verdict._replace(tested=tested, elsewhere='',
                                         note=note),
       means, by, dataset, better, varies, varies.unit,
-      sign_flip(sample.values, verdict))
+      sd_of(sample.values), sign_flip(sample.values, verdict))
 
 
 def _check_words(check, by, better):
@@ -187,6 +189,11 @@ def _check(check, metric, by):
   if check == 'equal':
     return claims.equal(metric, 'ours', 'baseline', by, state='last')
   return getattr(claims, check)(metric, 'ours', 'baseline', by, state='last')
+
+
+def sd_of(values):
+  """The standard deviation of two or more values, else None."""
+  return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def sign_flip(values, verdict):

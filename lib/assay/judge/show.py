@@ -97,6 +97,8 @@ def paragraph(c):
   means = (f'{c.ours} {verdicts.digits(c.means[0])}, {c.baseline} '
            f'{verdicts.digits(c.means[1])}'
            + f' ({c.better} is better)' * bool(c.better))
+  sd = '' if c.sd is None else (
+      f'standard deviation of the differences {verdicts.digits(c.sd)}')
   bar = bars.bar(v)
   lines.append(f'{indent}{bar}  {means}' if bar else indent + means)
   beside = verdicts.beside(v, 'bootstrap over examples')
@@ -104,7 +106,7 @@ def paragraph(c):
     beside += (', as if re-splits shared no examples'
                + f' (sign-flip {p_text(c.p_sign_flip)})' * (
                    c.p_sign_flip is not None))
-  for text in (beside, v.note if c.corrected != 'undecided' else ''):
+  for text in (sd, beside, v.note if c.corrected != 'undecided' else ''):
     lines += _wrapped(text, indent) if text else []
   return '\n'.join(lines)
 
@@ -194,7 +196,8 @@ def as_dict(c):
       'mean_ours': finite(c.means[0]), 'mean_baseline': finite(c.means[1]),
       'difference': finite(v.estimate), 'low': finite(v.low),
       'high': finite(v.high), 'naive': v.naive, 'bootstrap': v.bootstrap,
-      'n': v.n, 'p': v.p, 'p_sign_flip': c.p_sign_flip, 'p_holm': c.p_holm,
+      'n': v.n, 'sd_of_differences': c.sd, 'p': v.p,
+      'p_sign_flip': c.p_sign_flip, 'p_holm': c.p_holm,
       'comparisons': c.count, 'test': v.method, 'note': v.note,
       'better': c.better, 'varies': c.varies.kind if c.varies else 'examples',
       'n_test/n_train': c.varies.ratio or None if c.varies else None}

@@ -53,7 +53,7 @@ def _region_text(region):
   return f'from {low} to {high}'
 
 
-def bar(verdict):
+def bar(verdict, alone=False):
   """A verdict in `WIDTH` characters of one width; '' without an estimate.
 
   `░` is where the claim holds and `│` its end, `═` the interval and `●` the
@@ -62,6 +62,11 @@ def bar(verdict):
       ░══════●══════░░░░░│·    holds
       ░═════╪═══●═════════·    undecided
       ░│·····══════●══════·    fails
+      ░│·····══════○══════·    fails alone
+
+  Args:
+    verdict: a `Verdict`.
+    alone: whether it does not survive the correction for many claims.
   """
   at = places(verdict, WIDTH - 1)
   if at is None:
@@ -86,5 +91,5 @@ def bar(verdict):
     if decided and middle in ends:
       middle += 1 if at['estimate'] > min(
           at['ends'], key=lambda e: abs(e[0] - at['estimate']))[0] else -1
-  drawn[min(max(middle, 0), WIDTH - 1)] = '●'
+  drawn[min(max(middle, 0), WIDTH - 1)] = '○' if alone else '●'
   return ''.join(drawn)

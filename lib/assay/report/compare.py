@@ -186,7 +186,7 @@ def _verdicts(mine, theirs):
   rows, both = [], mine.keys() & theirs.keys()
   for name in mine | theirs:
     items = mine.get(name), theirs.get(name)
-    differ = name in both and len({item.verdict.state for item in items}) > 1
+    differ = name in both and len({item.standing for item in items}) > 1
     rows.append([name, *(
         f'{verdicts.word_of(i)}\n{verdicts.numbers(i.verdict)}' if i
         else 'not tested' for i in items), 'yes' if differ else ''])
@@ -243,7 +243,7 @@ def _table(differ, count):
         side: tables.NONE if np.isnan(mean) else f'{mean:.4g}'
         for side, mean in zip('AB', d.means, strict=True)} | {
             'difference': verdicts.numbers(used) if used else tables.NONE,
-            'outcome': differences.word_of(d),
+            'outcome': differences.word_of(d, p),
             'seeds': f'{used.n} of {seeds}' if used and used.n < seeds
                      else str(seeds),
             'Holm p': tables.NONE if p is None else f'{p:.2g}'})
@@ -265,7 +265,8 @@ def _how(differ, varies):
       *(f'Seeds are paired: one is {PAIRED[v]} in both, unless a field above '
         'changes that.' for v in varies if tested),
       f'95 % intervals: {"; ".join(dict.fromkeys(v.method for v in tested))}. '
-      'Lower: B is below A.' if tested else '',
+      'Lower: B is below A; alone: not so after correction (Holm) for all '
+      'differences of the table.' if tested else '',
       f'Fewer than {rules.MIN_SEEDS} seeds decide nothing.' if few else '']))
 
 

@@ -133,7 +133,7 @@ def sections(counts):
   Empty where a tested paper is not counted: a part is not the whole.
 
   Args:
-    counts: name of a paper -> {'holds', 'fails', 'undecided': how many}.
+    counts: name of a paper -> {standing of `verdicts.STANDINGS`: how many}.
   """
   entries = read()
   if any(e.standing == 'tested' and e.id not in counts for e in entries):
@@ -144,8 +144,9 @@ def sections(counts):
 
 def family_table(entries, counts):
   """Rows of texts: the header, its rule, a row for each family, and all."""
-  rows = [['family', *STANDINGS, 'claims: hold / fail / undecided',
-           'start with'], [':--', *['--:'] * 5, ':--']]
+  rows = [['family', *STANDINGS,
+           'claims: hold / fail / undecided (after correction)', 'start with'],
+          [':--', *['--:'] * 5, ':--']]
   for family, name in [*papers.FAMILIES.items(), (None, '**All**')]:
     own = [e for e in entries if family in (e.family, None)]
     standings = collections.Counter(e.standing for e in own)
@@ -153,8 +154,9 @@ def family_table(entries, counts):
     link = f'[{name}](results/README.md#{anchor(name)})' if family else name
     rows.append([
         link, *(str(standings[s]) for s in STANDINGS),
-        ' / '.join(str(sum(counts[i][state] for i in tested))
-                   for state in STATES) if tested else '',
+        ' / '.join(verdicts.in_numbers(state, sum(
+            (collections.Counter(counts[i]) for i in tested),
+            collections.Counter())) for state in STATES) if tested else '',
         f'`make reproduce PAPER={tested[0]}`' if tested and family else ''])
   return rows
 
@@ -175,9 +177,10 @@ def standing_of(entry, counts):
   """`**tested**: 6 hold, 1 fails, 22 undecided`, or `planned`."""
   if entry.standing != 'tested':
     return entry.standing
-  holds, fails, undecided = (counts[entry.id][state] for state in STATES)
-  return (f'**tested**: {verdicts.counted("holds", holds)}, '
-          f'{verdicts.counted("fails", fails)}, {undecided} undecided')
+  own = counts[entry.id]
+  told = [*(verdicts.counted(state, own) for state in STATES[:2]),
+          f'{own.get(STATES[2], 0)} undecided']
+  return f'**tested**: {", ".join(told)}'
 
 
 def _title(entry):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from assay import claims
+from assay.claims import rules, samples
 from assay.report import tables
 
 # What was measured, apart from the seed and swept fields.
@@ -62,6 +63,7 @@ def _difference(cell, seeds, pairs, train):
           for pair in pairs for side, row in zip('AB', pair, strict=True)]
   arm = {k: v for k, v in cell.items() if k not in CELL or k == 'method'}
   check = claims.less(cell['metric'], arm | {'side': 'B'}, arm | {'side': 'A'},
+                      across=samples.DECIDING,  # two runs are meant
                       **{k: cell[k] for k in ('split', 'state', 'group')})
   return Difference(cell, seeds, means, check(rows + train), '')
 
@@ -79,9 +81,17 @@ def _not_comparable(pairs):
   return ''
 
 
-def word_of(difference):
-  """`lower`, `higher` or `undecided`: B beside A; else why it is not tested."""
+def word_of(difference, p_holm):
+  """`lower`, `higher` or `undecided`: B beside A; else why it is not tested.
+
+  `lower alone`: not so after correction for all differences of the table.
+
+  Args:
+    difference: a `Difference`.
+    p_holm: its p, adjusted for them, or None.
+  """
   if difference.verdict is None:
     return difference.why
-  return {'holds': 'lower', 'fails': 'higher'}.get(
-      difference.verdict.state, 'undecided')
+  word = {'holds': 'lower', 'fails': 'higher'}.get(difference.verdict.state)
+  return word + ' alone' * (p_holm is None or p_holm > rules.LEVEL) if (
+      word) else 'undecided'

@@ -3,7 +3,8 @@
 Judging takes longer than all else that a page needs. So claims are judged when
 rows are published or tables written, and a verdict is kept with digests of what
 it depends on: the rows that the claim selects, its check, and the code that
-judges. Where one of them is another today, the claim is judged again.
+judges. Where one of them is another today, the claim is judged again. Beside it
+stands what the correction for all claims together makes of it, `standing`.
 """
 
 import ast
@@ -62,11 +63,16 @@ def judge(everything, rows, folder=None):
                      + (' and other '.join(differ) or 'verdict'))
     found.append(verdict)
     told[claim.name] = asked | _encoded(*verdict)
+  judged = claims.adjusted(tested, found)
+  for item in judged:
+    if item.verdict:
+      told[item.claim.name] |= {'standing': item.standing,
+                                'p_holm': item.p_holm}
   changes += [f'{name}: no claim any longer'
               for name in before['claims'] if name not in told]
   lines = ',\n'.join(f'{disk.dumps(name)}: {disk.dumps(entry)}'
                      for name, entry in told.items())
-  return Kept(claims.adjusted(tested, found), changes,
+  return Kept(judged, changes,
               f'{{"code": "{_code()}", "claims": {{\n{lines}\n}}}}\n')
 
 

@@ -7,6 +7,9 @@ from assay.report import bars, tables, verdicts
 
 LEGEND = ('`░` where the claim holds, `═` its interval, `●` the estimate, each '
           'bar on a scale of its own.')
+ALONE = ('*Alone*, and `○`: p < 0.05 for the claim by itself, but not after '
+         'correction (Holm) for all claims of the paper that were tested, of '
+         'which some are decided by chance.')
 
 
 def markdown(judged):
@@ -20,30 +23,31 @@ def markdown(judged):
     return ''
   by_state = collections.defaultdict(list)
   for item in judged:
-    by_state[item.verdict.state].append(item)
-  decided = by_state['holds'] + by_state['fails']
-  open_ = by_state['undecided']
-  parts = [tally({state: len(items) for state, items in by_state.items()})]
+    by_state[item.standing].append(item)
+  *decided, open_ = (by_state[standing] for standing in verdicts.STANDINGS)
+  decided = sum(decided, [])
+  parts = [tally(verdicts.count(judged))]
   parts += [_table(decided)] if decided else []
   if open_ and decided:
     parts += ['<details><summary>'
               f'{len(open_)} undecided</summary>', _table(open_), '</details>']
   elif open_:
     parts += [_table(open_)]
-  return '\n\n'.join([*parts, LEGEND])
+  legend = f'{LEGEND} {ALONE}' if any(i.alone for i in judged) else LEGEND
+  return '\n\n'.join([*parts, legend])
 
 
 def tally(counts):
-  """`Of 28 claims **6 hold**, **2 fail** here and 20 are undecided.`
+  """`Of 28 claims **6 hold** (2 of them after correction), ...`
 
   Args:
-    counts: state -> number of claims.
+    counts: standing -> number of claims.
   """
   total = sum(counts.values())
-  holds, fails, undecided = (verdicts.counted(state, counts.get(state, 0))
-                             for state in verdicts.STATES)
-  return (f'Of {total} claim{"s" if total > 1 else ""} **{holds}**, '
-          f'**{fails}** here and {undecided}.')
+  counted = lambda state, form: verdicts.counted(state, counts, form)
+  return (f'Of {total} claim{"s" if total > 1 else ""} '
+          f'{counted("holds", "**{}**")}, {counted("fails", "**{}** here")} '
+          f'and {counted("undecided", "{}")}.')
 
 
 def ending(paper, judged, ran):
@@ -58,14 +62,17 @@ def ending(paper, judged, ran):
   for state in verdicts.STATES:
     own = [item for item in judged
            if item.verdict and item.verdict.state == state]
+    own.sort(key=lambda item: item.alone)
     # Why it is open, as most of them say; else which they are.
     why = collections.Counter(item.verdict.note.split('; ')[-1] for item in own)
     told = ([why.most_common(1)[0][0]] if own and state == 'undecided'
             else [item.claim.name for item in own])
     if own:
-      texts.append(verdicts.counted(state, len(own))
-                   + ' here' * (state == 'fails') + ' ('
-                   + '; '.join(told[:3]) + ', ...' * (len(told) > 3) + ')')
+      here = '{} here' if state == 'fails' else '{}'
+      text = verdicts.counted(state, verdicts.count(own), here)
+      names = '; '.join(told[:3]) + ', ...' * (len(told) > 3)
+      texts.append(f'{text[:-1]}: {names})' if text.endswith(')')
+                   else f'{text} ({names})')
   ran_on = ' and '.join(ran)
   came_out = (f'Of the claims on {ran_on}, {" and ".join(texts)}.' if texts
               else f'No claim can be judged on {ran_on}.')
@@ -88,11 +95,12 @@ def _table(items):
           [':--', ':--', '--:', ':--', ':--']]
   for item in items:
     verdict, variant = item.verdict, item.claim.where.get('config')
-    drawn, where = bars.bar(verdict), item.where_tested
+    drawn, where = bars.bar(verdict, item.alone), item.where_tested
     if variant:  # mostly called as its data
       where = f'`{variant}`: ' + where.removeprefix(f'{variant}, ')
     rows.append([
-        f'**{verdict.state}**', item.claim.sentence,
+        item.standing if item.alone else f'**{item.standing}**',
+        item.claim.sentence,
         # An interval stays in one line.
         verdicts.numbers(verdict).replace(', ', ',&nbsp;'),
         f'`{drawn}`' if drawn else '', where])

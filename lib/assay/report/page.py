@@ -41,8 +41,7 @@ def sections(by_paper, runs, judged):
     tested = {item.claim.name for item in judged[paper]}
     left = [c for c in papers.claims(paper) if c.name not in tested]
     texts |= _sections(rows, paper, runs, judged[paper], left)
-    counts[paper] = collections.Counter(
-        j.verdict.state for j in judged[paper] if j.verdict)
+    counts[paper] = verdicts.count(judged[paper])
   return texts | coverage.sections(counts)
 
 
@@ -73,15 +72,15 @@ def overview(rows, paper, runs, judged):
   by_config = results.group_by(rows, 'config')
   for config in sorted(by_config, key=[*variants, *by_config].index):
     own = by_config[config]
-    states = [j.verdict.state for j in judged
-              if j.verdict and j.claim.where.get('config') == config]
+    counts = verdicts.count([j for j in judged
+                             if j.claim.where.get('config') == config])
     used = [runs[run] for run in results.group_by(own, 'run')]
     seconds = sum(run.get('wall_seconds', 0) for run in used)
     devices = {f'{r.get("device_count")} {r.get("device_kind")}' for r in used}
     lines.append([
         f'**{config}**: {variants.get(config, "")}',
         str(len(reported_seeds(own))),
-        *(str(states.count(state)) for state in STATES),
+        *(verdicts.in_numbers(state, counts) for state in STATES),
         f'{seconds:.0f} on {", ".join(sorted(devices))}',
         f'`make reproduce PAPER={paper} VARIANT={config}`'])
   return tables.markdown_of(lines)

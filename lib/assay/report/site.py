@@ -89,7 +89,8 @@ def _templates():
       keep_trailing_newline=True)
   templates.globals |= dict(strip=strip, states=STATES, width=STRIP,
                             mark=MARK, numbers=verdicts.numbers,
-                            word=verdicts.word_of, beside=verdicts.beside)
+                            word=verdicts.word_of, beside=verdicts.beside,
+                            of_state=verdicts.of_state)
   templates.filters |= dict(code=code, duration=duration, seeds=_ranges)
   return templates
 
@@ -132,15 +133,13 @@ def paper_page(path, draw=True):
     name = f'figures/{paper}.svg'
     written[name] = file.read_text()
     first = dict(file=name, **figures.told(file))
-  states = collections.Counter(j.verdict.state for j in judged if j.verdict)
-  counts = {state: states[state] for state in STATES} | {
-      'not tested': len(everything) - sum(states.values())}
+  counts = verdicts.count(judged)
+  counts['not tested'] = len(everything) - sum(counts.values())
   return about(paper) | dict(
       counts=counts, variants=variants, left=dict(left), figure=first,
-      decided=[j for state in STATES[:2] for j in judged
-               if j.verdict and j.verdict.state == state],
-      undecided=[j for j in judged
-                 if j.verdict and j.verdict.state == STATES[2]],
+      decided=[j for standing in verdicts.STANDINGS[:-1] for j in judged
+               if j.standing == standing],
+      undecided=[j for j in judged if j.standing == STATES[2]],
       general=[j for j in judged if 'config' not in j.claim.where],
       seconds=sum(v['seconds'] for v in variants),
       stale=sum(v['state'] == stale.STALE for v in variants),

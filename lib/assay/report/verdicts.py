@@ -1,6 +1,7 @@
 """Verdicts as text: lines for a terminal, a table for Markdown."""
 
 import argparse
+import collections
 import re
 import textwrap
 
@@ -11,28 +12,65 @@ from assay.errors import UserError, told
 from assay.report import tables
 
 STATES = ('holds', 'fails', 'undecided')
-STYLES = {'HOLDS': 'bold green', 'FAILS': 'bold red',
-          'UNDECIDED': 'bold yellow', 'NOT': 'bold'}
+STANDINGS = ('holds', 'holds alone', 'fails', 'fails alone', 'undecided')
+STYLES = {'HOLDS': 'bold green', 'FAILS': 'bold red', 'NOT': 'bold',
+          'UNDECIDED': 'bold yellow'}
+ALONE = 'yellow'  # of what is decided and does not survive the correction
 INDENT = 11  # verdicts stand alone to the left of all else
 
 
 def word_of(item):
-  """'HOLDS', 'FAILS', 'UNDECIDED', 'NOT TESTED'.
+  """'HOLDS', 'FAILS', 'UNDECIDED', 'NOT TESTED'; 'HOLDS ALONE', 'FAILS ALONE'.
 
   What fails in a setting that is not the paper's own says so: 'FAILS here
   (reduced)', 'FAILS here (not in the paper)'.
   """
   if not item.verdict:
     return 'NOT TESTED'
-  word, elsewhere = item.verdict.state.upper(), item.verdict.elsewhere
-  return word + f' here ({elsewhere})' * (word == 'FAILS' and elsewhere != '')
+  elsewhere = item.verdict.elsewhere
+  return item.standing.upper() + f' here ({elsewhere})' * (
+      item.verdict.state == 'fails' and elsewhere != '')
 
 
-def counted(state, count):
-  """`6 hold`, `1 fails`, `0 are undecided`: how many claims are in a state."""
+def count(judged):
+  """{standing: how many of the claims have it}, of those that were tested."""
+  found = collections.Counter(item.standing for item in judged if item.verdict)
+  return {standing: found[standing] for standing in STANDINGS}
+
+
+def of_state(state, counts):
+  """(how many claims are in a state, how many of them after correction).
+
+  Args:
+    state: of `STATES`.
+    counts: standing -> number of claims.
+  """
+  sure = counts.get(state, 0)
+  return sure + counts.get(f'{state} alone', 0), sure
+
+
+def counted(state, counts, form='{}'):
+  """`9 hold (6 of them after correction)`, `1 fails`, `0 are undecided`.
+
+  Nothing is said of the correction where it changes nothing.
+
+  Args:
+    state: of `STATES`.
+    counts: standing -> number of claims.
+    form: how to write `9 hold`, with a `{}` in its place.
+  """
   one, more = {'holds': ('holds', 'hold'), 'fails': ('fails', 'fail'),
                'undecided': ('is undecided', 'are undecided')}[state]
-  return f'{count} {one if count == 1 else more}'
+  total, sure = of_state(state, counts)
+  return form.format(f'{total} {one if total == 1 else more}') + (
+      '' if sure == total else ' (not after correction)' if total == 1 else
+      f' ({sure or "none"} of them after correction)')
+
+
+def in_numbers(state, counts):
+  """`9 (6)`: as `counted`, for a cell of a table."""
+  total, sure = of_state(state, counts)
+  return f'{total}' if sure == total else f'{total} ({sure})'
 
 
 def numbers(verdict):
@@ -114,8 +152,9 @@ def show(judged):
   for item in judged:
     title, *below, source = _paragraphs(item, console.width)
     word = word_of(item)
+    style = ALONE if item.alone else STYLES[word.split()[0]]
     console.print(
-        Text.assemble((word, STYLES[word.split()[0]]),
+        Text.assemble((word, style),
                       (title.removeprefix(word), 'bold'), '\n',
                       *(f'{text}\n' for text in below), (source, 'dim')),
         soft_wrap=True)
