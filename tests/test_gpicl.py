@@ -14,6 +14,7 @@ from assay.data import tasks
 from assay.errors import UserError
 from assay.study import Study, replaced
 from assay.testbeds import in_context
+from assay.testbeds import in_context_answers as answering
 from assay.testbeds import in_context_images as images
 
 gpicl = papers.load('gpicl')
@@ -65,7 +66,7 @@ def drawn(config, arm):
 def test_labels_come_late_and_the_first_is_a_guess(arm):
   config = small(num_prompts=512)
   batch, classes, length = asked(config), 5, config.net.length
-  logits = in_context.predictor(gpicl.make_apply(config, arm))
+  logits = answering.predictor(gpicl.make_apply(config, arm))
   tokens_of = images.tokens_of(config.net)
   params = drawn(config, arm)
   # Row j: the first sequence, with another label of example j.
@@ -167,8 +168,9 @@ def test_a_single_task_is_memorized_and_no_other():
 
   def accuracy(split):
     batch = asked(config, ('digits', split))
-    return images.by_position(in_context.answers(
-        learner.model(net), params, batch['tokens']), batch['y'])
+    return images.by_position(answering.answers(
+        gpicl.make_apply(config, 'transformer'), params, batch['tokens']),
+                              batch['y'])
 
   assert accuracy('seen').shape == (6,)
   assert accuracy('seen').min() > .7 and accuracy('seen_test').min() > .6

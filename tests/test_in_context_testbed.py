@@ -14,6 +14,8 @@ from assay import losses
 from assay.errors import UserError
 from assay.models import gaussian
 from assay.testbeds import in_context
+from assay.testbeds import in_context_answers as answering
+from assay.train.store import Store
 
 
 def net_of(**fields):
@@ -96,19 +98,36 @@ def test_the_rate_rises_and_falls():
 def test_predictions_do_not_depend_on_how_prompts_are_cut(monkeypatch):
   params, batch = drawn()
   model = learner_of().model(None)
-  # One program for equal models.
-  assert in_context.make_apply(model) is in_context.make_apply(
-      learner_of().model(None))
-  whole = in_context.answers(model, params, batch['tokens'])
-  monkeypatch.setattr(in_context, 'AT_ONCE', 3)
   apply = in_context.make_apply(model)
+  # One program for equal models.
+  assert apply is in_context.make_apply(learner_of().model(None))
+  whole = answering.answers(apply, params, batch['tokens'])
+  monkeypatch.setattr(answering, 'AT_ONCE', 3)
   # Traced for the parts of three and for the rest of two, and once for all.
-  monkeypatch.setattr(in_context, 'make_apply', lambda model: traced)
   traced = chex.assert_max_traces(apply, 2)
-  for a, b in zip(whole, in_context.answers(model, params, batch['tokens']),
+  for a, b in zip(whole, answering.answers(traced, params, batch['tokens']),
                   strict=True):
     assert a.shape == b.shape == (8, 4)
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_is_asked_once(tmp_path, monkeypatch):
+  params, batch = drawn()
+  apply, calls = in_context.make_apply(learner_of().model(None)), []
+  answers = answering.answers
+  monkeypatch.setattr(answering, 'answers', lambda *args: (
+      calls.append(args), answers(*args))[1])
+  want = answers(apply, params, batch['tokens'])
+  store, first = Store(tmp_path), jax.tree.map(lambda x: x[None], params)
+  store.write('aa', {'x': np.zeros(1)}, {})
+  other = batch | {'tokens': batch['tokens'] + 1}
+  for now, keys, asked, num_calls in (
+      (store, ('aa',), batch, 1), (store, ('aa',), batch, 1),
+      (store, ('aa',), other, 2), (store, (), batch, 3), (None, (), batch, 4)):
+    got = answering.kept(now, keys, apply, first, asked)
+    assert len(calls) == num_calls
+    if asked is batch:
+      jax.tree.map(np.testing.assert_array_equal, got, want)
 
 
 def test_positions_that_are_shown():

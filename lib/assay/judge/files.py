@@ -184,7 +184,8 @@ def lacks(value):
 
 def _of_csv(text, path, suffix):
   first = text.lstrip('\r\n').partition('\n')[0]
-  delimiter = '\t' if suffix == '.tsv' else max(DELIMITERS, key=first.count)
+  delimiter = '\t' if suffix == '.tsv' and '\t' in first else max(
+      DELIMITERS, key=first.count)
   reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)
   head, records, lines = None, [], []
   try:

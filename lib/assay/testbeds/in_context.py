@@ -28,9 +28,8 @@ from assay import losses, train
 from assay.errors import UserError, check_names
 from assay.models import transformer
 from assay.study import replaced
+from assay.testbeds import in_context_answers as answering
 from assay.train import sharding
-
-AT_ONCE = 256  # prompts that a model reads in one call
 
 
 def cross_entropy(logits, y):
@@ -170,26 +169,6 @@ def fit(config, block, learner, shared):
 # --- Measuring ---------------------------------------------------------------
 
 
-@functools.lru_cache
-def predictor(apply):
-  """`(params, tokens) -> outputs`, compiled, in full precision."""
-
-  def predict(params, tokens):
-    # Bits of a prompt are the same on all devices; so are products of it.
-    with jax.default_matmul_precision('float32'):
-      return apply(params, {}, tokens)
-
-  return jax.jit(predict)
-
-
-def answers(model, params, tokens):
-  """Outputs [N, T, ...] of one trained model for tokens [N, L, D]."""
-  predict = predictor(make_apply(model))
-  return _joined(np.concatenate, [
-      predict(params, tokens[i:i + AT_ONCE])
-      for i in range(0, len(tokens), AT_ONCE)])
-
-
 def run(config, study, arms, *, prompts, add_rows, shared=lambda config: {}):
   """Trains or computes every arm on every seed; returns the rows.
 
@@ -227,13 +206,15 @@ def run(config, study, arms, *, prompts, add_rows, shared=lambda config: {}):
 
 def _fixed(net, block, learner, fitted):
   """A learner after training, in the form of a reference."""
-  model, params = learner.model(net), sharding.fetch(fitted.state.params)
+  apply = make_apply(learner.model(net))
+  params = sharding.fetch(fitted.state.params)
 
   def answer(config, seed, split, batch):
     del config, split
     i = block.seeds.index(seed)
-    return answers(model, jax.tree.map(lambda x: x[i], params),
-                   batch['tokens'])
+    return answering.kept(
+        block.study.settings.fits, fitted.keys[i:i + 1], apply,
+        jax.tree.map(lambda x: x[i:i + 1], params), batch)
 
   return answer
 
@@ -241,10 +222,6 @@ def _fixed(net, block, learner, fitted):
 def _asked(config, block, arms, prompts, mine, split, arm=None):
   """(outputs, y) of all seeds; see `run`."""
   answer = arms[mine if arm is None else arm]
-  return _joined(np.stack, [_joined(np.concatenate, [
+  return answering.joined(np.stack, [answering.joined(np.concatenate, [
       (answer(config, seed, split, batch), batch['y'])
       for batch in prompts(config, seed, split)]) for seed in block.seeds])
-
-
-def _joined(function, trees):
-  return jax.tree.map(lambda *leaves: function(leaves), *trees)
