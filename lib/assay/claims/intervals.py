@@ -23,10 +23,15 @@ def t_interval(values, ratio=0.0, tail=TAIL, n=None):
   """
   if len(values) < 2:
     return np.nan, np.nan
-  n = n or len(values)
-  half = (special.stdtrit(n - 1, 1 - tail) * np.std(values, ddof=1)
+  return t_interval_of(np.mean(values), np.std(values, ddof=1),
+                       n or len(values), ratio, tail)
+
+
+def t_interval_of(mean, deviation, n, ratio=0.0, tail=TAIL):
+  """`t_interval` of n > 1 values with this mean and standard deviation."""
+  half = (special.stdtrit(n - 1, 1 - tail) * deviation
           * np.sqrt(1 / n + ratio))
-  return float(np.mean(values) - half), float(np.mean(values) + half)
+  return float(mean - half), float(mean + half)
 
 
 def t_p_value(values, bound, ratio=0.0, tail=TAIL):

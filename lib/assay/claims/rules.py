@@ -149,7 +149,9 @@ def mean_verdict(sample, value, region, *, closed=False, tail=TAIL, extra='',
             f'{1 - tail ** (1 / alike):.0%} of their law may lie elsewhere')
   else:
     p = intervals.t_p_value(values, nearest, sample.ratio, tail)
-    interval = lambda n, ratio: intervals.t_interval(values, ratio, tail, n)
+    deviation = np.std(values, ddof=1) if n > 1 else np.nan  # once for all n
+    interval = lambda n, ratio: intervals.t_interval_of(
+        mean, deviation, n, ratio, tail)
     if n == 1:
       note = f'one {sample.unit.removesuffix("s")} gives no interval'
     elif n and not sample.ratio and np.isfinite(nearest):
