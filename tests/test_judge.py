@@ -424,6 +424,10 @@ def test_a_claim_from_the_shell(write, capsys):
                        '--varies', 'fresh', '--json')
   found, = json.loads(out)['comparisons']
   assert status == 0 and found['state'] == 'fails' and found['n'] == 6
+  equal = write('method,seed,loss\n' + '\n'.join(
+      f'{m},{s},{m == "a":d}' for m in 'ab' for s in range(5)), 'equal.csv')
+  status, out, _ = run(capsys, equal, '--varies=resplit', '--ratio=1', '--json')
+  assert json.loads(out)['comparisons'][0]['naive'] == [None, None]
   status, out, _ = run(capsys, path, '--varies', 'fresh', '--latex')
   assert r'\begin{tabular}' in out and '\n% ours has a higher' in out
 

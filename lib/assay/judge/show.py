@@ -187,13 +187,15 @@ def as_dict(c):
   """A comparison for JSON: numbers as they are, null where there is none."""
   v = c.verdict
   finite = lambda x: x if x is not None and math.isfinite(x) else None
+  both = lambda ends: ends and list(map(finite, ends))
   return {
       'metric': c.metric, 'dataset': c.dataset, 'ours': c.ours,
       'baseline': c.baseline, 'claim': claim(c), 'state': v.state,
       'standing': c.standing, 'sentence': sentence(c),
       'mean_ours': finite(c.means[0]), 'mean_baseline': finite(c.means[1]),
       'difference': finite(v.estimate), 'low': finite(v.low),
-      'high': finite(v.high), 'naive': v.naive, 'bootstrap': v.bootstrap,
+      'high': finite(v.high), 'naive': both(v.naive),
+      'bootstrap': both(v.bootstrap),
       'n': v.n, 'sd_of_differences': c.sd, 'p': v.p,
       'p_sign_flip': c.verdict.p_sign_flip, 'p_holm': c.p_holm,
       'comparisons': c.count, 'test': v.method, 'note': v.note,

@@ -5,6 +5,7 @@ seeds: all in one program (`vmap` inside, `shard_map` over the mesh axis `seed`
 outside), or one after another (`loop`), each on its share of the mesh.
 """
 
+import functools
 from typing import Any
 
 from flax import struct
@@ -14,7 +15,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
-from assay.train import sharding
+from assay.train import evaluate, sharding
 
 SEED = jax.ShapeDtypeStruct((), jnp.uint32)
 CHECKED = ('loss', 'grad_norm')  # a seed stops where one is not finite
@@ -38,10 +39,19 @@ class Carry:
 
 
 def start(init, selects):
-  """Turns `init(key) -> State` into `(seed []) -> Carry`."""
+  """Turns `init(key) -> State` into `(seed []) -> Carry`.
+
+  It is one function for all that ask with the same one, see `evaluate.Same`, so
+  that arms of one network trace it once.
+  """
+  return _started(evaluate.Same(init), selects)
+
+
+@functools.lru_cache(maxsize=32)
+def _started(init, selects):
 
   def started(seed):
-    state = init(jax.random.key(seed))
+    state = init.function(jax.random.key(seed))
     best = Best(jnp.float32(jnp.inf), state.step, state.params,
                 state.extra) if selects else None
     return Carry(state, best, jnp.int32(0))
