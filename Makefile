@@ -34,11 +34,13 @@ nightly: $(READY)
 faults: $(READY)
 	$(BIN)/python -m benchmarks.reliability --into=docs/reliability.md $(FLAGS)
 
-# The tables of docs/performance.md, measured: on a quiet machine.
+# The tables of docs/performance.md, measured on a quiet machine, and those of
+# docs/statistics.md, simulated.
 benchmarks: $(READY)
 	for name in scaling calls in_context fits; do \
 	  $(BIN)/python -m benchmarks.$$name --into=docs/performance.md || exit; \
 	done
+	$(BIN)/python -m benchmarks.statistics --into=docs/statistics.md
 
 # What a GPU at hand for MINUTES is worth using for, in this order; again: goes
 # on. Without an installation, where python3 has jax and ml_collections.

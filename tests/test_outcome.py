@@ -31,6 +31,9 @@ INF, NAN = float('inf'), float('nan')
     ('fails', (2, 1, 3), (-INF, 0), '░│·····══════●══════·'),
     ('undecided', (1, -1, 3), (-INF, 0), '░═════╪═══●═════════·'),
     ('fails', (2, NAN, NAN), (-INF, 0), '░│·················●·'),
+    # Equal values of what has no bound: the interval has none either.
+    ('undecided', (-1, -INF, INF), (-INF, 0), '═●═════════════════╪═'),
+    ('undecided', (-1, -INF, 1), (-INF, 0), '═●════════╪═════════·'),
     ('holds', (1, 1, 1), (0.5, 1.5), '·│░░░░░░░░●░░░░░░░░│·')])
 def test_a_bar_by_eye(state, numbers, region, drawn):
   bar = bars.bar(verdict(state, *numbers, region))

@@ -37,8 +37,8 @@ def places(verdict, width):
 
   return dict(
       estimate=place(verdict.estimate),
-      low=place(interval[0]) if math.isfinite(interval[0]) else None,
-      high=place(interval[1]) if math.isfinite(interval[1]) else None,
+      low=None if math.isnan(interval[0]) else place(interval[0]),
+      high=None if math.isnan(interval[1]) else place(interval[1]),
       region=tuple(map(place, verdict.region)) if verdict.region else None,
       ends=[(place(v), v) for v in sorted(finite)],
       text=_region_text(verdict.region))
