@@ -36,7 +36,7 @@ faults: $(READY)
 
 # The tables of docs/performance.md, measured: on a quiet machine.
 benchmarks: $(READY)
-	for name in scaling in_context fits; do \
+	for name in scaling calls in_context fits; do \
 	  $(BIN)/python -m benchmarks.$$name --into=docs/performance.md || exit; \
 	done
 

@@ -222,7 +222,8 @@ def _stepper(choose, num_train, steps, candidates=None):
   advance = lane.map(lanes.make_chunk(lanes.make_one(step, draw, mesh), None))
   endless = np.full(len(SEEDS), 2**30, np.int32)
   shared, own, items = (
-      lane.share(source.shared), lane.put(source.own | {'num_steps': endless}),
+      lane.share((source.shared, np.int32(1))),
+      lane.put(source.own | {'num_steps': endless}),
       lane.put(np.stack([source.items(i, 0, steps) for i in SEEDS])[:, None]))
 
   def call():

@@ -66,8 +66,8 @@ def calls_of(run):
   items = run.calls()
 
   def call():
-    for _ in range(run.plan.eval_every // run.plan.per_call):
-      run.advance(next(items))  # its metrics are fetched
+    for _ in range(run.plan.eval_every // run.plan.most):
+      run.advance(*next(items))  # its metrics are fetched
 
   return call
 

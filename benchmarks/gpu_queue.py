@@ -81,6 +81,9 @@ ENTRIES = (
           after='correctness_aware', on_cpu=True, seconds=120),
     Entry('useful', 'experiments.useful', 'cifar10_resnet18_reduced',
           ('--steps_per_call=130',), seconds=240),
+    # All of a grid of learning rates and radii: an hour of two CPU cores.
+    Entry('dominoes', 'experiments.useful', 'dominoes', seconds=240),
+    Entry('fashion_mnist', 'experiments.useful', 'fashion_mnist', seconds=240),
     Entry('gpicl', 'experiments.gpicl', 'full_reduced',
           ('--steps_per_call=250',), seconds=200),
 )

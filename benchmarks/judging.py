@@ -20,6 +20,7 @@ import numpy as np
 from scipy import stats
 
 from assay import judge
+from assay.claims import intervals
 from assay.judge import examples, many
 from assay.report import page
 
@@ -94,8 +95,7 @@ def seeds(report, draws, few):
       means = np.quantile(x[:few * 4][:, drawn].mean(-1), [0.025, 0.975], 1)
       report.line(
           name, n, share(map(differs, made)),
-          share(c.p_sign_flip is not None and c.p_sign_flip < 0.05
-                for c in made),
+          share(c.verdict.p_sign_flip < 0.05 for c in made),
           share(stats.wilcoxon(d).pvalue < 0.05 for d in x[:few * 2]),
           share((means[0] > 0) | (means[1] < 0)),
           *(share(f(b + d, b, 0) for d, b in zip(x[:few], base, strict=False))
@@ -119,8 +119,7 @@ def resplits(report, draws, few):
           name, n, share(map(differs, made)),
           share(c.verdict.naive[0] > 0 or c.verdict.naive[1] < 0
                 for c in made),
-          share(c.p_sign_flip is not None and c.p_sign_flip < 0.05
-                for c in made),
+          share(intervals.sign_flip_p_value(d, 0) < 0.05 for d in x),
           *(share(f(d, zero, RATIO) for d in x[:few]) for f in others.values()))
 
 

@@ -43,6 +43,9 @@ PROMISES = (
      'test_faults.py::test_a_killed_run_does_not_hold_its_workdir'),
     ('SIGTERM or Ctrl-C, while compiling too, saves and says how to continue.',
      'test_faults.py::test_terminated_before_the_first_call_ends'),
+    ('At its full size each default variant has saved and ended within 15 '
+     'seconds of SIGTERM.',
+     'test_faults.py::test_sigterm_is_answered_within_seconds'),
     ('A seed that diverges is reported with step and metric; the others are '
      'what they would be without it.',
      'test_faults.py::test_a_seed_that_diverges_leaves_the_others_as_they_are'),
@@ -76,6 +79,15 @@ PROMISES = (
     ('A run of two processes, killed at random moments, ends with the rows of '
      'one process.',
      'test_hosts.py::test_killed_at_any_time_a_run_of_two_ends_right'),
+    ('Processes that SLURM or Open MPI started are one run, as those that are '
+     'told of each other by hand.',
+     'test_hosts.py::test_launchers_start_one_run_that_survives_its_processes'),
+    ('A single task of an allocation, a shell in it and a laptop are one '
+     'process and wait for nobody.',
+     'test_hosts.py::test_one_process_waits_for_nobody'),
+    ('A lost process is told in one line, in whatever words NCCL, Gloo or the '
+     'coordination service notice it.',
+     'test_hosts.py::test_a_lost_peer_is_told_in_one_line'),
     ('Processes that were started differently say in what.',
      'test_hosts.py::test_processes_that_differ_say_in_what'),
     ('Streamed batches are those in memory, on any mesh, after any '
@@ -83,6 +95,13 @@ PROMISES = (
      'test_stream.py::test_training_on_a_stream_is_training_in_memory'),
     ('Each of two hosts reads its own half of every streamed batch.',
      'test_stream.py::test_two_hosts_read_half_of_each_batch'),
+    ('The length of a call, which follows measured time, changes no bit; nor '
+     'does another one on resume, wherever a run was interrupted.',
+     'test_train.py::test_the_length_of_a_call_changes_no_bit'),
+    ('A test split that is predicted in pieces gives the same bits.',
+     'test_vision.py::test_logits_are_the_same_in_pieces'),
+    ('A dry run reads no file of data.',
+     'test_dry_run.py::test_no_data_are_needed'),
     ('A dry run allocates nothing at full size.',
      'test_dry_run.py::test_a_state_of_terabytes_is_never_made'),
 )

@@ -208,7 +208,8 @@ CLAIMS = (
             'descent, from 0.05 to 1, the slow one is farther.', all_of(*(
                 greater('slow_alignment', *(
                     {'method': arm, 'fast_reached': level}
-                    for arm in ('sam', 'gd')), split='train')
+                    for arm in ('sam', 'gd')), split='train',
+                        across=('step',))  # as progress is
                 for level in TRAJECTORY)))}, gated=False),
     *claims_of(f'{_SAID}early separability', ('separability',), {
         f'separable early, {arm}': (

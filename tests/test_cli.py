@@ -298,12 +298,13 @@ def interrupted_at(report, monkeypatch, capsys, *argv):
 
 def test_ctrl_c_stops_before_the_next_stage(tmp_path, monkeypatch, capsys):
   """In the last call of an arm, of one or of several; and in the middle."""
-  for form, report, said in (
-      ([], 1, 'stopped after all 32 steps, saved'),
-      (['--steps_per_call=16'], 1, 'stopped at step 16 of 32, saved'),
-      (['--steps_per_call=16'], 2, 'stopped after all 32 steps, saved')):
-    workdir = tmp_path / f'{report}{len(form)}'
-    argv = [SMOKE, f'--workdir={workdir}', '--arms=erm,mixup', *form]
+  for steps, report, said in (
+      (32, 1, 'stopped after all 32 steps, saved'),
+      (16, 1, 'stopped at step 16 of 32, saved'),
+      (16, 2, 'stopped after all 32 steps, saved')):
+    workdir = tmp_path / f'{report}-{steps}'
+    argv = [SMOKE, f'--workdir={workdir}', '--arms=erm,mixup',
+            f'--steps_per_call={steps}']
     assert said in interrupted_at(report, monkeypatch, capsys, *argv)
     assert not (workdir / 'mixup').exists()
     assert not (workdir / 'rows').exists()
@@ -422,6 +423,19 @@ def test_help_and_errors_import_nothing_slow(words):
   else:
     assert done.returncode == 2 and told[-1].startswith('error: '), told
     assert len(told) == 1
+
+
+@pytest.mark.parametrize('flag', ['--workdir=gs://bucket/x',
+                                  '--data_dir=s3://bucket/data'])
+def test_object_stores_are_refused_in_one_line(flag, tmp_path, monkeypatch,
+                                               capsys):
+  monkeypatch.chdir(papers.ROOT)
+  assert cli.main('c_mixup', [SMOKE, flag]) == 2
+  told = capsys.readouterr().err
+  assert flag in told and 'use a folder' in told and told.count('\n') == 1
+  monkeypatch.setenv('ASSAY_FITS', 'gs://bucket/fits')
+  assert cli.main('c_mixup', [SMOKE, f'--workdir={tmp_path}']) == 2
+  assert 'ASSAY_FITS=gs://bucket/fits' in capsys.readouterr().err
 
 
 # --- Hostile values -----------------------------------------------------------

@@ -7,13 +7,15 @@ import sys
 
 import jax
 from jax.sharding import PartitionSpec as P
+import numpy as np
 import optax
 import pytest
 import toy
 
 from assay import cli, papers, train
+from assay.data import files, images, tabular
 from assay.errors import UserError
-from assay.train import dry_run, items
+from assay.train import dry_run, items, loop
 
 
 def figures(seeds=(0,), mesh=None, rules=(), **more):
@@ -49,9 +51,11 @@ def test_bytes_are_those_worked_out_by_hand(rules, want, spec):
       'rest of the state': REST,
       'best so far': params + 8,  # its value and step
       'data, shared': SHARED, 'data, own': OWN, 'other seeds': 0}
-  # The compiler agrees: its arguments are these, and the 18 items of 4 rows.
+  # The compiler agrees: its arguments are these, the 18 items of 4 rows, and
+  # the number of points.
   call = got['calls']['training']
-  assert call['arguments'] == sum(got['bytes'].values()) + 18 * toy.BATCH * 4
+  assert call['arguments'] == sum(
+      got['bytes'].values()) + 18 * toy.BATCH * 4 + 4
   assert call['peak'] >= call['arguments'] + call['temporaries']
   assert call['flops'] > 0
   assert list(got['calls']) == ['training']
@@ -114,9 +118,11 @@ def test_what_is_compiled_is_what_training_calls(form):
   lanes = run['lanes']
   args, batch = dry_run._arguments(*(run[k] for k in (
       'lanes', 'started', 'rules', 'draw', 'source', 'shape')))
+  call = loop.Call(0, 6, 1, run['shape'])
   real = (lanes.start(run['started'], seeds, rules)[0],
-          lanes.share(run['source'].shared)[0], lanes.put(run['source'].own)[0],
-          items.put(run['source'], 0, run['shape'], lanes)[0])
+          lanes.share((run['source'].shared, np.int32(call.rows)))[0],
+          lanes.put(run['source'].own)[0],
+          items.put(run['source'], call, lanes)[0])
   program = lanes.program(run['chunk'], lanes.meshes[0])
   assert program.lower(*args).as_text() == program.lower(*real).as_text()
   assert batch == toy.BATCH
@@ -212,9 +218,50 @@ FOR_GPUS = [(paper, variant) for paper in papers.names()
 
 @pytest.mark.parametrize('paper,variant', FOR_GPUS)
 def test_what_is_for_gpus_compiles_at_its_size(paper, variant, nightly,
-                                               data_dir, monkeypatch, capsys):
+                                               no_data, monkeypatch, capsys):
   del nightly
   monkeypatch.chdir(papers.ROOT)
   assert cli.main(paper, [f'--config=configs/{paper}.py:{variant}',
-                          '--dry_run', f'--data_dir={data_dir}']) == 0
+                          '--dry_run']) == 0
   assert 'nothing was trained' in capsys.readouterr().out
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+  """A clean machine: to look for a file, or to fetch one, is an error."""
+  def never(*args):
+    raise AssertionError(f'{args} was looked for')
+
+  monkeypatch.setattr(files.search, '_find', never)
+
+
+@pytest.mark.parametrize('paper,fields,told', [
+    ('gpicl', ['--config.net.dataset=mnist', '--config.net.num_inputs=4'],
+     'mnist'),
+    ('c_mixup', ['--config.net.dataset=airfoil'], 'airfoil'),
+    ('useful', ['--config.net.dataset=cifar10'], 'cifar10'),
+    ('useful', [], None)])  # what is shipped with scikit-learn is read
+def test_no_data_are_needed(paper, fields, told, no_data, monkeypatch, capsys):
+  monkeypatch.chdir(papers.ROOT)
+  assert cli.main(paper, [f'--config=configs/{paper}.py:smoke', '--dry_run',
+                          *fields]) == 0
+  out = capsys.readouterr().out
+  assert 'nothing was trained' in out
+  assert ('No file was read of' in out) == (told is not None)
+  assert told is None or f'read of {told}' in out
+
+
+def test_what_is_made_up_is_as_described(no_data):
+  """Loaders assert shapes, ranges and counts of it as of what is read."""
+  described = files.Described()
+  for name, spec in images.IMAGES.items():
+    table = images.load(name, described)
+    for part in images.PARTS:
+      assert table[f'{part}_x'].shape[1:] == spec['shape']
+      assert tuple(np.bincount(table[f'{part}_y'])) == spec[f'{part}_counts']
+  for name in images.TEST_ONLY:
+    images.load_test(name, described)
+  for name in tabular.TABLES:
+    assert len(tabular.load(name, described)['x']) == (
+        tabular.TABLES[name]['num_rows'])
+  assert 'digits' not in described.names and 'svhn_cropped' in described.names

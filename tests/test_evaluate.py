@@ -71,6 +71,40 @@ def test_seeds_together_equal_seeds_one_by_one():
   assert np.abs(together[0][0] - together[0][1]).max() > 0.1
 
 
+@pytest.mark.parametrize('size', [4, 8, 12])
+def test_a_split_in_pieces_is_the_split(size):
+  """Bit for bit, and no more than a piece is read at a time."""
+  (params, extra, shared, own), _ = case()
+  x, rows = shared['x'], own['val_rows'][0]
+  own = {k: v for k, v in own.items() if k in ('low', 'scale')}
+  predict = evaluate.predictor(
+      apply, lambda shared, own, item, key: {
+          'x': (shared['x'][item] - own['low']) * own['scale'],
+          'y': shared['y'][item]}, 4)
+  asked = []
+
+  def read(start, stop):
+    asked.append(stop - start)
+    mine = rows[start:stop]
+    return {'x': x[mine], 'y': shared['y'][mine]}
+
+  whole = predict(params, extra, read(0, NUM_VAL), own, NUM_VAL)
+  asked.clear()
+  got = predict(params, extra, evaluate.Pieces(read, size), own, NUM_VAL)
+  assert sum(asked) == NUM_VAL and max(asked) == min(size, NUM_VAL)
+  for a, b in zip(got, whole, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_split_is_cut_where_it_takes_too_much_of_a_device(monkeypatch):
+  read = lambda start, stop: (start, stop)
+  assert evaluate.pieces(read, 100, 8, 16) == (0, 100)
+  monkeypatch.setattr(evaluate, 'room', lambda: 8 * 50)
+  assert evaluate.pieces(read, 50, 8, 16) == (0, 50)
+  assert evaluate.pieces(read, 51, 8, 16) == evaluate.Pieces(read, 48)
+  assert evaluate.pieces(read, 100, 8, 64).size == 64  # a batch at least
+
+
 def test_predictor_reads_a_table_of_the_seed():
   (params, extra, shared, own), (predictions, y) = case()
   own = own | {k: np.stack([v] * NUM_SEEDS) for k, v in shared.items()}

@@ -19,6 +19,7 @@ import pytest
 import toy
 
 from assay import cli, disk, papers, results, train
+from assay import config as config_lib
 from assay.errors import UserError
 from assay.study import Study
 from assay.testbeds import tabular
@@ -345,6 +346,35 @@ def test_terminated_before_the_first_call_ends(whole, tmp_path):
   assert 'give the same command again' in text
   end(start(workdir, '--arms=erm'))
   assert_same(workdir, whole[0], ['erm'])
+
+
+@pytest.mark.skipif(os.environ.get('ASSAY_FAULTS') != '1',
+                    reason='minutes: set ASSAY_FAULTS=1')
+@pytest.mark.parametrize('paper', papers.names())
+def test_sigterm_is_answered_within_seconds(paper, data_dir, tmp_path,
+                                            record_property):
+  """By the default variant of each paper, at its full size."""
+  _, variant = config_lib.chosen(f'configs/{paper}.py')
+  process = subprocess.Popen(
+      [sys.executable, '-m', f'experiments.{paper}', '--save_every=0',
+       f'--config=configs/{paper}.py:{variant}', f'--workdir={tmp_path}',
+       f'--data_dir={data_dir}'], cwd=papers.ROOT, text=True,
+      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+  try:
+    while not list(tmp_path.glob('*/*/seeds_*/[1-9]*')):
+      assert process.poll() is None, process.stderr.read()
+      time.sleep(.1)
+    time.sleep(10)  # calls are as long as they will be
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, text = process.communicate(timeout=100)
+  finally:
+    process.kill()
+  seconds = time.monotonic() - began
+  assert process.returncode == 128 + signal.SIGTERM, text
+  assert 'give the same command again' in text
+  record_property('measured', f'{paper} {seconds:.1f} s')
+  assert seconds < 15
 
 
 # --- Seeds -------------------------------------------------------------------

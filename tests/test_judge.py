@@ -70,9 +70,18 @@ def test_p_values_are_scipys():
   want = stats.permutation_test(
       (np.subtract(OURS, BASELINE),), np.mean, permutation_type='samples',
       n_resamples=np.inf).pvalue
-  assert c.p_sign_flip == pytest.approx(want) == 2 / 2**6
+  assert c.verdict.p_sign_flip == pytest.approx(want) == 2 / 2**6
   again = stats.ttest_rel(OURS, BASELINE).confidence_interval()
   assert (c.verdict.low, c.verdict.high) == pytest.approx(tuple(again))
+
+
+def test_equal_seeds_are_bounded_by_the_range_of_a_metric_in_its_own_unit():
+  # Of five equal seeds up to 1 - 0.025^(1/5) = 0.522 may lie elsewhere, in
+  # [-1, 1] for fractions; in percent a name says no range.
+  low = judge.compare([0.9] * 5, [0.4] * 5, 'fresh', metric='accuracy').verdict
+  assert low.low == pytest.approx(0.5 - 0.5218 * 1.5, abs=1e-4)
+  percent = judge.compare([90] * 5, [40] * 5, 'fresh', metric='accuracy')
+  assert percent.verdict.low == -np.inf and percent.state == 'undecided'
 
 
 def test_corrected_interval_by_hand():
@@ -95,7 +104,7 @@ def test_sentences_can_be_pasted():
       'ours does not have a higher accuracy than baseline (')
   few = judge.compare(OURS[:3], BASELINE[:3], 'fresh', metric='accuracy')
   assert few.sentence.startswith('Whether ours has a higher accuracy than ')
-  assert 'fewer than 5 seeds' in few.sentence and few.p_sign_flip is None
+  assert 'fewer than 5 seeds' in few.sentence and few.verdict.p is None
   near = judge.compare(OURS, BASELINE, 'fresh', metric='error', check='equal',
                        by=0.05)
   assert near.sentence.startswith(
@@ -415,6 +424,10 @@ def test_a_claim_from_the_shell(write, capsys):
                        '--varies', 'fresh', '--json')
   found, = json.loads(out)['comparisons']
   assert status == 0 and found['state'] == 'fails' and found['n'] == 6
+  equal = write('method,seed,loss\n' + '\n'.join(
+      f'{m},{s},{m == "a":d}' for m in 'ab' for s in range(5)), 'equal.csv')
+  status, out, _ = run(capsys, equal, '--varies=resplit', '--ratio=1', '--json')
+  assert json.loads(out)['comparisons'][0]['naive'] == [None, None]
   status, out, _ = run(capsys, path, '--varies', 'fresh', '--latex')
   assert r'\begin{tabular}' in out and '\n% ours has a higher' in out
 

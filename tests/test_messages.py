@@ -24,7 +24,9 @@ NAMELESS = (
 # Messages put together by functions: the tests that see them whole.
 COMPOSED = {
     'unknown flag {}; {}': 'test_cli.py:test_errors_name_the_value_and_the_'
-                           'remedy'}
+                           'remedy',
+    '{}. {}': 'test_train.py:test_a_lower_rate_is_advised_only_where_it_may_'
+              'help'}
 
 
 def template(node):

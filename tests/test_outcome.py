@@ -105,6 +105,16 @@ def test_what_does_not_survive_the_correction_says_so_wherever_it_stands():
   assert verdicts.in_numbers('undecided', counts) == '1'
 
 
+def test_what_no_other_test_set_backs_is_counted():
+  fixed = HOLDS._replace(method='paired t over training runs on one test set')
+  say = lambda *found: outcome.markdown(judged(*found)).split('\n')[0]
+  assert say(fixed, FAILS, OPEN).endswith(
+      '1 is undecided. 1 of the 2 decided ones are over training runs on one '
+      'test set, and say nothing of other data.')
+  assert 'All decided ones are over' in say(fixed, fixed)
+  assert 'test set' not in say(HOLDS, FAILS)
+
+
 def test_without_a_decided_claim_nothing_is_folded():
   text = outcome.markdown(judged(OPEN))
   assert '<details>' not in text and '**undecided**' in text

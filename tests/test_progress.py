@@ -45,7 +45,7 @@ def lines(capsys):
 def test_a_line_a_minute_and_one_at_the_end(clock, capsys):
   watch = progress.Progress()
   clock(1.)
-  watch.starting(0, 10, 10, [100] * 3)
+  watch.starting(0, lambda: 10, 10, [100] * 3)
   clock(45.)  # compiling
   report(watch, 10, 100)
   assert lines(capsys) == []
@@ -70,7 +70,7 @@ def test_a_line_a_minute_and_one_at_the_end(clock, capsys):
 
 def test_the_rate_is_that_of_this_session_and_of_the_last_minute(clock, capsys):
   watch = progress.Progress()
-  watch.starting(1000, 100, 100, [4000])
+  watch.starting(1000, lambda: 100, 100, [4000])
   clock(1.)
   report(watch, 1100, 4000, [1.], [7])
   clock(100.)
@@ -87,7 +87,7 @@ def test_the_rate_is_that_of_this_session_and_of_the_last_minute(clock, capsys):
 
 def test_a_diverged_seed_is_told_from_one_that_is_done(clock, capsys):
   watch = progress.Progress()
-  watch.starting(0, 10, 10, [10, 30, 30])
+  watch.starting(0, lambda: 10, 10, [10, 30, 30])
   nan = float('nan')
   for step, loss, val in [(10, [1, 2, 3], [4, 5, 6]),
                           (20, [nan, nan, 3], [4, 5, 6]),
@@ -102,20 +102,24 @@ def test_a_diverged_seed_is_told_from_one_that_is_done(clock, capsys):
 
 def test_val_is_that_of_the_last_whole_point(clock, capsys):
   watch = progress.Progress()
-  watch.starting(0, 2, 4, [6] * 3)  # selection falls between calls
-  report(watch, 2, 6, val=[0, 0, 0])
-  report(watch, 4, 6, val=[4, 4, 4])
-  report(watch, 6, 6, val=[0, 0, 0])
+  watch.starting(0, lambda: 2, 4, [10] * 3)  # selection falls between calls
+  report(watch, 2, 10, val=[0, 0, 0])
+  report(watch, 4, 10, val=[4, 4, 4])
+  clock(100.)
+  report(watch, 6, 10, val=[0, 0, 0])
   assert 'val 4 ± 0' in lines(capsys)[0]
+  report(watch, 8, 10, val=[5, 5, 5])
+  report(watch, 10, 10, val=[6, 6, 6])  # the last point is shorter
+  assert 'val 6 ± 0' in lines(capsys)[-1]
 
 
 def test_stages_of_a_block_and_quiet(clock, capsys):
   watch, quiet = progress.Progress(), progress.Progress(quiet=True)
   for w in (watch, quiet):
     for _ in range(2):
-      w.starting(0, 10, 10, [10] * 3)
+      w.starting(0, lambda: 10, 10, [10] * 3)
       report(w, 10, 10)
-    w.starting(0, 10, 10, [10])
+    w.starting(0, lambda: 10, 10, [10])
     report(w, 10, 10, [1.], (3,))
   assert [line.split(': ')[0] for line in lines(capsys)] == [
       'erm, seeds 0-2', 'erm, seeds 0-2, stage 2', 'erm, seed 3']
@@ -127,7 +131,7 @@ def test_blocks_are_counted_as_the_study_plans_them(clock, capsys):
   watch = progress.Progress()
   watch.expect(study)
   for seeds in ((0, 1), (2,)):
-    watch.starting(0, 10, 10, [10] * len(seeds))
+    watch.starting(0, lambda: 10, 10, [10] * len(seeds))
     watch('mixup', seeds, 10, 10, {'loss': np.ones(len(seeds))})
   assert [line[:5] for line in lines(capsys)] == ['[3/6]', '[4/6]']
 
@@ -144,7 +148,7 @@ def test_a_terminal_has_live_lines_and_keeps_one_a_block(clock, monkeypatch):
   monkeypatch.setattr(sys, 'stderr', Terminal())
   with progress.Progress() as watch:
     shown = lambda: (watch._live.refresh(), sys.stderr.getvalue())[1]
-    watch.starting(0, 10, 10, [1000] * 3)
+    watch.starting(0, lambda: 10, 10, [1000] * 3)
     assert 'compiling' in shown() and 'steps/s' not in shown()
     report(watch, 10, 1000)
     clock(1.)
@@ -214,7 +218,7 @@ def test_tensorboard_has_the_points_of_the_curves(form, tmp_path):
 def test_tensorboard_goes_on_where_the_run_does(tmp_path):
   pytest.importorskip('tensorboardX', reason='pip install tensorboardX')
   with scalars.Scalars(tmp_path) as watch:
-    watch.starting(12, 6, 6, [18])
+    watch.starting(12, lambda: 6, 6, [18])
     report(watch, 18, 18, [1.], [4])
   # Points after step 12 that an earlier session wrote are purged.
   starts = [e.step for e in events(tmp_path / ARM / 'seed_4')
@@ -226,7 +230,7 @@ def test_tensorboard_leaves_out_diverged_seeds_and_names_stages(tmp_path):
   pytest.importorskip('tensorboardX', reason='pip install tensorboardX')
   with scalars.Scalars(tmp_path) as watch:
     for _ in range(2):
-      watch.starting(0, 6, 6, [18] * 3)
+      watch.starting(0, lambda: 6, 6, [18] * 3)
       report(watch, 6, 18, [1., float('nan'), 5.], val=[2., 9., 4.])
   assert read_scalars(tmp_path / ARM / 'mean_of_seeds_0-2') == {
       'loss': [(6, 3.)], 'val': [(6, 3.)]}
@@ -272,9 +276,9 @@ def traced_calls(folder):
 
 
 @pytest.mark.parametrize('text, calls, said', [
-    ('0:6', [0], 'steps 0 to 5 of erm, in calls of 6, with compiling'),
-    ('7:8', [6], 'steps 6 to 11 of erm, in calls of 6:'),
-    ('11:100', [6, 12], 'steps 6 to 17 of erm, in calls of 6:')])
+    ('0:6', [0], 'steps 0 to 5 of erm, in 1 call, with compiling'),
+    ('7:8', [6], 'steps 6 to 11 of erm, in 1 call:'),
+    ('11:100', [6, 12], 'steps 6 to 17 of erm, in 2 calls:')])
 def test_a_trace_has_the_calls_of_its_steps_only(text, calls, said, tmp_path):
   messages = []
   with profiling.Profile(flags.profiled(text), tmp_path,
@@ -310,7 +314,7 @@ def test_a_trace_ends_where_the_run_is_stopped(tmp_path):
 def test_steps_that_were_made_before_are_not_traced(tmp_path):
   messages = []
   with profiling.Profile((0, 6), tmp_path / 'trace', messages.append) as watch:
-    watch.starting(12, 6, 6, [18])
+    watch.starting(12, lambda: 6, 6, [18])
     report(watch, 18, 18, [1.], [4])
   assert messages == ['--profile=0:6: nothing was traced, since no fit had '
                       'these steps still to make.']

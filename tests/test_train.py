@@ -1,5 +1,7 @@
 """The loop: its forms agree with a plain loop and with each other."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ import toy
 
 from assay import train
 from assay.errors import UserError
-from assay.train import forms, items, lanes, sharding
+from assay.train import checkpoint, forms, items, lanes, loop, sharding
 
 
 def settings(**fields):
@@ -89,10 +91,12 @@ def _reference():
 def test_one_step_per_call_holds_no_scan():
   one = lambda carry, item, shared, own: (carry, {'loss': item})
   chunk = lanes.make_chunk(one, None)
-  text = lambda shape: str(jax.make_jaxpr(chunk)(0., {}, {}, jnp.ones(shape)))
-  assert 'scan' not in text((1, 1))
-  assert text((1, 3)).count('scan[') == 1
-  assert text((2, 3)).count('scan[') == 2
+  text = lambda shape: str(jax.make_jaxpr(chunk)(
+      0., ({}, 1), {}, jnp.ones(shape)))
+  for shape, scans, whiles in (((1, 1), 0, 0), ((1, 3), 1, 0), ((2, 3), 1, 1),
+                               ((2, 1), 0, 1)):
+    assert text(shape).count('scan[') == scans, shape
+    assert text(shape).count('while[') == whiles, shape
 
 
 def convolution(params, extra, batch, key):
@@ -123,40 +127,139 @@ def test_forms_follow_device_and_model():
     names, held = forms.traced(one, started, src, items.first(src))
     assert names == ['grad_norm', 'loss', 'updates']
     chosen.append(forms.choose(settings(), held, 60, 6, 1))
-  assert chosen == [(60, 'vmap'), (1, 'loop'), (60, 'loop')]
+  assert chosen == [forms.Form(6, 10, True, True, 'vmap'),
+                    forms.Form(1, 1, False, False, 'loop'),
+                    forms.Form(6, 10, True, True, 'loop')]
 
 
 @pytest.mark.parametrize('held,want', [
     ('convolution', 'loop'), ('attention', 'vmap'), ('nothing', 'vmap')])
 def test_forms_on_a_gpu(held, want, monkeypatch):
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-  assert forms.choose(settings(), {held}, 60, 6, 1) == (60, want)
+  assert forms.choose(settings(), {held}, 60, 6, 1).seed_map == want
 
 
 @pytest.mark.parametrize('asked,num_steps,every,step_bytes,want', [
-    (None, 6200, 62, 1, 620),  # the largest divisor of 100 points below 1000
-    (None, 600, 6, 1, 600),
-    (None, 10_000, 2_000, 1, 1000),
-    (None, 600, 6, 2**24, 3),  # four fit, three divide six
-    (None, 600, 6, 2**30, 1),  # none fits
-    (100, 6200, 62, 1, 62),
-    (7, 60, 6, 1, 6),
-    (4, 60, 6, 1, 3),
-    (10_000, 60, 6, 1, 60),
-    (6, 60, 6, 2**30, 6),  # as asked
+    (None, 6200, 62, 1, (62, 100, True)),
+    (None, 620_000, 62, 1, (62, 161, True)),  # 10,000 steps at most
+    (None, 600, 6, 1, (6, 100, True)),
+    (None, 10_000, 2_000, 1, (16, 625, False)),  # a divisor of the point
+    (None, 14_060, 703, 1, (1, 10_000, False)),  # 19 x 37
+    (None, 600, 6, 2**24, (3, 1, False)),  # four fit, three divide six
+    (None, 600, 6, 2**30, (1, 1, False)),  # none fits
+    (100, 6200, 62, 1, (62, 1, True)),
+    (7, 60, 6, 1, (6, 1, True)),
+    (4, 60, 6, 1, (3, 1, False)),
+    (10_000, 60, 6, 1, (6, 10, True)),
+    (6, 60, 6, 2**30, (6, 1, True)),  # as asked
 ])
-def test_steps_per_call_meets_the_selections(asked, num_steps, every,
-                                             step_bytes, want):
-  got, _ = forms.choose(settings(steps_per_call=asked), set(), num_steps, every,
-                        step_bytes)
-  assert got == want
-  assert got % every == 0 or every % got == 0
+def test_calls_meet_the_selections(asked, num_steps, every, step_bytes, want):
+  got = forms.choose(settings(steps_per_call=asked), set(), num_steps, every,
+                     step_bytes)
+  assert got == forms.Form(*want, asked is None, 'vmap')
+
+
+def test_calls_without_selections_may_be_shorter_than_a_point():
+  got = forms.choose(settings(), set(), 6200, 62, 1, selects=False)
+  assert got == forms.Form(2, 3100, False, True, 'vmap')
+  got = forms.choose(settings(), set(), 2500, 25, 1, selects=False)
+  assert got == forms.Form(5, 500, False, True, 'vmap')
+
+
+def planned(num_steps, every, validate, **form):
+  """A `Plan` of which only its calls are asked for."""
+  rest = dict.fromkeys(f.name for f in dataclasses.fields(loop.Plan))
+  return loop.Plan(**rest | dict(
+      num_steps=num_steps, eval_every=every, validate=validate, form=forms.Form(
+          **dict(inside=False, paced=True, seed_map='vmap') | form)))
+
+
+@pytest.mark.parametrize('validate', [None, 'some'])
+@pytest.mark.parametrize('form,every', [
+    (dict(row=6, rows=9, inside=True), 6), (dict(row=3, rows=9), 12),
+    (dict(row=1, rows=9), 7), (dict(row=4, rows=9), 4), (dict(row=6, rows=1), 6)
+])
+def test_calls_make_each_step_once_whatever_their_length(validate, form, every):
+  plan = planned(100, every, validate, **form)
+  for seed in range(20):
+    rng, step = np.random.default_rng(seed), int(seed > 15) * seed
+    while step < 100:
+      wanted = rng.integers(1, 12)
+      call = plan.call(step, wanted)
+      assert call.start == step and 1 <= call.steps <= 100 - step
+      assert call.rows <= wanted and call.rows <= call.shape[0]
+      assert (call.rows - 1) * call.shape[1] < call.steps <= (
+          call.rows * call.shape[1])
+      first, last = step // every, (call.end - 1) // every
+      if plan.between:
+        assert first == last  # a point is selected after its last call
+      if plan.form.inside and validate:
+        assert call.end % every == 0 or call.end == 100
+      if first < last:
+        assert call.end % every == 0 or call.end == 100
+      step = call.end
+
+
+def test_a_call_takes_two_seconds_whatever_a_step_takes(monkeypatch):
+  now = [0.]
+  monkeypatch.setattr(loop.time, 'monotonic', lambda: now[0])
+  for seconds, want in ((1e-4, 1000), (0.01, 20), (0.5, 1), (30., 1)):
+    plan = planned(10**6, 10, None, row=10, rows=1000)
+    pace, step = loop.Pace(plan.form), 0
+    for count in range(6):
+      call = plan.call(step, pace.rows)
+      assert call.rows == (1 if count < 2 else want)
+      with pace.timed(call):
+        now[0] += 30. * (count == 0) + call.steps * seconds  # compiled first
+      pace.follow(call)
+      step = call.end
+  pace = loop.Pace(plan.form._replace(paced=False))
+  assert pace.rows == 1000
+
+
+@pytest.mark.parametrize('seed_map', ['vmap', 'loop'])
+def test_the_length_of_a_call_changes_no_bit(seed_map, tmp_path, monkeypatch):
+  """Nor does another one after an interruption, wherever that was.
+
+  Where a call is asked for that is shorter than a point, selection is a program
+  of its own, and its value is the same up to rounding.
+  """
+  watch = {'norm': lambda params, *_: jnp.sum(params['w'] ** 2)}
+
+  def run(fields, directory=None, seconds=1e-9):
+    monkeypatch.setattr(loop, 'SECONDS', seconds)  # of a call that is paced
+    fitted = toy.fit(
+        num_steps=64, watch=watch, directory=directory, settings=settings(
+            seed_map=seed_map, save_every=0, **fields))
+    curves = dict(fitted.curves)
+    return [fitted.state.replace(key=None), curves], [
+        curves.pop('val'), fitted.best]
+
+  want, selected = run({})  # the shortest calls, then the longest
+  others = [run({}, None, 1e9), run(dict(steps_per_call=12))]
+  short = [run(dict(steps_per_call=3))]
+  for i, (first, then) in enumerate([
+      (1e-9, 1e9), (dict(steps_per_call=12), 1e9),
+      (dict(steps_per_call=2), 1e9), (1e-9, dict(steps_per_call=3))]):
+    fields = [{} if isinstance(x, float) else x for x in (first, then)]
+    pace = [x if isinstance(x, float) else 1. for x in (first, then)]
+    answers = iter([False, True])
+    with pytest.raises(checkpoint.Interrupted):
+      run(fields[0] | {'stopping': lambda: next(answers, True)},
+          tmp_path / str(i), pace[0])
+    found = run(fields[1], tmp_path / str(i), pace[1])
+    (others if i < 2 else short).append(found)
+  for state, best in others:
+    toy.assert_same_bits((state, best), (want, selected))
+  for state, best in short:
+    toy.assert_same_bits(state, want)
+    chex.assert_trees_all_close(best, selected, rtol=1e-6)
 
 
 def test_a_tail_shorter_than_a_call_changes_nothing():
   with jax.enable_x64(True):
     whole = toy.fit(num_steps=18)
-    # Two points of 6 a call: the second call has one point too many.
+    # Two points of 6 a call: the second call has one point.
     tail = toy.fit(num_steps=18, settings=settings(steps_per_call=12))
     chex.assert_trees_all_close(
         _arrays(tail), _arrays(whole), rtol=1e-6, atol=1e-12)
@@ -241,9 +344,9 @@ def test_no_collective_crosses_the_seeds():
   both = lanes.Lanes(mesh, 'vmap', 2)
   carry, = both.start(lanes.start(train.make_init(toy.init_variables, tx),
                                   True), (0, 1), ())
-  items = np.zeros((2, 1, 6, toy.BATCH), np.int32)
+  items = np.zeros((2, 3, 6, toy.BATCH), np.int32)
   text = both.program(chunk, mesh).lower(
-      carry, both.share(src.shared)[0], both.put(src.own)[0],
+      carry, both.share((src.shared, np.int32(2)))[0], both.put(src.own)[0],
       both.put(items)[0]).compile().as_text()
   assert 'while' in text  # the scan is there, so this is the program
   for word in ('all-reduce', 'all-gather', 'all-to-all', 'collective-permute'):

@@ -14,6 +14,7 @@ from assay.methods import calibrators
 from assay.metrics import calibration
 from assay.study import Block, Study, replaced
 from assay.testbeds import bounds, vision, vision_nets, vision_rows
+from assay.train import evaluate
 
 
 def small(**fields):
@@ -32,6 +33,19 @@ def test_cards_need_no_jax():
   code = ('import sys; from configs import calibration_overview as card; '
           'card.get_config(); assert "jax" not in sys.modules')
   subprocess.run([sys.executable, '-c', code], cwd=papers.ROOT, check=True)
+
+
+def test_logits_are_the_same_in_pieces(monkeypatch):
+  """Those of images with noise, too: it goes by the place in the split."""
+  config = small(eval_batch_size=5)
+  data, block = vision_nets.load(config.net), Block(
+      study(config), 'plain', (0,))
+  fitted = vision.fit(config, data, block)
+  said = lambda: vision_nets.logits(config.net, data, block, fitted, 'test', 3,
+                                    'noise')
+  whole = said()
+  monkeypatch.setattr(evaluate, 'room', lambda: 64 * 12)  # twelve images
+  np.testing.assert_array_equal(said(), whole)
 
 
 def params_of(fitted):

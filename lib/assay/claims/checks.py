@@ -21,10 +21,12 @@ import inspect
 
 import numpy as np
 
-from assay import results
+from assay import metrics, results
 from assay.claims import intervals, rules, samples
 from assay.claims.intervals import TAIL
 from assay.errors import UserError
+
+ROUNDING = 1e-12  # relative; what is nearer than this is equal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,9 +74,26 @@ class Check:
     """[arms, n] float -> [n], the number that is judged; NaN: undefined."""
     if self.logs:
       x = np.log(x, out=np.full(x.shape, np.nan), where=x > 0)
-    if len(self.arms) == 4:
-      return (x[0] - x[1]) - (x[2] - x[3])
-    return x[0] - x[1] if len(self.arms) == 2 else x[0]
+    values = x[0] if len(x) == 1 else x[0] - x[1]
+    if len(x) == 4:
+      values = values - (x[2] - x[3])
+    return _without_rounding(
+        values, 1 if self.logs else np.max(np.abs(x), initial=0))
+
+  @property
+  def reach(self):
+    """(low, high) of what the number of a seed can be, by the metrics' ranges.
+    """
+    ranges = [metrics.KNOWN.get(cell['metric'], (-np.inf, np.inf))[:2]
+              for cell in self.cells]
+    if self.logs:
+      with np.errstate(divide='ignore'):
+        ranges = [tuple(np.log(np.clip(r, 0, None))) for r in ranges]
+    lows, highs = zip(*(
+        pair if sign > 0 else (-pair[1], -pair[0])
+        for sign, pair in zip((1, -1, -1, 1), ranges, strict=False)),
+                      strict=True)
+    return sum(lows), sum(highs)
 
   def read(self, rows):
     """The `Sample` that is judged; see `samples.read`."""
@@ -92,7 +111,7 @@ class Check:
     """The verdict on what `read` gave."""
     return rules.mean_verdict(
         sample, self.value, self.region, closed=self.closed,
-        tail=self.tail, extra=self.extra, shared=shared,
+        tail=self.tail, extra=self.extra, shared=shared, reach=self.reach,
         show=np.exp if self.logs else float)
 
   def is_true_of(self, value):
@@ -260,6 +279,15 @@ class ByHand:
   @property
   def name(self):
     return self.function.__name__
+
+
+def _without_rounding(values, scale):
+  """Differences that rounding of numbers as large as `scale` makes are none."""
+  unit = ROUNDING * scale
+  values = np.where(np.abs(values) <= unit, 0.0, values)
+  if values.size and np.ptp(values) <= unit:
+    values = np.full_like(values, values.flat[0])
+  return values
 
 
 def fields_read(check):

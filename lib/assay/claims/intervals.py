@@ -23,10 +23,15 @@ def t_interval(values, ratio=0.0, tail=TAIL, n=None):
   """
   if len(values) < 2:
     return np.nan, np.nan
-  n = n or len(values)
-  half = (special.stdtrit(n - 1, 1 - tail) * np.std(values, ddof=1)
+  return t_interval_of(np.mean(values), np.std(values, ddof=1),
+                       n or len(values), ratio, tail)
+
+
+def t_interval_of(mean, deviation, n, ratio=0.0, tail=TAIL):
+  """`t_interval` of n > 1 values with this mean and standard deviation."""
+  half = (special.stdtrit(n - 1, 1 - tail) * deviation
           * np.sqrt(1 / n + ratio))
-  return float(np.mean(values) - half), float(np.mean(values) + half)
+  return float(mean - half), float(mean + half)
 
 
 def t_p_value(values, bound, ratio=0.0, tail=TAIL):
@@ -82,6 +87,43 @@ def _signed_sums(values):
   for value in values:
     sums = np.concatenate([sums + value, sums - value])
   return sums
+
+
+def equal_interval(value, n, reach, tail=TAIL):
+  """What n equal values say of the mean of their law: (low, high).
+
+  That all n are equal excludes no law that gives something else with a
+  probability of up to 1 - tail ** (1 / n), as far away as can be.
+
+  Args:
+    value: float.
+    n: how many independent values are equal; a real number.
+    reach: (low, high) of what a value can be; may be infinite.
+    tail: probability left out on each side.
+  """
+  share = 1 - tail ** (1 / n)
+  return tuple(float(value + share * (end - value)) if end != value else
+               float(value) for end in reach)
+
+
+def equal_p_value(value, n, reach, region, closed, tail=TAIL):
+  """p of n equal values against the ends of a region, as `equal_interval`.
+
+  Against both ends from inside, which must be excluded, else the nearest.
+  """
+  def p(end):
+    far = reach[0] if end < value or end == value == region[0] else reach[1]
+    away, most = abs(end - value), abs(far - value)
+    if most < away or closed and most == away:
+      return 0.0  # no mean lies beyond that end
+    return (1 - (away / most if away else 0)) ** n
+
+  start, end = region
+  inside = start <= value <= end if closed else start < value < end
+  ends = [x for x in region if np.isfinite(x)]
+  if not inside:
+    ends = [min(ends, key=lambda x: abs(x - value))]
+  return float(min(1, max(map(p, ends), default=0.0) * 0.05 / tail))
 
 
 def clopper_pearson(k, n, tail=TAIL):

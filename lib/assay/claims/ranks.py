@@ -26,6 +26,10 @@ class RankedBy(checks.Check):
                      for i in range(x.shape[1])])
 
   @property
+  def reach(self):
+    return -2.0, 2.0
+
+  @property
   def quantities(self):
     return tuple(dict.fromkeys(arm['metric'] for arm in self.arms))
 

@@ -10,6 +10,7 @@ from assay.claims.intervals import TAIL
 MIN_SEEDS = 5  # with fewer an interval is shown and nothing is decided
 LEVEL = 0.05  # nothing is decided with a larger p
 OVER_EXAMPLES = 'undecided if test examples vary too'
+BY_FLIPS = 'undecided by sign flips'
 
 
 class Verdict(NamedTuple):
@@ -27,6 +28,7 @@ class Verdict(NamedTuple):
   parts: tuple = ()  # (name, verdict) of each check that this one is made of
   bootstrap: tuple[float, float] | None = None  # over test examples too
   region: tuple[float, float] | None = None  # where the claim holds
+  p_sign_flip: float | None = None  # as `p`, without a law; decides nothing
 
 
 class Shared(NamedTuple):
@@ -112,7 +114,7 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
 
 
 def mean_verdict(sample, value, region, *, closed=False, tail=TAIL, extra='',
-                 shared=ALONE, **how):
+                 shared=ALONE, reach=(-np.inf, np.inf), **how):
   """The verdict on the mean of a sample.
 
   If the level is shared, the interval is that of the side where the mean lies:
@@ -126,24 +128,46 @@ def mean_verdict(sample, value, region, *, closed=False, tail=TAIL, extra='',
     tail: probability left out on each side of the intervals.
     extra: goes on the test's name.
     shared: a `Shared`.
+    reach: (low, high) of what one value can be, which bounds what equal values
+      say; may be infinite.
     **how: as for `verdict_of`.
   """
   values, n, note = sample.values, len(sample.values), ''
-  mean = float(np.mean(values)) if n else np.nan
-  if n == 1:
-    note = f'one {sample.unit.removesuffix("s")} gives no interval'
-  elif n and np.ptp(values) == 0:
-    note = f'all {sample.unit} give the same value, judged as it is'
+  equal = n > 1 and np.ptp(values) == 0
+  mean = float(values[0] if equal else np.mean(values)) if n else np.nan
   nearest = min(region, key=lambda bound: abs(mean - bound))
   among = among_at(mean, region, closed, shared)
   tail /= among
+  flips = None
+  if equal:
+    number = lambda n, ratio: n / (1 + n * ratio)  # that are independent
+    alike = number(n, sample.ratio)
+    p = intervals.equal_p_value(mean, alike, reach, region, closed, tail)
+    interval = lambda n, ratio: intervals.equal_interval(
+        mean, number(n, ratio), reach, tail)
+    note = (f'all {sample.unit} give the same value; up to '
+            f'{1 - tail ** (1 / alike):.0%} of their law may lie elsewhere')
+  else:
+    p = intervals.t_p_value(values, nearest, sample.ratio, tail)
+    deviation = np.std(values, ddof=1) if n > 1 else np.nan  # once for all n
+    interval = lambda n, ratio: intervals.t_interval_of(
+        mean, deviation, n, ratio, tail)
+    if n == 1:
+      note = f'one {sample.unit.removesuffix("s")} gives no interval'
+    elif n and not sample.ratio and np.isfinite(nearest):
+      flips = min(1.0, TAIL / tail * intervals.sign_flip_p_value(
+          values, nearest))
   method = sample.test + extra + bonferroni(among) + (
       f' (n_test/n_train {sample.ratio:.3g})' if sample.ratio else '')
-  return verdict_of(
-      sample, mean,
-      lambda n, ratio: intervals.t_interval(values, ratio, tail, n), region,
-      intervals.t_p_value(values, nearest, sample.ratio, tail), method, [note],
-      closed=closed, bootstrap=_bootstrap(sample, value, tail), **how)
+  verdict = verdict_of(
+      sample, mean, interval, region, p, method, [note], closed=closed,
+      bootstrap=_bootstrap(sample, value, tail), **how)
+  if verdict.state != 'undecided' and flips is not None and flips > LEVEL:
+    few = TAIL / tail * 2 ** (1 - n) > LEVEL
+    told = f'{n} {sample.unit} are too few for sign flips' if few else BY_FLIPS
+    verdict = verdict._replace(note='; '.join(filter(None, [
+        verdict.note, f'{told} (p {flips:.2g})'])))
+  return verdict._replace(p_sign_flip=flips)
 
 
 def among_at(estimate, region, closed, shared):

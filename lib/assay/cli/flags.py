@@ -77,7 +77,8 @@ def parser(paper):
   add('--mesh', default='', metavar='seed:2,data:4',
       help='devices by axis (default: seeds over all devices)')
   add('--steps_per_call', type=int, metavar='N',
-      help='steps in one compiled call (default: by device and model)')
+      help='steps in one compiled call (default: as many as take two seconds; '
+      '1 for convolutions on a CPU)')
   add('--seed_map', choices=('vmap', 'loop'),
       help='seeds mapped or one after another (default: by device and model)')
   add('--save_every', type=float, default=60., metavar='SECONDS',
@@ -167,6 +168,10 @@ def _check(flags):
     if getattr(flags, name) == '':
       raise UserError(f'--{name}=; name the folder {what}, or leave the flag '
                       'out.')
+    if '://' in str(getattr(flags, name)):
+      raise UserError(f'--{name}={getattr(flags, name)}: object stores cannot '
+                      'be written or read; use a folder, on several hosts one '
+                      'that all of them see.')
 
 
 def mesh_sizes(text):

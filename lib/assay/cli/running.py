@@ -67,7 +67,8 @@ def _run(paper, asked, given):
                    + shlex.join(['python', *sys.orig_argv[1:]]))
       return 128 + (stopping.caught or [signal.SIGTERM])[0], []
     except dry_run.DryRun as report:
-      _print_once(f'{paper}:{asked.variant}\n{report}')
+      _print_once('\n\n'.join(filter(None, [
+          f'{paper}:{asked.variant}\n{report}', str(study.data_dir)])))
       return 0, []
   if study.taken and not given.quiet:
     progress.say(f'{study.taken} of {study.asked} trainings of a seed were '
@@ -106,7 +107,8 @@ def _study(paper, asked, num_seeds, given, mesh, stopping, watchers):
       paper, asked.variant, asked.config,
       workdir=None if given.dry_run else asked.workdir,
       num_seeds=num_seeds, only=tuple(filter(None, given.arms.split(','))),
-      seeds_at_once=given.seeds_at_once, data_dir=given.data_dir,
+      seeds_at_once=given.seeds_at_once, data_dir=dry_run.data_of(
+          given.data_dir) if given.dry_run else given.data_dir,
       progress=lambda *report: [watch(*report) for watch in watchers],
       announce=watchers[0].say, settings=train.Settings(
           mesh=mesh, steps_per_call=given.steps_per_call,

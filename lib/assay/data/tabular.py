@@ -18,13 +18,14 @@ def _diabetes(data_dir):
                           files.read_shipped('diabetes_target.csv.gz')])
 
 
-# `target` is a column of what `read` gives; `low` and `high` are the smallest
+# `shipped`: no file has to be found; `target` is a column of what `read` gives;
+# `low` and `high` are the smallest
 # and largest value of each predictor, then of the target.
 TABLES = {
     # Diabetes progression (Efron et al., 2004): age, sex, body mass index,
     # blood pressure, six serum measurements; progression after one year.
     'diabetes': dict(
-        read=_diabetes, target=10, num_rows=442,
+        read=_diabetes, shipped=True, target=10, num_rows=442,
         low=(19, 1, 18, 62, 97, 41.6, 22, 2, 3.2581, 58, 25),
         high=(79, 2, 42.2, 133, 301, 242.4, 99, 9.09, 6.107, 124, 346)),
     # Units in `files.SOURCES`; the target is the sound pressure level [dB].
@@ -48,7 +49,8 @@ def load(name, data_dir=None, target=None, delimiter=None):
     name: a key of `TABLES`, or the path of a CSV file, with a folder or a
       suffix such as '.csv' in it, and after it the target: 'my.csv:price'. See
       `tables.read`.
-    data_dir: folder with the data files; see `files.find`.
+    data_dir: folder with the data files, see `files.find`; or what a
+      `files.Described` makes up.
     target: of a CSV file, the column to predict, or several, where it is not in
       the name.
     delimiter: of a CSV file, see `tables.read`.
@@ -77,7 +79,9 @@ def load(name, data_dir=None, target=None, delimiter=None):
     raise UserError(f'target={target!r} is for a CSV file; {name!r} has its '
                     'own: leave it out.')
   spec = TABLES[name]
-  table = spec['read'](data_dir)
+  table = _as_described(name, spec, data_dir) if isinstance(
+      data_dir, files.Described) and 'shipped' not in spec else (
+          spec['read'](data_dir))
   y = table[:, [spec['target']]]
   x = np.delete(table, spec['target'], axis=1)
   shape = spec['num_rows'], len(spec['low'])
@@ -93,6 +97,12 @@ def load(name, data_dir=None, target=None, delimiter=None):
           f'{found.tolist()}, not {list(spec[bound])}; install the versions '
           'in setup.cfg.')
   return {'x': x.astype(np.float32), 'y': y.astype(np.float32)}
+
+
+def _as_described(name, spec, described):
+  """What `read` would give, made up."""
+  table = described.table(name, spec['num_rows'], spec['low'], spec['high'])
+  return np.insert(table[:, :-1], spec['target'], table[:, -1], axis=1)
 
 
 def is_own(name):

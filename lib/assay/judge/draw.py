@@ -74,7 +74,7 @@ def differences(axes, own):
   axes.grid(axis='x', lw=0.4, color='#cccccc')
   axes.set_axisbelow(True)
   drawing.right_texts(axes, [
-      f'{c.corrected}, n = {c.verdict.n}' for c in shown])
+      f'{c.standing}, n = {c.verdict.n}' for c in shown])
   better = own[0].better
   axes.set_xlabel(plain(f'difference in {own[0].metric}')
                   + f', {better} is better' * bool(better)

@@ -259,8 +259,7 @@ def of_sample(sample, x, metric, names, check, better, more):
   verdict = rules.mean_verdict(sample, lambda x: x[0] - x[1], _region(check))
   return pairs.Comparison(
       *names, metric, check, verdict, means, better=better,
-      **{'unit': sample.unit} | more, sd=pairs.sd_of(sample.values),
-      p_sign_flip=pairs.sign_flip(sample.values, verdict))
+      **{'unit': sample.unit} | more, sd=pairs.sd_of(sample.values))
 
 
 def _judged(x, metric, names, check, better, more, interval, p, method, notes,

@@ -124,3 +124,13 @@ def of_runs(names):
   methods = [method for method, _ in found.values()]
   alone = [m for m in methods if methods.count(m) < 2]
   return None if alone or not methods else found
+
+
+def in_range(metric, values):
+  """Whether values can be those of the metric that Assay knows by this name.
+
+  False for a name that it does not know. An accuracy in percent is another
+  metric than one in [0, 1], and its range says nothing.
+  """
+  known = metrics.KNOWN.get(metric)
+  return bool(known) and all(known.low <= v <= known.high for v in values)

@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 
 from assay import claims
-from assay.claims import intervals
+from assay.claims import intervals, rules
 from assay.errors import UserError
 from assay.judge import files, show
 from assay.judge import names as known_names
@@ -39,7 +39,6 @@ class Comparison:
     varies: `Varies`; None where examples or data sets vary.
     unit: what n counts.
     sd: standard deviation of the differences, which `plan` asks for.
-    p_sign_flip: of the sign-flip test; None where the verdict has no p.
     p_holm: of the verdict, over all comparisons made together.
     count: of these.
   """
@@ -55,7 +54,6 @@ class Comparison:
   varies: Varies | None = None
   unit: str = 'seeds'
   sd: float | None = None
-  p_sign_flip: float | None = None
   p_holm: float | None = None
   count: int = 1
 
@@ -67,8 +65,18 @@ class Comparison:
   @property
   def corrected(self):
     """The state after Holm's correction for all comparisons made together."""
-    return 'undecided' if self.p_holm is not None and self.p_holm >= 0.05 and (
-        self.count > 1) else self.state
+    return 'undecided' if self.alone else self.state
+
+  @property
+  def alone(self):
+    """Whether it is decided, but not after that correction."""
+    return self.count > 1 and self.state != 'undecided' and (
+        self.p_holm is None or self.p_holm > rules.LEVEL)
+
+  @property
+  def standing(self):
+    """'holds', 'holds alone', 'fails', 'fails alone' or 'undecided'."""
+    return self.state + ' alone' * self.alone
 
   @property
   def sentence(self):
@@ -134,22 +142,25 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
   _check_words(check, by, better)
   better = better or known_names.better(metric)
   seeds = numbered(cells)
-  fields = _FIELDS | dict(dataset=dataset, metric=metric, n=1,
+  a, b = cells
+  both = [(a[s][0], b[s][0]) for s in seeds if s in a and s in b
+          and a[s][0] is not None and b[s][0] is not None]
+  # Claims take the range of a metric from its name.
+  named = metric if known_names.in_range(
+      metric, itertools.chain(*both)) else 'value'
+  fields = _FIELDS | dict(dataset=dataset, metric=named, n=1,
                           seed_varies=varies.kind)
   rows = [{**fields, 'method': arm, 'seed': seeds[seed], 'value': value,
            **({'why': why} if why else {})}
           for arm, own in zip(('ours', 'baseline'), cells, strict=True)
           for seed, (value, why) in own.items()]
-  a, b = cells
-  both = [(a[s][0], b[s][0]) for s in seeds if s in a and s in b
-          and a[s][0] is not None and b[s][0] is not None]
   means = tuple(map(float, np.mean(both, axis=0))) if both else (np.nan,) * 2
   if varies.kind == 'resplit':  # n_test / n_train, as rows tell it
     rows = [row | {'n': varies.ratio} for row in rows] + [
         _FIELDS | dict(dataset=dataset, metric='none', method='none', seed=0,
                        split='train', value=0, n=1)]
   check = check or side(means, better)
-  test = _check(check, metric, by)
+  test = _check(check, named, by)
   sample = test.read(rows)
   verdict = test.judge_sample(sample)
   note = '; '.join(filter(None, (note, verdict.note)))
@@ -159,7 +170,7 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
       *names, metric, check, verdict._replace(tested=tested, elsewhere='',
                                         note=note),
       means, by, dataset, better, varies, varies.unit,
-      sd_of(sample.values), sign_flip(sample.values, verdict))
+      sd_of(sample.values))
 
 
 def _check_words(check, by, better):
@@ -194,14 +205,6 @@ def _check(check, metric, by):
 def sd_of(values):
   """The standard deviation of two or more values, else None."""
   return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def sign_flip(values, verdict):
-  """The sign-flip p of a verdict with a p of its own, else None."""
-  if verdict.p is None:
-    return None
-  bound = min(verdict.region, key=lambda b: abs(verdict.estimate - b))
-  return intervals.sign_flip_p_value(values, bound)
 
 
 def every_pair(data, varies, ours=None, common=False):

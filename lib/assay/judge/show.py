@@ -47,8 +47,8 @@ def evidence(c):
                  f'{verdicts.digits(v.high)}')
   unit = c.unit.removesuffix('s') if v.n == 1 else c.unit
   parts += [f'n = {v.n} {unit}', _test(v), p_text(v.p)]
-  if c.p_sign_flip is not None and not c.verdict.naive:
-    parts.append(f'sign-flip {p_text(c.p_sign_flip)}')
+  if c.verdict.p_sign_flip is not None:
+    parts.append(f'sign-flip {p_text(c.verdict.p_sign_flip)}')
   if c.count > 1 and c.p_holm is not None:
     parts.append(f'{p_text(c.p_holm)} after Holm over {c.count} comparisons')
   return ', '.join(filter(None, parts))
@@ -66,13 +66,13 @@ def _test(verdict):
 
 def sentence(c):
   """A sentence that can be pasted into a paper."""
-  if c.state == 'holds' and c.corrected == 'holds':
+  if c.corrected == 'holds':
     text = f'{claim(c)} ({evidence(c)}).'
-  elif c.state == 'fails' and c.corrected == 'fails':
+  elif c.corrected == 'fails':
     text = f'{denied(c)} ({evidence(c)}).'
   else:
     note = c.verdict.note or ''
-    if c.state != c.corrected:
+    if c.alone:
       note = f'alone it {c.state}, after correction it does not'
     text = f'whether {claim(c)} is undecided ({evidence(c)}' + (
         f'; {note}' if note else '') + ').'
@@ -92,7 +92,7 @@ def title(c):
 def paragraph(c):
   """Lines on one comparison: word, sentence, bar, what stands beside it."""
   v, indent = c.verdict, ' ' * 11
-  lines = [f'{c.corrected.upper():10} {title(c)}',
+  lines = [f'{c.standing.upper():10} {title(c)}',
            *_wrapped(sentence(c), indent)]
   means = (f'{c.ours} {verdicts.digits(c.means[0])}, {c.baseline} '
            f'{verdicts.digits(c.means[1])}'
@@ -103,9 +103,7 @@ def paragraph(c):
   lines.append(f'{indent}{bar}  {means}' if bar else indent + means)
   beside = verdicts.beside(v, 'bootstrap over examples')
   if v.naive:
-    beside += (', as if re-splits shared no examples'
-               + f' (sign-flip {p_text(c.p_sign_flip)})' * (
-                   c.p_sign_flip is not None))
+    beside += ', as if re-splits shared no examples'
   for text in (sd, beside, v.note if c.corrected != 'undecided' else ''):
     lines += _wrapped(text, indent) if text else []
   return '\n'.join(lines)
@@ -131,12 +129,12 @@ def table(made):
     cells += [
         c.metric, f'{c.ours} {verdicts.digits(c.means[0])}',
         f'{sign} {c.baseline} {verdicts.digits(c.means[1])}',
-        verdicts.numbers(v), str(v.n), _p(v.p), _p(c.p_sign_flip),
-        _p(c.p_holm), c.corrected + '*' * (c.state != c.corrected)]
+        verdicts.numbers(v), str(v.n), _p(v.p), _p(c.verdict.p_sign_flip),
+        _p(c.p_holm), c.standing]
     rows.append(cells)
   notes = []
-  if any(c.state != c.corrected for c in made):
-    notes.append('* decided alone, but not after Holm over all '
+  if any(c.alone for c in made):
+    notes.append('alone: not after Holm over all '
                  f'{len(made)} comparisons')
   return {'config': '', 'columns': list(columns), 'labels': len(columns),
           'rows': rows, 'note': '; '.join(notes), 'texts': True}
@@ -189,15 +187,17 @@ def as_dict(c):
   """A comparison for JSON: numbers as they are, null where there is none."""
   v = c.verdict
   finite = lambda x: x if x is not None and math.isfinite(x) else None
+  both = lambda ends: ends and list(map(finite, ends))
   return {
       'metric': c.metric, 'dataset': c.dataset, 'ours': c.ours,
       'baseline': c.baseline, 'claim': claim(c), 'state': v.state,
-      'state_after_holm': c.corrected, 'sentence': sentence(c),
+      'standing': c.standing, 'sentence': sentence(c),
       'mean_ours': finite(c.means[0]), 'mean_baseline': finite(c.means[1]),
       'difference': finite(v.estimate), 'low': finite(v.low),
-      'high': finite(v.high), 'naive': v.naive, 'bootstrap': v.bootstrap,
+      'high': finite(v.high), 'naive': both(v.naive),
+      'bootstrap': both(v.bootstrap),
       'n': v.n, 'sd_of_differences': c.sd, 'p': v.p,
-      'p_sign_flip': c.p_sign_flip, 'p_holm': c.p_holm,
+      'p_sign_flip': c.verdict.p_sign_flip, 'p_holm': c.p_holm,
       'comparisons': c.count, 'test': v.method, 'note': v.note,
       'better': c.better, 'varies': c.varies.kind if c.varies else 'examples',
       'n_test/n_train': c.varies.ratio or None if c.varies else None}

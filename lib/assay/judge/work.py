@@ -8,9 +8,9 @@ import pathlib
 
 import numpy as np
 
-from assay import claims, results
+from assay import claims, metrics, results
 from assay.errors import UserError
-from assay.judge import columns, examples, folders, many, pairs, show
+from assay.judge import columns, examples, folders, many, names, pairs, show
 from assay.judge import varies as varies_lib
 from assay.report import verdicts
 
@@ -266,6 +266,12 @@ def rows_of(data, varies):
   rows = []
   for (dataset, metric), methods in data.cells.items():
     seeds = pairs.numbered(methods.values())
+    values = [v for own in methods.values() for v, _ in own.values()
+              if v is not None]
+    if metric in metrics.KNOWN and not names.in_range(metric, values):
+      raise UserError(f'{data.name}: {metric} is not within '
+                      f'{metrics.KNOWN[metric][:2]}, its range by that name; '
+                      'write it so, or give it another name.')
     rows += [fields | dict(dataset=dataset, metric=metric, method=method,
                            seed=seeds[seed], value=value)
              | ({'why': why} if why else {})

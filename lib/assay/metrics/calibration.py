@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.metrics import selective
+from assay.metrics import equal_mass, selective
 from assay.metrics.arguments import (
     check_labels,
     check_scores,
@@ -95,21 +95,19 @@ def expected_calibration_error(probs, labels, num_bins=15):
   return _mean_gap(confidence, correct, bins, num_bins)
 
 
-def adaptive_calibration_error(probs, labels, num_bins=15):
+def adaptive_calibration_error(probs, labels, num_bins=15, binning='floor'):
   """The ECE with bins of equal mass in place of equal width, top label.
 
-  The example with j others of lower confidence is in bin j num_bins // N. So
-  without ties bins differ by at most one example; equal confidences share one,
-  whatever the order of examples, and others may then be empty. (Nixon et al.,
-  2019, use the name for a mean over all classes.)
+  Without ties bins differ by at most one example; equal confidences share one
+  and others may then be empty. (Nixon et al., 2019, use the name for a mean
+  over all classes.) `binning` is 'floor' or 'array_split', see `equal_mass`.
 
   Returns:
     float in [0, 1].
   """
   confidence, correct = top_label(probs, labels)
   num_bins = _checked_bins(num_bins)
-  below = np.searchsorted(np.sort(confidence), confidence)
-  bins = below * num_bins // len(confidence)
+  bins = equal_mass.bins_of(confidence, num_bins, binning)
   return _mean_gap(confidence, correct, bins, num_bins)
 
 

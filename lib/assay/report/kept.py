@@ -151,4 +151,5 @@ def _verdict(entry):
       float(entry['p']) if 'p' in entry else None,
       pair('naive'), tested, elsewhere,
       tuple((str(name), _verdict(part)) for name, part in entry.get(
-          'parts', ())), pair('bootstrap'), pair('region'))
+          'parts', ())), pair('bootstrap'), pair('region'),
+      float(entry['p_sign_flip']) if 'p_sign_flip' in entry else None)

@@ -26,7 +26,8 @@ def markdown(judged):
     by_state[item.standing].append(item)
   *decided, open_ = (by_state[standing] for standing in verdicts.STANDINGS)
   decided = sum(decided, [])
-  parts = [tally(verdicts.count(judged))]
+  parts = [' '.join(filter(None, [tally(verdicts.count(judged)),
+                                  of_one_test_set(decided)]))]
   parts += [_table(decided)] if decided else []
   if open_ and decided:
     parts += ['<details><summary>'
@@ -35,6 +36,17 @@ def markdown(judged):
     parts += [_table(open_)]
   legend = f'{LEGEND} {ALONE}' if any(i.alone for i in judged) else LEGEND
   return '\n\n'.join([*parts, legend])
+
+
+def of_one_test_set(decided):
+  """A sentence on those of the decided claims that no other test set backs."""
+  count = sum('one test set' in item.verdict.method for item in decided)
+  if not count:
+    return ''
+  told = 'All decided ones' if count == len(decided) else (
+      f'{count} of the {len(decided)} decided ones')
+  return (f'{told} are over training runs on one test set, and say nothing of '
+          'other data.')
 
 
 def tally(counts):

@@ -18,7 +18,16 @@ import textwrap
 
 from assay import claims, disk, papers, results
 from assay.errors import UserError, told
-from assay.report import bars, coverage, figures, kept, page, stale, verdicts
+from assay.report import (
+  bars,
+  coverage,
+  figures,
+  kept,
+  outcome,
+  page,
+  stale,
+  verdicts,
+)
 
 MARK = '<meta name="generator" content="assay site">'
 STATES = page.STATES
@@ -140,6 +149,8 @@ def paper_page(path, draw=True):
       decided=[j for standing in verdicts.STANDINGS[:-1] for j in judged
                if j.standing == standing],
       undecided=[j for j in judged if j.standing == STATES[2]],
+      one_test_set=outcome.of_one_test_set(
+          [j for j in judged if j.standing not in ('', STATES[2])]),
       general=[j for j in judged if 'config' not in j.claim.where],
       seconds=sum(v['seconds'] for v in variants),
       stale=sum(v['state'] == stale.STALE for v in variants),

@@ -93,6 +93,13 @@ def beside(verdict, examples='with test examples'):
   return ''
 
 
+def _beside_it(verdict):
+  """What a cell of a table says beside the verdict."""
+  return '; '.join(filter(None, [
+      beside(verdict, 'examples'), '' if verdict.p_sign_flip is None else
+      f'sign flips p {verdict.p_sign_flip:.2g}']))
+
+
 def digits(x):
   """Three significant digits, and all before the point; 0 for rounding."""
   if abs(x) < 1e-12:
@@ -121,6 +128,8 @@ def _paragraphs(item, width):
     shown += f', {verdict.n} seed{"s" * (verdict.n != 1)}'
     if item.p_holm is not None:
       shown += f', Holm p {item.p_holm:.2g}'
+    if verdict.p_sign_flip is not None:
+      shown += f', sign-flip p {verdict.p_sign_flip:.2g}'
     texts += [shown, verdict.note, *(f'- {p}' for p in _parts(verdict))]
     where += f'; {verdict.method}'
   texts.append(f'{where}. Source: {_source(claim)}')
@@ -172,7 +181,7 @@ def markdown(judged):
         item.claim, item.verdict, [''] * 4, [item.where_tested])
     if verdict:
       measured = [
-          numbers(verdict), beside(verdict, 'examples'), str(verdict.n),
+          numbers(verdict), _beside_it(verdict), str(verdict.n),
           '' if item.p_holm is None else f'{item.p_holm:.2g}']
       where = ['; '.join(filter(None, [
           item.where_tested, verdict.method, verdict.note])), *_parts(verdict)]

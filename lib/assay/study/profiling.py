@@ -36,14 +36,14 @@ class Profile:
       self._say(f'--profile={self._first}:{self._end}: nothing was traced, '
                 'since no fit had these steps still to make.')
 
-  def starting(self, step, steps_per_call, eval_every, lengths):
+  def starting(self, step, coming, eval_every, lengths):
     """Before the first call of a fit.
 
     Raises:
       UserError: the fit never makes these steps.
     """
     del eval_every
-    self._start, self._steps_per_call = step, steps_per_call
+    self._start, self._coming, self._calls = step, coming, 0
     if self._since is not None:  # a fit ended early, as all seeds diverged
       self._stop(None)
     if not self._done and self._first >= max(lengths):
@@ -64,12 +64,13 @@ class Profile:
     import jax
 
     if not self._done and self._since is None and (
-        self._first < step + self._steps_per_call and step < self._end):
+        self._first < step + self._coming() and step < self._end):
       # JAX makes Perfetto's file of one host's trace only.
       jax.profiler.start_trace(
           self._folder, create_perfetto_trace=jax.process_count() == 1)
       self._since = step
     if self._since is not None:
+      self._calls += 1
       self._annotation.enter_context(
           jax.profiler.StepTraceAnnotation('call', step_num=step))
 
@@ -83,7 +84,8 @@ class Profile:
     upto = 'until the run stopped' if step is None else f'to {step - 1}'
     of = f' of {arm}' if arm else ''
     self._say(
-        f'Traced steps {since} {upto}{of}, in calls of {self._steps_per_call}'
+        f'Traced steps {since} {upto}{of}, in {self._calls} call'
+        + 's' * (self._calls != 1)
         + ', with compiling' * (since == self._start)
         + f': {self._folder}/plugins/profile/. To look at it: pip install '
         f'xprof; xprof --logdir={self._folder}'

@@ -53,9 +53,10 @@ class Progress:
       self._planned = [(name, seeds) for name, *_ in study.planned()
                        for seeds in study.unfinished(name)]
 
-  def starting(self, step, steps_per_call, eval_every, lengths):
+  def starting(self, step, coming, eval_every, lengths):
+    del coming
     self._stages.starting()
-    self._fit = _Fit(step, steps_per_call, eval_every, lengths)
+    self._fit = _Fit(step, eval_every, lengths)
     self._phase, self._shown = 'compiling', None
 
   def __call__(self, arm, seeds, step, num_steps, metrics):
@@ -135,21 +136,19 @@ def name_of(seeds):
   return f'seeds {seeds[0]}-{seeds[-1]}'
 
 
-def whole(step, num_steps, steps_per_call, eval_every):
+def whole(step, num_steps, eval_every):
   """Whether a report is of a whole point of the curves.
 
   Before its end a point has not been validated: `val` is 0.
   """
-  return step % eval_every == 0 or (
-      step == num_steps and steps_per_call >= eval_every)
+  return step % eval_every == 0 or step == num_steps
 
 
 class _Fit:
   """What the reports of one fit have said so far."""
 
-  def __init__(self, start, steps_per_call, eval_every, lengths):
-    self._start = start
-    self._form = steps_per_call, eval_every
+  def __init__(self, start, eval_every, lengths):
+    self._start, self._eval_every = start, eval_every
     self._lengths = lengths
     self._began = time.monotonic()
     self._first = None
@@ -168,7 +167,7 @@ class _Fit:
                        if math.isnan(loss) and self._lengths[i] >= step}
     for name in ('loss', 'val'):
       if name in metrics and (name == 'loss' or whole(
-          step, num_steps, *self._form)):
+          step, num_steps, self._eval_every)):
         self._metrics[name] = metrics[name]
 
   def measured(self):

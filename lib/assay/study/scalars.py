@@ -31,7 +31,7 @@ class Scalars:
     self._make = tensorboardX.SummaryWriter
     self._folder = pathlib.Path(folder)
     self._stages = progress.Stages()
-    self._fit, self._form, self._start = None, None, 0
+    self._fit, self._eval_every, self._start = None, None, 0
     self._writers = {}
 
   def __enter__(self):
@@ -40,17 +40,17 @@ class Scalars:
   def __exit__(self, *error):
     self._close()
 
-  def starting(self, step, steps_per_call, eval_every, lengths):
-    del lengths
+  def starting(self, step, coming, eval_every, lengths):
+    del coming, lengths
     self._stages.starting()
-    self._form, self._start = (steps_per_call, eval_every), step
+    self._eval_every, self._start = eval_every, step
 
   def __call__(self, arm, seeds, step, num_steps, metrics):
     fit = arm, tuple(seeds), self._stages.of(arm, seeds)
     if fit != self._fit:
       self._close()
       self._fit = fit
-    if not progress.whole(step, num_steps, *self._form):
+    if not progress.whole(step, num_steps, self._eval_every):
       return
     for name, values in metrics.items():
       # A seed that diverged, or is past its own steps, has no loss.

@@ -154,10 +154,18 @@ def logits(net, data, block, fitted, split, level=None, shift='', copy=''):
   predict = evaluate.predictor(
       apply_of(make_model(net, data.num_classes)),
       _draw_from(*data.statistics, level), net.eval_batch_size)
-  shared = {'x': data.shared['x'][rows], 'y': data.shared['y'][rows],
-            'eval_rows': np.arange(len(rows), dtype=np.int32)}
-  return block.outputs(fitted, predict, shared | corruptions.chosen(
-      shift, copy), {}, len(rows))[0]
+
+  def read(start, stop):
+    mine = rows[start:stop]
+    part = {'x': data.shared['x'][mine], 'y': data.shared['y'][mine],
+            'eval_rows': np.arange(start, stop, dtype=np.int32)}
+    if len(mine) < len(rows):
+      part['first_row'] = np.int32(start)
+    return part | corruptions.chosen(shift, copy)
+
+  return block.outputs(fitted, predict, evaluate.pieces(
+      read, len(rows), data.shared['x'][0].nbytes, net.eval_batch_size),
+      {}, len(rows))[0]
 
 
 def all_logits(config, data, block, fitted, copy=''):

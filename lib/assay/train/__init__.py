@@ -81,9 +81,9 @@ class Settings:
 
   Attributes:
     mesh: sizes of axes, see `sharding.make_mesh`.
-    steps_per_call: steps in one compiled call; 1 calls the jitted step itself.
-      By default some 1000, fewer where they are streamed, or 1 for convolutions
-      on a CPU.
+    steps_per_call: steps in one compiled call; 1 calls the jitted step itself,
+      the default for convolutions on a CPU. Else by default as many as take two
+      seconds, measured.
     seed_map: `vmap`, or `loop` (one seed after another; the default for
       convolutions on a CPU or GPU, and attention on a CPU).
     save_every: seconds between saves.
@@ -91,8 +91,8 @@ class Settings:
     tolerant: no error where every seed diverged, as trials of tuning may.
     checked: called once all that can be refused has been looked at, before
       anything is written.
-    starting: called with (step, steps_per_call, eval_every, steps of each seed
-      [S]) before the first call.
+    starting: called with (step, `() -> ` steps of the call that comes next,
+      eval_every, steps of each seed [S]) before the first call.
     progress: called with (step, num_steps, {metric: [S]}) after each call.
     stopping: asked after each call whether to save and stop.
     dry_run: called, where given, instead of training; see `dry_run.stop`.
@@ -108,7 +108,7 @@ class Settings:
   strict: bool = False
   tolerant: bool = False
   checked: Callable = lambda: None
-  starting: Callable = lambda step, steps_per_call, eval_every, lengths: None
+  starting: Callable = lambda step, coming, eval_every, lengths: None
   progress: Callable = lambda step, num_steps, metrics: None
   stopping: Callable = lambda: False
   dry_run: Callable | None = None
@@ -223,11 +223,11 @@ def _trained(plan, settings, directory):
   """The `Run` of a plan, at its end."""
   run, saves = loop.Run(plan), loop.Saves(directory, settings)
   saves.restore(run)
-  settings.starting(run.step, plan.per_call, plan.eval_every,
+  settings.starting(run.step, run.coming, plan.eval_every,
                     plan.source.own['num_steps'])
   with contextlib.closing(run.calls()) as calls:
     for call in calls:
-      run.advance(call)
+      run.advance(*call)
       run.report(settings.progress)
       if saves.after(run):
         break

@@ -1,9 +1,9 @@
 """What a run will take, found by compiling it: nothing is made at full size.
 
-The state and the data are shapes with shardings. Devices may be pretended (see
-`cli.set_up_devices`), so that a laptop says what a pod will hold; the compiler
-is the laptop's, and so are its temporaries. What comes after training, as
-evaluation does, is not looked at.
+The state and the data are shapes with shardings; no file of data is read, see
+`data_of`. Devices may be pretended (see `cli.set_up_devices`), so that a laptop
+says what a pod will hold; the compiler is the laptop's, and so are its
+temporaries. What comes after training, as evaluation does, is not looked at.
 """
 
 import math
@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
+from assay.data import files
 from assay.train import items as items_lib
 from assay.train import lanes as lanes_lib
 
@@ -35,6 +36,11 @@ class DryRun(Exception):
     self.figures = figures
 
 
+def data_of(data_dir):
+  """What stands for a folder of data files where none need be there."""
+  return files.Described(data_dir)
+
+
 def stop(arm, seeds, **run):
   """Raises `DryRun`; `Settings.dry_run` is this, with arm and seeds given.
 
@@ -54,7 +60,7 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
     lanes: a `Lanes`.
     started, chunk: from `lanes.start`, `lanes.make_chunk`.
     rules, draw, source, num_steps: as `fit` takes them.
-    shape: points and steps of one call.
+    shape: rows of a call, at most, and steps of each.
     validate: what is called between calls, or None.
 
   Returns:
@@ -66,7 +72,7 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
   """
   mesh, num_mapped = lanes.meshes[0], len(lanes.positions[0])
   args, batch = _arguments(lanes, started, rules, draw, source, shape)
-  carry, shared, own, _ = args
+  carry, (shared, _), own, _ = args
   one = jax.eval_shape(started, np.int32(0)).state.params
   params = [
       (jax.tree_util.keystr(path, simple=True, separator='/'), x.shape,
@@ -87,7 +93,8 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
   held['other seeds'] = waiting * _bytes((carry, own))
   calls = {'training': _estimate(lanes.program(chunk, mesh), *args)}
   if validate is not None:
-    calls['selection'] = _estimate(lanes.program(validate, mesh), *args[:3])
+    calls['selection'] = _estimate(
+        lanes.program(validate, mesh), carry, shared, own)
   for call in calls.values():
     call['peak'] += held['other seeds']
   return {
@@ -102,7 +109,7 @@ def measure(*, lanes, started, rules, draw, source, num_steps, shape, chunk,
 
 
 def _arguments(lanes, started, rules, draw, source, shape):
-  """The first lane's `carry, shared, own, items` as shapes, and B."""
+  """The first lane's `carry, (shared, rows), own, items` as shapes, and B."""
   mesh, num_mapped = lanes.meshes[0], len(lanes.positions[0])
   over_seeds = NamedSharding(mesh, P('seed'))
   # Of one seed, with dtypes as they are on a device.
@@ -124,8 +131,9 @@ def _arguments(lanes, started, rules, draw, source, shape):
       shape=(num_mapped, *shape, *x.shape),
       sharding=items_lib.placement(source, mesh)), item)
   batch = jax.eval_shape(draw, shared, own, item, one.state.key)
-  args = (carry, placed(shared, NamedSharding(mesh, P())), stacked(own),
-          items)
+  rows = jax.ShapeDtypeStruct((), np.int32)
+  args = (carry, placed((shared, rows), NamedSharding(mesh, P())),
+          stacked(own), items)
   return args, jax.tree.leaves(batch)[0].shape[0]
 
 
@@ -197,7 +205,7 @@ def show(figures):
       'mesh': ', '.join(f'{k}:{v}' for k, v in f['mesh'].items())
               + f'; {_count(math.prod(f["mesh"].values()), "device")} ('
               f'{f["devices"]}), {_count(f["hosts"], "host")}',
-      'form': f'{_count(f["steps_per_call"], "step")} a call; '
+      'form': f'at most {_count(f["steps_per_call"], "step")} a call; '
               + (f'{_count(f["seeds_per_device"], "seed")} mapped on each '
                  'device' if f['form'] == 'vmap' else
                  'seeds one after another, figures are of one lane'),

@@ -1,7 +1,9 @@
 """Predictions over a whole split, each example once; means for selection."""
 
+from collections.abc import Callable
 import functools
 import types
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -83,8 +85,54 @@ def predictor(apply, draw, batch_size=4096):
   return Predictor(_compiled(Same(apply), Same(draw)), batch_size)
 
 
+class Pieces(NamedTuple):
+  """A split that is larger than a device, in place of `shared`.
+
+  Attributes:
+    read: `(start, stop) -> shared` of these rows of the split, which `draw`
+      finds at the positions 0 .. stop - start - 1.
+    size: rows of a piece; with a multiple of the predictor's batch_size batches
+      are those of a split that is predicted whole.
+  """
+  read: Callable
+  size: int
+
+
+def pieces(read, num_rows, row_bytes, batch_size):
+  """`Pieces` of a split, or all of it where it takes a quarter of a device.
+
+  Args:
+    read: as `Pieces` takes it.
+    num_rows: of the split.
+    row_bytes: of one row.
+    batch_size: of the predictor.
+  """
+  fitting = room() // max(1, row_bytes)
+  if num_rows <= fitting:
+    return read(0, num_rows)
+  return Pieces(read, max(1, fitting // batch_size) * batch_size)
+
+
+def room():
+  """Bytes that what is predicted may take on a device."""
+  stats = jax.local_devices()[0].memory_stats() or {}
+  return stats.get('bytes_limit', 2**34) // 4
+
+
+def parts(shared, num_rows):
+  """(shared, its rows) of each piece of a split."""
+  if not isinstance(shared, Pieces):
+    yield shared, num_rows
+    return
+  for start in range(0, num_rows, shared.size):
+    stop = min(start + shared.size, num_rows)
+    yield shared.read(start, stop), stop - start
+
+
 class Predictor:
   """A function of trees with a leading seed axis [S, ...] (`shared` without).
+
+  In place of `shared` may be `Pieces`, which are read one after another.
 
   It returns host arrays [S, num_rows, Q]. Seeds go one after another through
   one compiled program: a mapped convolution would be slower.
@@ -104,18 +152,24 @@ class Predictor:
 
   def of(self, positions, params, extra, shared, own, num_rows):
     """What is predicted of the seeds at some positions."""
-    out = []
-    for i in positions:
-      mine = jax.tree.map(lambda x, i=i: x[i], (params, extra))
-      of_seed = {k: v[i] for k, v in own.items()}
-      out.append(self.compiled(*mine, shared, of_seed, self.items(num_rows)))
-    return tuple(
-        np.stack([o.reshape((-1,) + o.shape[2:])[:num_rows] for o in each])
-        for each in zip(*sharding.fetch(out), strict=True))
+    batch = min(self.batch_size, num_rows)
+    found = []  # of each piece, (predictions, y) [S, n, ...]
+    for part, count in parts(shared, num_rows):
+      out = []
+      for i in positions:
+        mine = jax.tree.map(lambda x, i=i: x[i], (params, extra))
+        of_seed = {k: v[i] for k, v in own.items()}
+        out.append(self.compiled(*mine, part, of_seed,
+                                 self.items(count, batch)))
+      found.append([
+          np.stack([o.reshape((-1,) + o.shape[2:])[:count] for o in each])
+          for each in zip(*sharding.fetch(out), strict=True)])
+    return tuple(np.concatenate(each, axis=1) if len(each) > 1 else each[0]
+                 for each in zip(*found, strict=True))
 
-  def items(self, num_rows):
+  def items(self, num_rows, batch=None):
     """Positions of the rows, int32 [batches, B]; the last one is repeated."""
-    size = min(self.batch_size, num_rows)
+    size = batch or min(self.batch_size, num_rows)
     items = np.minimum(np.arange(-(-num_rows // size) * size), num_rows - 1)
     return items.reshape(-1, size).astype(np.int32)
 

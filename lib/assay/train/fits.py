@@ -32,6 +32,9 @@ def default_store():
   named = os.environ.get('ASSAY_FITS')
   if named in ('', 'off'):
     return None
+  if '://' in (named or ''):
+    raise UserError(f'ASSAY_FITS={named}: object stores cannot be written or '
+                    'read; name a folder.')
   return Store(pathlib.Path(named or disk.cache_dir() / 'fits').expanduser())
 
 
@@ -115,7 +118,7 @@ def _trained(store, plan, named, settings, directory, train):
 
 def _taken(plan, named, found, settings, directory):
   """What `fitted` returns where all seeds are kept."""
-  settings.starting(plan.end, plan.per_call, plan.eval_every,
+  settings.starting(plan.num_steps, lambda: 0, plan.eval_every,
                     plan.source.own['num_steps'])
   for key in named:
     settings.fits.used(key)
@@ -211,7 +214,7 @@ def _keep(store, plan, settings, seconds, made):
   """Writes entries; a store that cannot be written to stops nobody."""
   info = {'label': settings.label, 'seeds': list(map(int, plan.seeds)),
           'eval_every': plan.eval_every,
-          'form': [plan.lanes.seed_map, plan.per_call],
+          'form': [plan.lanes.seed_map, plan.most],
           'seconds': round(seconds, 1), 'surroundings': naming.surroundings()}
   try:
     for i, (key, arrays) in made.items():
@@ -250,7 +253,7 @@ def _note(directory, named, read, before=False):
 
 def _is_its_own(run, directory, named, settings):
   """Whether a run computed what its keys say, from its first step on."""
-  if run.step < run.plan.end:  # all seeds diverged
+  if run.step < run.plan.num_steps:  # all seeds diverged
     return False
   if run.first == 0:
     return True

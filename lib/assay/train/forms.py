@@ -1,6 +1,7 @@
 """Which of the compiled forms of a step a run takes."""
 
 import re
+from typing import NamedTuple
 
 import jax
 
@@ -8,6 +9,10 @@ from assay.errors import UserError
 from assay.train import lanes
 
 MAX_BYTES = 2**26  # of the items of a call; those of two calls are held
+MAX_STEPS = 10_000  # of a call that follows measured time
+# The shortest of such calls is a row: a point of up to so many steps where
+# something is selected after it, else a divisor of one up to so many.
+POINT, ROW = 100, 16
 
 # A matrix product over two axes at once, those of examples and heads.
 ATTENTION = re.compile(
@@ -34,8 +39,30 @@ def traced(one, started, source, item):
   return sorted(metrics), {kind for kind, found in held.items() if found}
 
 
-def choose(settings, held, num_steps, eval_every, step_bytes):
-  """Steps per call, and `vmap` or `loop`.
+class Form(NamedTuple):
+  """How a plan is cut into compiled calls.
+
+  A call makes some rows, each a scan of the same number of steps. How many is
+  an argument of the program, so that it can follow measured time: any number
+  gives the same bits.
+
+  Attributes:
+    row: steps of a row.
+    rows: of a call, at most.
+    inside: whether a row is a point of the curves, after which is selected.
+    paced: whether calls follow measured time; else they are as long as they
+      may be.
+    seed_map: `vmap` or `loop`.
+  """
+  row: int
+  rows: int
+  inside: bool
+  paced: bool
+  seed_map: str
+
+
+def choose(settings, held, num_steps, eval_every, step_bytes, selects=True):
+  """The `Form` of a plan.
 
   Measured on a CPU: a convolution's gradient inside a scan is 6 to 16 times
   slower than the jitted step, and mapped weights make grouped convolutions; a
@@ -48,6 +75,7 @@ def choose(settings, held, num_steps, eval_every, step_bytes):
     held: what a step holds, from `traced`.
     num_steps, eval_every: as `train.fit` takes them.
     step_bytes: of the items of one step of all seeds.
+    selects: whether something is looked at after each point.
 
   Raises:
     UserError: a setting has no such value.
@@ -59,14 +87,22 @@ def choose(settings, held, num_steps, eval_every, step_bytes):
   seed_map = settings.seed_map or ('loop' if apart else 'vmap')
   if seed_map not in ('vmap', 'loop'):
     raise UserError(f'seed_map={seed_map!r}; use vmap or loop.')
-  fitting = max(1, MAX_BYTES // max(1, step_bytes))
-  wanted = settings.steps_per_call or (1 if slow else min(1000, fitting))
-  if wanted < 1:
-    raise UserError(f'steps_per_call={wanted}; use 1 or more.')
-  if wanted < eval_every:  # a divisor: selections fall between calls
-    return max(k for k in range(1, wanted + 1) if eval_every % k == 0), seed_map
+  asked = settings.steps_per_call or (1 if slow else None)
   num_points = -(-num_steps // eval_every)
-  points = min(wanted // eval_every, num_points)
-  if settings.steps_per_call is None:  # a divisor: no tail without updates
-    points = max(k for k in range(1, points + 1) if num_points % k == 0)
-  return points * eval_every, seed_map
+  if asked is None:
+    most = min(MAX_STEPS, MAX_BYTES // max(1, step_bytes),
+               num_points * eval_every)
+    inside = selects and eval_every <= min(POINT, most)
+    row = eval_every if inside else _divisor(eval_every, min(ROW, most))
+    return Form(row, max(1, most // row), inside, True, seed_map)
+  if asked < 1:
+    raise UserError(f'steps_per_call={asked}; use 1 or more.')
+  if asked < eval_every:  # selections fall between calls
+    return Form(_divisor(eval_every, asked), 1, False, False, seed_map)
+  return Form(eval_every, min(asked // eval_every, num_points), True, False,
+              seed_map)
+
+
+def _divisor(number, most):
+  """The largest divisor of a number up to `most`, at least 1."""
+  return max(k for k in range(1, max(1, most) + 1) if number % k == 0)

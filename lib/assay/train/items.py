@@ -1,5 +1,7 @@
 """What `draw` gets at each step: made on the host, placed for one call."""
 
+import math
+
 import jax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -15,7 +17,7 @@ def first(source):
 
 
 def placement(source, mesh):
-  """The sharding of the items of a call, leaves [S, points, steps, ...].
+  """The sharding of the items of a call, leaves [S, rows, steps, ...].
 
   Raises:
     UserError: streamed batches cannot be split over the axis `data`.
@@ -26,32 +28,31 @@ def placement(source, mesh):
   return NamedSharding(mesh, P('seed', None, None, 'data'))
 
 
-def put(source, start, shape, lanes):
-  """The items of one call, a tree per lane, leaves [S, points, steps, ...].
+def put(source, call, lanes):
+  """The items of one call, a tree per lane, leaves [S, rows, steps, ...].
 
   Args:
     source: a `train.Source`; of what it streams a host reads only the rows
       that its devices hold.
-    start: first step.
-    shape: points and steps of the call.
+    call: a `loop.Call`.
     lanes: a `lanes.Lanes`.
   """
   if source.batch_size is None:
-    seeds = [_of_seed(source, start, shape, i) for i in range(lanes.num_seeds)]
+    seeds = [_of_seed(source, call, i) for i in range(lanes.num_seeds)]
     return lanes.put(jax.tree.map(lambda *x: np.stack(x), *seeds))
-  return [_streamed(source, start, shape, positions, placement(source, mesh))
+  return [_streamed(source, call, positions, placement(source, mesh))
           for mesh, positions in zip(lanes.meshes, lanes.positions,
                                      strict=True)]
 
 
-def _streamed(source, start, shape, positions, where):
+def _streamed(source, call, positions, where):
   """The items of a lane, from those that this host reads."""
-  whole = (len(positions), *shape, source.batch_size)
+  whole = (len(positions), *call.shape, source.batch_size)
   indices = where.addressable_devices_indices_map(whole).values()
   seats = _span(whole[0], (index[0] for index in indices))
   rows = _span(whole[3], (index[3] for index in indices))
   # Padding repeats a seed, which is read once.
-  read = {i: _of_seed(source, start, shape, i, rows)
+  read = {i: _of_seed(source, call, i, rows)
           for i in set(positions[seats].tolist())}
 
   def global_array(*leaves):
@@ -81,17 +82,17 @@ def _less(part, whole):
   return slice(part.start - whole.start, part.stop - whole.start)
 
 
-def _of_seed(source, start, shape, position, *rows):
-  """The items of one call for one seed, leaves [points, steps, ...]."""
-  length, count = int(source.own['num_steps'][position]), shape[0] * shape[1]
+def _of_seed(source, call, position, *rows):
+  """The items of one call for one seed, leaves [rows, steps, ...]."""
+  length = int(source.own['num_steps'][position])
   # Steps past a seed's end change nothing; any item will do.
-  items = source.items(position, min(start, length - 1),
-                       min(start + count, length), *rows)
+  items = source.items(position, min(call.start, length - 1),
+                       min(call.start + call.steps, length), *rows)
 
   def padded(x):
-    missing = count - len(x)
+    missing = math.prod(call.shape) - len(x)
     if missing:
-      x = np.concatenate([x, np.repeat(x[-1:], missing, 0)])
-    return x.reshape(shape + x.shape[1:])
+      x = np.concatenate([x, np.broadcast_to(x[-1:], (missing, *x.shape[1:]))])
+    return x.reshape(call.shape + x.shape[1:])
 
   return jax.tree.map(padded, items)

@@ -5,6 +5,7 @@ seeds: all in one program (`vmap` inside, `shard_map` over the mesh axis `seed`
 outside), or one after another (`loop`), each on its share of the mesh.
 """
 
+import functools
 from typing import Any
 
 from flax import struct
@@ -14,7 +15,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
-from assay.train import sharding
+from assay.train import evaluate, sharding
 
 SEED = jax.ShapeDtypeStruct((), jnp.uint32)
 CHECKED = ('loss', 'grad_norm')  # a seed stops where one is not finite
@@ -38,10 +39,19 @@ class Carry:
 
 
 def start(init, selects):
-  """Turns `init(key) -> State` into `(seed []) -> Carry`."""
+  """Turns `init(key) -> State` into `(seed []) -> Carry`.
+
+  It is one function for all that ask with the same one, see `evaluate.Same`, so
+  that arms of one network trace it once.
+  """
+  return _started(evaluate.Same(init), selects)
+
+
+@functools.lru_cache(maxsize=32)
+def _started(init, selects):
 
   def started(seed):
-    state = init(jax.random.key(seed))
+    state = init.function(jax.random.key(seed))
     best = Best(jnp.float32(jnp.inf), state.step, state.params,
                 state.extra) if selects else None
     return Carry(state, best, jnp.int32(0))
@@ -103,29 +113,49 @@ def make_validate(select, watch):
 
 
 def make_chunk(one, validate):
-  """`(carry, shared, own, items) -> (carry, metrics)`, metrics [points].
+  """`(carry, (shared, rows), own, items) -> (carry, metrics)`.
+
+  `items` has leading axes [rows, steps], the most that there may be; `rows`
+  int32 [] says how many are done. Metrics of steps are [rows, steps], those of
+  `validate`, which is called after each row, [rows]; of rows that are not done
+  they are 0.
 
   Args:
     one: from `make_one`.
     validate: from `make_validate`, or None: nothing is selected.
-
-  `items` has leading axes [points, steps]: metrics are sums over the steps of
-  a point; after each point the parameters are validated.
   """
 
   def chunk(carry, shared, own, items):
+    shared, rows = shared
 
-    def point(carry, items):
+    def row(carry, items):
       carry, metrics = _scan(lambda c, i: one(c, i, shared, own), carry, items)
-      metrics = {k: jnp.sum(v, axis=0) for k, v in metrics.items()}
       if validate is not None:
         carry, values = validate(carry, shared, own)
         metrics |= values
       return carry, metrics
 
-    return _scan(point, carry, items)
+    return _first(row, carry, items, rows)
 
   return chunk
+
+
+def _first(function, carry, items, count):
+  """`lax.scan` over the first `count` items; a call where there is one item."""
+  most = jax.tree.leaves(items)[0].shape[0]
+  if most == 1:
+    return _scan(function, carry, items)
+  of = lambda i: jax.tree.map(
+      lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), items)
+  _, out = jax.eval_shape(lambda: function(carry, of(0)))
+
+  def body(i, both):
+    carry, metrics = both
+    carry, new = function(carry, of(i))
+    return carry, jax.tree.map(lambda all_, x: all_.at[i].set(x), metrics, new)
+
+  return jax.lax.fori_loop(0, count, body, (carry, jax.tree.map(
+      lambda x: jnp.zeros((most, *x.shape), x.dtype), out)))
 
 
 def _scan(function, carry, items):

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from assay.train import lanes, sharding
+from assay.train import evaluate, lanes, sharding
 
 # What a step means beyond its program: count up where `loop` or `lanes` change
 # what they do with it.
@@ -81,11 +81,15 @@ def of_outputs(predict, state, params, extra, shared, own, num_rows):
   """
   first = lambda tree: jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
-  leaves, structure = jax.tree.flatten(jax.eval_shape(
-      lambda *args: args, first(params), first(extra), shared, first(own),
-      predict.items(num_rows)))
-  text = _of_predictor(predict.compiled, structure, tuple(leaves))
-  common = [text, state, *_of_arrays(shared),
+  text, arrays = None, []
+  for part, count in evaluate.parts(shared, num_rows):
+    if text is None:
+      leaves, structure = jax.tree.flatten(jax.eval_shape(
+          lambda *args: args, first(params), first(extra), part, first(own),
+          predict.items(count)))
+      text = _of_predictor(predict.compiled, structure, tuple(leaves))
+    arrays += _of_arrays(part)
+  common = [text, state, *arrays,
             json.dumps([num_rows, predict.batch_size, surroundings()])]
   return [_hash(*common, *_of_arrays({k: v[i] for k, v in own.items()}))
           for i in range(len(jax.tree.leaves(params)[0]))]

@@ -198,3 +198,11 @@ def on_any_host(*conditions):
   from jax.experimental import multihost_utils
   return tuple(multihost_utils.process_allgather(
       np.array(conditions)).any(axis=0))
+
+
+def largest_on_any_host(number):
+  """The largest of the hosts' numbers, the same on each of them."""
+  if jax.process_count() == 1:
+    return number
+  from jax.experimental import multihost_utils
+  return float(multihost_utils.process_allgather(np.array(number)).max())

@@ -7,6 +7,7 @@ it takes one format, holds no more than its limits, and raises whatever it
 raises.
 """
 
+from assay.data.files.described import Described
 from assay.data.files.readers import (
     read_binary_images,
     read_binary_labels,

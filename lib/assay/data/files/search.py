@@ -10,6 +10,7 @@ import numpy as np
 
 from assay import disk
 from assay.data.files import prepared, readers, sources
+from assay.data.files.described import Described
 from assay.errors import UserError
 
 TIMEOUT_SECONDS = 30  # of each wait for the publisher, not of the download
@@ -74,6 +75,8 @@ def _find(name, data_dir):
   """Path, alternative and, where checking it took that, the array or None."""
   if name not in sources.SOURCES:
     raise UserError(f'No source named {name!r}; known: {_known()}.')
+  if isinstance(data_dir, Described):
+    data_dir = data_dir.folder
   folders = [cache_dir()]
   origin = 'data_dir' if data_dir else 'ASSAY_DATA'
   data_dir = data_dir or os.environ.get('ASSAY_DATA')

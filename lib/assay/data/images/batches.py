@@ -47,7 +47,8 @@ def draw_from(split, mean, std, change=None):
   or 'masked'. This list, the images x [N, H, W, C] uint8 and the labels y [N]
   int32 are the seed's own where `own` (that of one seed) has them, else those
   of `shared`. The batch is x [B, H, W, C] float32, y [B] int32 and index [B]
-  int32, the row number. An item beyond the split, or below 0, gives x of NaN
+  int32, the row number. Where there is `first_row`, x and y are those from this
+  row on. An item beyond the split, or below 0, gives x of NaN
   and -1 for y and index: the compiled program cannot raise an error.
 
   Args:
@@ -75,8 +76,9 @@ def draw_from(split, mean, std, change=None):
       raise UserError(f'No split named {split!r}; known: {known}.')
     # Integers have no NaN to fill with, so -1 stands for it.
     rows = _take(data[name], item)
-    y = _take(data['y'], rows)
-    images = jnp.take(data['x'], rows, axis=0, mode='clip')
+    at = rows - data['first_row'] if 'first_row' in data else rows
+    y = _take(data['y'], at)
+    images = jnp.take(data['x'], at, axis=0, mode='clip')
     x = images.astype(jnp.float32) / 255
     if change is not None:
       x = change(x, rows)

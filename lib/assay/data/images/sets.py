@@ -64,7 +64,8 @@ def _parts(name):
   return functools.partial(_read_parts, name)
 
 
-# `read` takes a part and the folder of `files.find`; `shape` is that of an
+# `read` takes a part and the folder of `files.find`; `shipped`: no file has to
+# be found; `shape` is that of an
 # image; `train_counts` and `test_counts` are by class.
 IMAGES = {
     'mnist': dict(
@@ -109,7 +110,8 @@ IMAGES = {
     # The test set of Alpaydin and Kaynak (1998), with its 17 shades made
     # 0, 16, 32, ..., 255. Nobody published a split of it; this one is ours.
     'digits': dict(
-        read=_digits, shape=(8, 8, 1), num_classes=10, class_names=DIGITS,
+        read=_digits, shipped=True, shape=(8, 8, 1), num_classes=10,
+        class_names=DIGITS,
         train_counts=(101, 105, 95, 99, 102, 117, 89, 96, 109, 87),
         test_counts=(77, 77, 82, 84, 79, 65, 92, 83, 65, 93)),
 }
@@ -122,7 +124,8 @@ def load(name, data_dir=None, size=None, channels=None, test_share=0.2):
     name: a key of `IMAGES`, or the path of a folder with a folder of images for
       each class, see `folders.load`, and after it what to make of them, if
       anything: 'pets:32x32' or, with the number of channels, 'pets:32x32x1'.
-    data_dir: folder with the data files; see `files.find`.
+    data_dir: folder with the data files, see `files.find`; or what a
+      `files.Described` makes up.
     size, channels, test_share: for a folder, see `folders.load`.
 
   Returns:
@@ -198,7 +201,9 @@ def pairs_sha256(x, y):
 
 def _load_part(name, spec, part, data_dir):
   """(x, y int32) of a part; a UserError unless it is the one known here."""
-  x, y = spec['read'](part, data_dir)
+  made_up = isinstance(data_dir, files.Described) and 'shipped' not in spec
+  x, y = data_dir.images(name, spec['shape'], spec[f'{part}_counts']) if (
+      made_up) else spec['read'](part, data_dir)
   num_images = sum(spec[f'{part}_counts'])
   for what, found, known in (
       ('dtype', x.dtype, np.dtype(np.uint8)),
@@ -212,7 +217,7 @@ def _load_part(name, spec, part, data_dir):
           f'Image set {name!r}: the {what} of the {part} part is {found}, '
           f'not {known}; install the versions in setup.cfg.')
   known = spec.get(f'{part}_pairs_sha256')
-  if known and pairs_sha256(x, y) != known:
+  if known and not made_up and pairs_sha256(x, y) != known:
     raise UserError(f'Image set {name!r}: the {part} part is not the one known '
                     f'here, whose images with their labels have sha256 {known} '
                     'in sorted order; prepare or fetch it again.')
@@ -233,7 +238,8 @@ def load_test(name, data_dir=None):
 
   Args:
     name: a key of `IMAGES` or `TEST_ONLY`.
-    data_dir: folder with the data files; see `files.find`.
+    data_dir: folder with the data files, see `files.find`; or what a
+      `files.Described` makes up.
 
   Returns:
     (x [N, H, W, C] uint8, y [N] int32), in the published order.
