@@ -4,11 +4,14 @@
 
 Runs the tests behind the promises in their long form and prints a table: what
 is promised, by which test, whether it passed, how long that took, and what it
-measured. `--into=docs/reliability.md` writes the table there.
+measured. `--into=docs/reliability.md` writes the table there; with `--only` the
+rows of the other tests, and what they were measured with, stay.
 """
 
 import argparse
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -67,7 +70,38 @@ PROMISES = (
     ('Two processes that ask for one fit at once train it once; one that dies '
      'lets the other train.',
      'test_fits.py::test_two_processes_that_ask_at_once_train_once'),
-    ('Flags never run code.', 'test_overrides.py::test_no_text_is_run'),
+    ('The text of a flag is never run: what `--config.FIELD=` gives is a '
+     'number, a word or a tuple of these. `--config=FILE.py` is no text but a '
+     'program, and is run as one: name files that you trust.',
+     'test_overrides.py::test_no_text_is_run'),
+    ('A checkpoint, a description of a block, predictions or rows that lie in '
+     'the place of another arm, paper or workdir are refused, by name.',
+     'test_study.py::test_an_exchanged_file_is_refused'),
+    ('A training of another config is not continued, even where what says so '
+     'was deleted.',
+     'test_study.py::test_another_learning_rate_is_not_continued'),
+    ('A run that goes on under edited code says which files differ; its file '
+     'tells both states.',
+     'test_study.py::'
+     'test_a_run_that_goes_on_under_edited_code_says_so_and_tells_both'),
+    ('Hosts with other code or packages than the first say in which file.',
+     'test_hosts.py::test_hosts_with_other_code_say_which_file'),
+    ('A port that is taken, or an address where nobody answers, is one line.',
+     'test_hosts.py::test_a_port_that_is_taken_is_one_line'),
+    ('What editors, systems and copies leave in a workdir stops nothing.',
+     'test_study.py::test_what_others_leave_in_a_workdir_stops_nothing'),
+    ('A workdir is held by one run also where its lock file was deleted, and a '
+     'link in its place is not followed.',
+     'test_results.py::test_a_lock_is_not_lost_with_its_file'),
+    ('A paper that is published twice at once loses no run.',
+     'test_results.py::test_publishing_twice_at_once_loses_no_run'),
+    ('Any rows and run files are shown as plain text, without HTML, TeX or '
+     'orders to a terminal, or refused.',
+     'test_hostile_reports.py::'
+     'test_any_rows_are_shown_harmlessly_or_refused'),
+    ('An image of a record is uint8 of one or three channels, or refused '
+     'before it is decoded.',
+     'test_stream.py::test_any_image_is_what_is_promised_or_refused'),
     ('Saved on eight devices, a run continues on one, two or four with the '
      'same batches, within 1e-5 relative.',
      'test_elastic.py::test_saved_on_eight_continues_on_fewer'),
@@ -134,17 +168,37 @@ def outcomes(promises, kills):
   return found
 
 
-def table(promises, found):
-  """Markdown of what was promised and what came out."""
+def table(promises, found, before=()):
+  """Markdown of what was promised and what came out.
+
+  Args:
+    promises: pairs as in `PROMISES`.
+    found: see `outcomes`.
+    before: lines of an older table, for the tests that are not in `found`.
+  """
+  older = {line.split(' | ')[1]: line.split(' | ', 2)[2] for line in before
+           if line.count(' | ') > 2}
   lines = ['| promise | kept by | outcome | seconds | measured |',
            '| :-- | :-- | :-- | --: | :-- |']
   for promise, test in promises:
+    if test not in found and f'`tests/{test}`' in older:
+      lines.append(f'| {promise} | `tests/{test}` | '
+                   + older[f'`tests/{test}`'])
+      continue
     outcome, seconds, figures = found.get(test, (['not run'], 0, []))
     counts = ', '.join(f'{outcome.count(word)} {word}'
                        for word in dict.fromkeys(outcome))
     lines.append(f'| {promise} | `tests/{test}` | {counts} | {seconds:.0f} | '
                  f'{"; ".join(figures)} |')
   return '\n'.join(lines)
+
+
+def section(file):
+  """The lines of this benchmark in a Markdown file."""
+  found = re.search('<!-- begin benchmarks/reliability -->(.*)<!-- end '
+                    'benchmarks/reliability -->',
+                    pathlib.Path(file).read_text(), re.DOTALL)
+  return found[1].strip().splitlines() if found else []
 
 
 def main(argv=None):
@@ -167,9 +221,14 @@ def main(argv=None):
   found = outcomes(promises, flags.kills)
   kept = all(set(found.get(test, [['not run']])[0]) == {'passed'}
              for _, test in promises)
-  text = '\n'.join([table(promises, found), '', measuring.signed(
-      f'python -m benchmarks.reliability --kills={flags.kills}',
-      measuring.environment())])
+  before = []
+  if flags.only and flags.into:
+    promises, before = PROMISES, section(flags.into)
+  command = (f'python -m benchmarks.reliability --kills={flags.kills}'
+             + f' --only={flags.only}' * bool(flags.only))
+  signed = [line for line in before if line.startswith('`python -m')]
+  text = '\n\n'.join([table(promises, found, before), *signed,
+                      measuring.signed(command, measuring.environment())])
   print(text)
   if flags.into:
     from assay.report import page

@@ -161,7 +161,7 @@ def test_what_killed_processes_left_of_files_is_removed(tmp_path):
   for path in left + kept:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('')
-  Study('c_mixup', 'smoke', config, workdir=tmp_path)
+  Study('c_mixup', 'smoke', config, workdir=tmp_path).claim()
   assert not any(path.exists() for path in left)
   assert all(path.exists() for path in kept)
 

@@ -551,7 +551,7 @@ def test_load_refuses_a_damaged_description(tmp_path):
 
 def test_a_workdir_with_a_damaged_config_is_refused(made):
   path = made.workdir / 'config.json'
-  made._kept._lock.close()
+  made._kept.release()
   for content in b'', b'[]', b'{}', b'\xff', path.read_bytes()[:-9]:
     path.write_bytes(content)
     with pytest.raises(UserError, match='config.json.*restore'):

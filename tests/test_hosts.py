@@ -1,7 +1,9 @@
 """Two real processes on loopback are one run, whatever becomes of them."""
 
+import argparse
 import contextlib
 import http.server
+import json
 import os
 import random
 import signal
@@ -12,12 +14,14 @@ import threading
 import time
 
 import jax
+from jax.experimental import multihost_utils
 import numpy as np
 import pytest
 
-from assay import papers, results
+from assay import papers, results, study
+from assay.cli import running
 from assay.errors import UserError
-from assay.train import hosts, launchers, sharding
+from assay.train import hosts, launchers, meeting, sharding
 
 ARM = 'manifold_c_mixup'
 STEPS = 96  # six calls, each followed by a save
@@ -170,6 +174,48 @@ def test_processes_that_differ_say_in_what(tmp_path, launcher):
     assert status == 2
     assert ('error: the processes of this run differ in config.net.width: '
             '64 in process 0, 128 in process 1') in error
+
+
+@pytest.mark.parametrize('name,other', [
+    ('the file lib/assay/losses.py', {'the file lib/assay/losses.py': '2b'}),
+    ('the file lib/assay/more.py', {'the file lib/assay/more.py': '3c'}),
+    ('flax', {'flax': '0.1'})])
+def test_hosts_with_other_code_say_which_file(name, other, monkeypatch):
+  # Both commits end in a plus: the files tell what differs.
+  mine = {'the file lib/assay/losses.py': '1a', 'flax': '0.2', 'commit': 'a+'}
+  theirs = np.frombuffer(json.dumps(mine | other).encode(), np.uint8)
+
+  def gathered(array):  # as from two processes
+    if array.ndim == 0:
+      return np.array([array, theirs.size])
+    pad = lambda x: np.pad(x, (0, max(array.size, theirs.size) - x.size))
+    return np.stack([pad(array), pad(theirs)])
+
+  monkeypatch.setattr(multihost_utils, 'process_allgather', gathered)
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(jax, 'device_count', lambda: 2 * jax.local_device_count())
+  with pytest.raises(UserError) as error:
+    hosts.agree(mine)
+  assert str(error.value) == (
+      f'the processes of this run differ in {name}: {mine.get(name, "none")} '
+      f'in process 0, {other[name]} in process 1; start the same command, with '
+      'the same code and packages, on all hosts.')
+  other.clear()
+  theirs = np.frombuffer(json.dumps(mine).encode(), np.uint8)
+  hosts.agree(mine)
+
+
+def test_what_hosts_compare_names_all_code():
+  # What is compared is what runs, so a new file is compared, too.
+  config = papers.configs('c_mixup').get_config('smoke')
+  made = study.Study('c_mixup', 'smoke', config)
+  told = []
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(hosts, 'agree', told.append)
+    running._agree(made, argparse.Namespace(seeds=2))
+  for name in ('the file lib/assay/train/hosts.py', 'commit', 'jax', 'python',
+               'the file experiments/c_mixup.py', 'config.net.width'):
+    assert told[0][name]
 
 
 def test_processes_that_never_meet_say_so():
@@ -343,6 +389,67 @@ def test_a_lost_peer_is_told_in_one_line(text, capsys, monkeypatch):
 def test_what_failed_here_is_not_told_as_a_lost_peer(text, capsys, monkeypatch):
   told = said(jax.errors.JaxRuntimeError(text), capsys, monkeypatch)
   assert 'Traceback' in told and 'was lost' not in told
+
+
+def joining(address, index, patience=2):
+  """What a process says that cannot join, by lines."""
+  script = ('from assay.train import hosts\n'
+            f'with hosts.together(): hosts.join(patience={patience})')
+  env = os.environ | {'JAX_COORDINATOR_ADDRESS': address,
+                      'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': str(index)}
+  done = subprocess.run([sys.executable, '-c', script], env=env, timeout=200,
+                        capture_output=True, text=True)
+  assert done.returncode == 2
+  return done.stderr.splitlines()
+
+
+def test_a_port_that_is_taken_is_one_line():
+  with socket.socket() as other:
+    other.bind(('', 0))
+    other.listen()
+    address = f'127.0.0.1:{other.getsockname()[1]}'
+    lines = joining(address, 0, patience=300)
+  assert lines == [f'error: JAX_COORDINATOR_ADDRESS={address}: port '
+                   f'{address[10:]} is taken on this machine; choose another, '
+                   'the same for all processes.']
+
+
+@pytest.mark.parametrize('address,index,words', [
+    ('no.such.host.invalid:8476', 1, "'no.such.host.invalid' is not known"),
+    ('no.such.host.invalid:8476', 0, 'give the name or number of the first'),
+    ('127.0.0.1:70000', 0, '70000 is no port; use one of 1 to 65535'),
+    ('127.0.0.1:0', 1, '0 is no port')])
+def test_a_wrong_address_is_told_at_once(address, index, words):
+  began = time.monotonic()
+  with pytest.raises(UserError) as error:
+    meeting.ready(address, index, 300, 'apart')
+  assert words in str(error.value) and address in str(error.value)
+  assert time.monotonic() - began < 30
+
+
+def test_who_waits_for_the_first_process_is_told(monkeypatch, capsys):
+  monkeypatch.setattr(meeting, 'SECONDS', .1)
+  address = f'127.0.0.1:{free_port()}'
+  with pytest.raises(UserError, match=r'^apart \(Nobody .*refused'):
+    meeting.ready(address, 1, 1, 'apart')
+  said = capsys.readouterr().err
+  assert said.startswith(f'Nobody answers at JAX_COORDINATOR_ADDRESS={address}')
+  assert said.count('\n') == 1
+  # 192.0.2.1 is reserved for examples: no machine has it.
+  meeting.ready(f'192.0.2.1:{free_port()}', 0, 1, 'apart')
+  assert 'is no address of this machine' in capsys.readouterr().err
+
+
+def test_the_first_process_may_come_later():
+  address = f'127.0.0.1:{free_port()}'
+  with socket.socket() as first:
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    late = threading.Timer(.5, lambda: (
+        first.bind(('127.0.0.1', int(address[10:]))), first.listen()))
+    late.start()
+    meeting.ready(address, 1, 30, 'apart')
+    late.join()
+  meeting.ready(address, 0, 30, 'apart')
 
 
 @pytest.mark.parametrize('address,count,index,words', [

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import math
 import os
@@ -318,7 +319,7 @@ def test_write_json_refuses_nan_and_spells_out_infinity(tmp_path):
 def test_read_joins_the_run_of_each_row(tmp_path):
   make_workdir(tmp_path, [row(1.0), row(2.0, seed=1, run='ffffffff')])
   disk.write_json(tmp_path / 'runs' / 'ffffffff.json',
-                     RUN | {'planned_seeds': 7})
+                  RUN | {'run': 'ffffffff', 'planned_seeds': 7})
   rows = results.read([tmp_path])
   assert rows[0] == row(1.0, seed_varies='fresh', planned_seeds=2,
                         scale='reduced')
@@ -490,6 +491,119 @@ def test_publish_refuses_an_unfinished_workdir(tmp_path):
   with pytest.raises(UserError, match='mixup lacks 1 planned seeds, first 1'):
     results.publish(make_workdir(tmp_path / 'work', rows), tmp_path / 'out')
   assert not (tmp_path / 'out').exists()
+
+
+PUBLISHER = '''
+import pathlib, sys
+from assay import disk, results
+folder, who = pathlib.Path(sys.argv[1]), sys.argv[2]
+row = {row}
+for i in range(25):
+  run, work = f'{{who}}{{i:07x}}', folder / who
+  own = [row | dict(run=run, seed=seed, config='c' + who) for seed in (0, 1)]
+  disk.write_json(work / 'runs' / f'{{run}}.json', {run} | dict(run=run))
+  results.write(work / 'rows' / 'erm.0.jsonl', own)
+  results.publish(work, folder / 'results')
+'''
+
+
+def test_publishing_twice_at_once_loses_no_run(tmp_path):
+  script = PUBLISHER.format(row=row(), run=RUN)
+  both = [subprocess.Popen([sys.executable, '-c', script, str(tmp_path), who],
+                           env=os.environ | {'PYTHONPATH': str(LIB)},
+                           stderr=subprocess.PIPE, text=True) for who in 'ab']
+  for process in both:
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+  folder = tmp_path / 'results' / 'made_up'
+  assert results.read_runs([folder]).keys() == {'a0000018', 'b0000018'}
+  assert not (folder / '.lock').exists()
+  assert {path.name for path in folder.rglob('*.*')} == {
+      'ca.jsonl', 'cb.jsonl', 'a0000018.json', 'b0000018.json'}
+
+
+def test_publishing_waits_for_who_publishes_and_says_so(tmp_path, monkeypatch):
+  workdir = make_workdir(tmp_path / 'work')
+  release = disk.lock_folder(results.publish(workdir, tmp_path / 'results'))
+  held = disk.held
+  monkeypatch.setattr(disk, 'held', lambda folder: held(folder, seconds=.1))
+  with pytest.raises(UserError, match='made_up: another process writes there'):
+    results.publish(workdir, tmp_path / 'results')
+  release()
+  results.publish(workdir, tmp_path / 'results')
+
+
+# --- Locks -------------------------------------------------------------------
+
+
+def test_a_lock_is_not_lost_with_its_file(tmp_path):
+  release = disk.lock_folder(tmp_path)
+  (tmp_path / disk.LOCK).unlink()
+  with pytest.raises(BlockingIOError):
+    disk.lock_folder(tmp_path)
+  release()
+  disk.lock_folder(tmp_path)()
+
+
+def test_a_lock_is_that_of_the_file_which_is_there(tmp_path, monkeypatch):
+  # Removed by who held it, between the opening and the locking.
+  path, flock = tmp_path / disk.LOCK, fcntl.flock
+  taken = []
+
+  def late(file, how):
+    if not taken:
+      path.unlink()
+    taken.append(file)
+    return flock(file, how)
+
+  monkeypatch.setattr(fcntl, 'flock', late)
+  file = disk.take_lock(path)
+  assert len(taken) == 2 and os.path.samestat(os.fstat(file), path.stat())
+  os.close(file)
+
+
+def test_a_lock_empties_nothing(tmp_path):
+  (tmp_path / 'precious').write_text('mine')
+  (tmp_path / 'w').mkdir()
+  lock = tmp_path / 'w' / disk.LOCK
+  lock.symlink_to(tmp_path / 'precious')
+  with pytest.raises(OSError):
+    disk.lock_folder(tmp_path / 'w')
+  lock.unlink()
+  os.link(tmp_path / 'precious', lock)
+  disk.lock_folder(tmp_path / 'w')()
+  assert (tmp_path / 'precious').read_text() == 'mine'
+  (tmp_path / 'link').symlink_to(tmp_path / 'w')  # a workdir may be one
+  release = disk.lock_folder(tmp_path / 'link')
+  with pytest.raises(BlockingIOError):
+    disk.lock_folder(tmp_path / 'w')
+  release()
+
+
+# --- What is committed --------------------------------------------------------
+
+# A folder of somebody's machine; a path of a web address has a host before it.
+PLACE = re.compile(r"""(?<![\w.:/<-])(/(home|root|tmp|work|Users|mnt|opt|usr|var
+    |scratch|data|srv|private|content|gpfs|lustre|nfs)/\w
+    | [A-Z]:\\+\w | \\\\\w+\\) | file://""", re.X)
+
+
+def test_nothing_committed_tells_a_folder_of_a_machine():
+  # Runs, verdicts, pages and figures: whatever is there.
+  for text in ('cd /home/me/assay', '--workdir=/tmp/x', '"C:\\\\Users"',
+               'file:///x', '`/root/a`'):
+    assert PLACE.search(text), text
+  for text in ('https://x.org/data/a', '</tmp/x>', 'and/or', 'lib/data/a',
+               'a ~ b', 'results/../data/x'):
+    assert not PLACE.search(text), text
+  files = [path for place in ('results', 'docs', 'README.md', 'colabs')
+           for path in [papers.ROOT / place, *(papers.ROOT / place).rglob('*')]
+           if path.is_file() and path.suffix in (
+               '.json', '.jsonl', '.md', '.svg', '.ipynb')]
+  assert len(files) > 30
+  found = [f'{path}: {line.strip():.200}' for path in files
+           for line in path.read_text().splitlines() if PLACE.search(line)]
+  assert not found, '\n'.join(found)
 
 
 # --- Papers ------------------------------------------------------------------

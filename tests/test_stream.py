@@ -1,16 +1,19 @@
 """Streamed batches are those of data in memory, for anyone who asks."""
 
+import io
 import os
 import pathlib
 import socket
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from PIL import Image
 import pytest
 
 from assay import papers, train
@@ -68,6 +71,87 @@ def test_a_gray_image_keeps_its_channel():
   x = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
   found = stream.decode_image(stream.encode_image(x, 7))
   np.testing.assert_array_equal(found['x'], x)
+
+
+def encoded(image, form='png', **how):
+  """A record with the file of an image of Pillow."""
+  file = io.BytesIO()
+  image.save(file, form, **how)
+  return bytes(4) + file.getvalue()
+
+
+def palette():
+  image = Image.new('P', (3, 2), 1)
+  image.putpalette([9, 9, 9, 10, 20, 30])
+  return image
+
+
+# What a record may hold besides, and the pixel it gives; None: refused.
+KINDS = {'palette': (palette(), [10, 20, 30]),
+         'bits': (Image.new('1', (3, 2), 1), [255]),
+         'gray': (Image.new('L', (3, 2), 7), [7]),
+         'opaque': (Image.new('RGBA', (3, 2), (1, 2, 3, 255)), [1, 2, 3]),
+         'gray_opaque': (Image.new('LA', (3, 2), (5, 255)), [5]),
+         'transparent': (Image.new('RGBA', (3, 2), (1, 2, 3, 9)), None),
+         'deep': (Image.new('I;16', (3, 2), 999), None)}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_any_image_is_what_is_promised_or_refused(kind):
+  image, pixel = KINDS[kind]
+  if pixel is None:
+    with pytest.raises(ValueError, match='transparent|of the kind'):
+      stream.decode_image(encoded(image))
+    return
+  x = stream.decode_image(encoded(image))['x']
+  assert x.dtype == np.uint8 and x.shape == (2, 3, len(pixel))
+  assert x.reshape(-1, len(pixel)).tolist() == 6 * [pixel]
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'CMYK'])
+def test_a_photograph_is_read_or_refused(mode):
+  record = encoded(Image.new(mode, (3, 2)), 'jpeg')
+  if mode == 'RGB':
+    assert stream.decode_image(record)['x'].shape == (2, 3, 3)
+  else:
+    with pytest.raises(ValueError, match="kind 'CMYK'; save it with 8 bits"):
+      stream.decode_image(record)
+
+
+@pytest.mark.parametrize('size', [(2**13, 2**12 + 1), (2**15, 2**13)])
+def test_an_image_that_expands_is_not_decoded(size):
+  record = encoded(Image.new('1', size))
+  tracemalloc.start()
+  with pytest.raises(ValueError, match='pixels'):
+    stream.decode_image(record)
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert peak < 2**20 + 3 * len(record)
+
+
+@pytest.mark.parametrize('record', [
+    b'', b'abc', bytes(4), bytes(4) + b'no image', encoded(palette())[:60],
+    encoded(Image.new('L', (3, 2)), 'gif')])
+def test_bytes_that_are_no_image_are_refused(record):
+  with pytest.raises(ValueError, match='are not a label and an image: .*write'):
+    stream.decode_image(record)
+
+
+@pytest.mark.parametrize('shape', [(3, 4), (3, 4, 1), (3, 4, 3)])
+def test_arrays_come_back(shape):
+  x = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+  found = stream.decode_image(stream.encode_image(x, np.int64(3)))
+  np.testing.assert_array_equal(found['x'], x.reshape(*shape[:2], -1))
+
+
+@pytest.mark.parametrize('x,y', [
+    (np.zeros((2, 2)), 0), (np.zeros((2, 2, 2), np.uint8), 0),
+    (np.zeros((2, 2, 4), np.uint8), 0), (np.zeros((0, 2), np.uint8), 0),
+    (np.zeros(4, np.uint8), 0), (np.zeros((2, 2), bool), 0),
+    (np.zeros((2, 2), np.uint8), 2**31), (np.zeros((2, 2), np.uint8), 0.5)])
+def test_arrays_that_are_no_image_are_refused(x, y):
+  with pytest.raises(ValueError, match='give '):
+    stream.encode_image(x, y)
 
 
 @pytest.mark.parametrize('num_workers', [0, 2])

@@ -2,17 +2,25 @@
 
 import json
 import math
+import re
+import shutil
+import types
 
+import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
 import pytest
+import toy
 
+import assay
 from assay import config as config_lib
-from assay import disk, results, train
+from assay import disk, papers, results, train
 from assay.errors import UserError
+from assay.results import code
 from assay.study import Study, command, replaced
+from assay.train import checkpoint
 
 CONFIG = dict(arms=('erm',), num_seeds=6, seed_varies='fresh',
               scale='reduced', width=8)
@@ -117,12 +125,38 @@ def test_a_run_is_told_without_folders_of_the_machine(words):
   assert command(words.split()) == 'python -m experiments.useful --seeds=3'
 
 
+def test_paths_in_a_command_are_those_of_the_clone():
+  words = [f'--config={papers.ROOT}/configs/useful.py:dominoes',
+           '--config.net.dataset=/home/me/my.csv:price', '/opt/x/run.py']
+  assert command(words) == (
+      'python --config=configs/useful.py:dominoes '
+      '--config.net.dataset=my.csv:price run.py')
+
+
 def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='folder that can be written'):
     study(tmp_path / 'file' / 'below').claim()
   with pytest.raises(UserError, match='folder that can be written'):
     study(tmp_path / ('x' * 5000))
+
+
+def test_a_workdir_whose_lock_is_a_link_is_refused(tmp_path):
+  (tmp_path / 'precious').write_text('mine')
+  (tmp_path / '.lock').symlink_to(tmp_path / 'precious')
+  with pytest.raises(UserError, match='.lock is a link.*remove it'):
+    study(tmp_path).claim()
+  assert (tmp_path / 'precious').read_text() == 'mine'
+
+
+def test_a_workdir_is_held_without_its_lock_file(tmp_path):
+  made = study(tmp_path)
+  made.claim()
+  (tmp_path / '.lock').unlink()
+  with pytest.raises(UserError, match='another run is using'):
+    study(tmp_path)
+  del made
+  study(tmp_path)
 
 
 NESTED = dict(net=dict(depth=2, rate=0.5), classes=((0, 1), (2,)),
@@ -251,3 +285,257 @@ def test_what_a_recorder_refuses(what, words):
     with next(study().blocks('erm')).recorder(fitted(best=False),
                                               **COMMON) as add:
       what(add)
+
+
+# --- Whose a file is ---------------------------------------------------------
+
+FILES = {  # what a workdir holds of a block, and what is told of it
+    'a/fit/seeds_0-1': r'12 is of made_up:small b, fit, seeds 0 to 1, and '
+                       r'made_up:small a, fit, seeds 0 to 1 should be there '
+                       r"\(arm: 'b' in the file, 'a' here\). Put back",
+    'a/fit/seeds_0-1/config.json': "config.json is of made_up:small b, fit, .*"
+                                   "arm: 'b' in the file, 'a' here",
+    'rows/a.0.jsonl': r"a.0.jsonl is of other:small, .*paper: 'other' in the",
+    'predictions/a.0.npz': "a.0.npz is of made_up:small b, .*arm: 'b' in the"}
+
+
+def trained(workdir, arms=('a', 'b'), rate=0.1, stop=False, rows=True):
+  """A study of two arms that trains and reads what it saved."""
+  config = dict(arms=arms, num_seeds=2, rate=rate, sweep='', swept_arms=())
+  answers = iter([False, True])  # before the block, and after a call
+  made = study(workdir, config, settings=train.Settings(
+      steps_per_call=6, stopping=lambda: stop and next(answers)))
+  tx = optax.sgd(rate)
+  for name in arms:
+    for block in made.blocks(name):
+      fitted = block.fit(
+          'fit', made.config, train.make_init(toy.init_variables, tx),
+          train.make_step(jax.value_and_grad(toy.loss_fn, has_aux=True), tx),
+          toy.draw, toy.source(block.seeds), num_steps=12, eval_every=6)
+      if rows:
+        with block.recorder(fitted, dataset='toy', method=name) as add:
+          add('rmse', 1., split='test', n=1)
+          add.save(last=np.ones((2, 3)))
+  return made, [made.predictions_of(name, (0, 1)) for name in arms if rows]
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_an_exchanged_file_is_refused(name, tmp_path):
+  trained(tmp_path, rows=not name.startswith('a/'))
+  mine, other = tmp_path / name, tmp_path / name.replace('a', 'b', 1)
+  if name.startswith('rows'):
+    results.write(mine, [row | {'paper': 'other'}
+                         for row in results.read_rows(mine)])
+  elif name.startswith('predictions'):
+    other = tmp_path / 'predictions' / 'b.0.npz'
+    shutil.copy(other, mine)
+  elif mine.is_dir():
+    (mine / 'config.json').rename(tmp_path / 'kept.json')
+    shutil.rmtree(mine)
+    shutil.copytree(other, mine)
+    (tmp_path / 'kept.json').rename(mine / 'config.json')
+  else:
+    shutil.copy(other, mine)
+  with pytest.raises(UserError, match=FILES[name]):
+    trained(tmp_path, rows=not name.startswith('a/'))
+
+
+@pytest.mark.parametrize('gone', [False, True])
+def test_another_learning_rate_is_not_continued(gone, tmp_path):
+  with pytest.raises(checkpoint.Interrupted):
+    trained(tmp_path, ('a',), stop=True)
+  (tmp_path / 'config.json').unlink()
+  if gone:
+    (tmp_path / 'a' / 'fit' / 'seeds_0-1' / 'config.json').unlink()
+  with pytest.raises(UserError, match='rate: 0.1 in the file, 0.2 here'):
+    trained(tmp_path, ('a',), rate=0.2)
+  (tmp_path / 'config.json').unlink()
+  if gone:
+    (tmp_path / 'a' / 'fit' / 'seeds_0-1' / 'config.json').unlink()
+  trained(tmp_path, ('a',))
+
+
+def test_a_save_that_does_not_say_whose_it_is_is_continued(tmp_path, caplog,
+                                                           monkeypatch):
+  with monkeypatch.context() as before:
+    before.setattr(train.Settings, 'owner', lambda *args: {})
+    with pytest.raises(checkpoint.Interrupted):
+      trained(tmp_path, ('a',), stop=True)
+  trained(tmp_path, ('a',))
+  said = [r for r in caplog.records if 'not say whose' in r.getMessage()]
+  assert len(said) == 1 and 'made_up:small a, fit, seeds 0 to 1' in caplog.text
+  trained(tmp_path, ('a',), rows=False)
+  assert caplog.text.count('not say whose') == 1
+
+
+def test_predictions_of_before_are_read(tmp_path):
+  made, _ = trained(tmp_path, ('a',))
+  file = tmp_path / 'predictions' / 'a.0.npz'
+  with np.load(file) as arrays:
+    old = {k: v for k, v in arrays.items() if k != 'whose'}
+  np.savez(file, **old)
+  assert made.predictions_of('a', (0, 1))['last'].shape == (2, 3)
+  np.savez(file, **old | {'seeds': np.array([1, 2])})
+  with pytest.raises(UserError, match='seed: 1 in the file, 0 here'):
+    made.predictions_of('a', (0, 1))
+
+
+def test_networks_of_an_exchanged_folder_are_not_loaded(tmp_path, monkeypatch):
+  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
+      make_apply=lambda config, arm: lambda *args: arm))
+  trained(tmp_path)
+  apply, params = assay.load(tmp_path, 'a', 1)
+  assert apply(params, None) == 'a'
+  folders = [tmp_path / arm / 'fit' / 'seeds_0-1' for arm in 'ab']
+  saved = [next(folder.glob('[0-9]*')) for folder in folders]
+  saved[0].rename(tmp_path / 'aside')
+  saved[1].rename(saved[0])
+  with pytest.raises(UserError, match="12 is of made_up:small b, fit, "):
+    assay.load(tmp_path, 'a', 1)
+  shutil.copy(folders[1] / 'config.json', folders[0])
+  with pytest.raises(UserError, match="config.json is of made_up:small b, "):
+    assay.load(tmp_path, 'a', 1)
+
+
+# --- What others leave in a workdir ------------------------------------------
+
+# Files and folders (with a slash) by editors, systems, copies and people.
+STRAYS = ('.DS_Store', 'notes.txt', 'Thumbs.db', 'a.0 (copy).jsonl',
+          'notes.jsonl', '.#a.0.jsonl', '#a.0.jsonl#', 'a.0.jsonl~',
+          '._a.0.jsonl', 'a (copy).0.jsonl', 'Copy of a.0.jsonl', 'a.x.jsonl',
+          'seeds_0-1 (copy)/', 'seeds_x/', 'seeds_0/', 'a (copy)/', 'run.json',
+          '0123abcd (copy).json', '12 (copy)/', '6~/', 'config (copy).json')
+FOLDERS = ('', 'rows', 'runs', 'predictions', 'a', 'a/fit', 'a/fit/seeds_0-1')
+
+
+@pytest.mark.parametrize('begun', [False, True])
+def test_what_others_leave_in_a_workdir_stops_nothing(begun, tmp_path, caplog,
+                                                     monkeypatch):
+  whole, _ = trained(tmp_path / 'whole', ('a',))
+  folder = tmp_path / 'work'
+  if begun:
+    with pytest.raises(checkpoint.Interrupted):
+      trained(folder, ('a',), stop=True)
+  for place in FOLDERS:
+    (folder / place).mkdir(parents=True, exist_ok=True)
+    for name in STRAYS:
+      stray = folder / place / name
+      if name.endswith('/'):
+        stray.mkdir()
+        (stray / 'config.json').write_text('no JSON')
+      else:
+        stray.write_text('neither rows nor JSON')
+  made, _ = trained(folder, ('a',))
+  rows = lambda found: [row | {'run': ''} for row in found.rows()]
+  assert rows(made) == rows(whole)
+  assert 'notes.jsonl is left alone: names there are <arm>' in caplog.text
+  monkeypatch.setattr(papers, 'load', lambda name: types.SimpleNamespace(
+      make_apply=lambda config, arm: lambda *args: arm))
+  assay.load(folder, 'a', 1)
+
+
+@pytest.mark.parametrize('content', [
+    '[]', '3', '{"spent": 3}', '{"fits": {"erm": 3}}', '{"wall_seconds": "x"}',
+    '{"spent": {"1": "x"}}', '{"wall_seconds": -1}', '{"planned_seeds": 1e9}'])
+def test_a_run_file_of_another_shape_is_told_before_training(content, tmp_path):
+  made = study(tmp_path, seeds_at_once=1)
+  finish(next(made.blocks('erm')))
+  file = tmp_path / 'runs' / f'{made.run}.json'
+  del made
+  if content.startswith('{'):
+    content = json.dumps(json.loads(file.read_text()) | json.loads(content))
+  file.write_text(content)
+  with pytest.raises(UserError, match=rf'{file.name}.*restore'):
+    study(tmp_path)
+
+
+def test_a_copy_of_a_block_is_told_before_training(tmp_path):
+  finish(next(study(tmp_path, seeds_at_once=1).blocks('erm')))
+  shutil.copy(tmp_path / 'rows' / 'erm.0.jsonl',
+              tmp_path / 'rows' / 'erm_old.0.jsonl')
+  with pytest.raises(UserError, match='seed 0 of erm has a second .*keep one'):
+    study(tmp_path)
+
+
+@pytest.mark.parametrize('paper', papers.names('configs'))
+def test_names_of_blocks_are_names_of_files(paper, monkeypatch):
+  monkeypatch.setattr('assay.study._commit', lambda: 'unknown')
+  for name in ('of', 'sources'):
+    monkeypatch.setattr(f'assay.study.code.{name}', lambda *args: {})
+  module = papers.configs(paper)
+  for variant in module.VARIANTS:
+    made = Study(paper, variant, module.get_config(variant))
+    for name, *_ in made.planned():
+      assert results.files.BLOCK.fullmatch(f'{name}.0.jsonl'), name
+
+
+# --- Code that is edited -----------------------------------------------------
+
+
+@pytest.fixture
+def edited(monkeypatch):
+  """`edited(text)`: from now on a file of the code has another content."""
+  def edit(text):
+    monkeypatch.setattr('assay.study.code.sources', lambda root, paper: {
+        'lib/assay/losses.py': text, 'lib/assay/keys.py': 'same'})
+    monkeypatch.setattr('assay.study._commit', lambda: 40 * '0' + '+')
+  return edit
+
+
+def test_a_run_that_goes_on_under_edited_code_says_so_and_tells_both(
+    tmp_path, edited):
+  said, runs = [], []
+  for text in ('one', 'one', 'two', 'two', 'one'):
+    edited(text)
+    made = study(tmp_path, announce=said.append, seeds_at_once=1)
+    finish(next(made.blocks('erm')))
+    runs.append(made.run)
+    del made  # it holds the workdir
+  assert len(said) == 2 and all(
+      'was begun with other code (lib/assay/losses.py differ)' in text
+      for text in said)
+  # One commit with other edits is another run, so that each row has its own.
+  assert runs[0] == runs[1] == runs[4] != runs[2] == runs[3]
+  told = results.read_runs([tmp_path])
+  states = [state['sources'] for state in told[runs[2]]['made_with']]
+  assert len(states) == 2 and states[0] != states[1]
+  assert [s['sources'] for s in told[runs[0]]['made_with']] == [
+      *states, states[0]]
+
+
+def test_edits_before_anything_was_made_are_not_told(tmp_path, edited):
+  said = []
+  for text in ('one', 'two'):
+    edited(text)
+    made = study(tmp_path, announce=said.append)
+    made.claim()
+    states = made.describe()['made_with']
+    del made  # it holds the workdir
+  assert not said and len(states) == 1
+
+
+def test_a_workdir_that_does_not_tell_its_code_is_said_to(tmp_path, edited):
+  edited('one')
+  said = []
+  finish(next(study(tmp_path, seeds_at_once=1).blocks('erm')))
+  (tmp_path / 'code.json').unlink()
+  study(tmp_path, announce=said.append).claim()
+  assert len(said) == 1 and 'commit unknown there, 000' in said[0]
+
+
+def test_the_code_of_a_run_is_what_makes_its_rows(tmp_path):
+  found = code.sources(papers.ROOT, 'c_mixup')
+  for name in ('lib/assay/train/loop.py', 'lib/assay/cli/running.py',
+               'lib/assay/testbeds/tabular.py', 'experiments/c_mixup.py',
+               'configs/c_mixup.py'):
+    assert re.fullmatch('[0-9a-f]{8}', found[name])
+  assert not [name for name in found if name.startswith((
+      'lib/assay/claims', 'lib/assay/report', 'experiments/useful'))]
+  # What an editor leaves: a copy, a lock that is a broken link.
+  folder = tmp_path / 'experiments'
+  folder.mkdir()
+  (folder / 'made_up.py').write_text('x = 1')
+  (folder / '.#made_up.py').symlink_to('nowhere')
+  first = code.sources(tmp_path, 'made_up')['experiments/made_up.py']
+  (folder / 'made_up.py').write_text('x = 2')
+  assert code.sources(tmp_path, 'made_up')['experiments/made_up.py'] != first

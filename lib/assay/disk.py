@@ -4,14 +4,18 @@ NaN is no JSON and is refused both ways; infinities are written as the texts
 'inf' and '-inf'.
 """
 
+import contextlib
+import fcntl
 import json
 import math
 import os
 import pathlib
+import time
 import uuid
 
 from assay.errors import UserError
 
+LOCK = '.lock'  # in a folder that one process at a time may write
 TEMPORARY = '.*.' + 32 * '[0-9a-f]' + '.tmp'  # names of files not yet whole
 
 
@@ -71,6 +75,90 @@ def sync(folder):
     os.fsync(number)
   finally:
     os.close(number)
+
+
+def take_lock(path):
+  """The number of an open file that this process holds the lock of.
+
+  The lock ends with the process, or when the file is closed. The content stays,
+  and what a link points at is not touched.
+
+  Args:
+    path: of a file, which is made, or of a folder.
+
+  Raises:
+    BlockingIOError: another process holds it.
+    OSError: it cannot be opened: a link, or not to be written to.
+  """
+  kind = os.O_RDONLY if os.path.isdir(path) else os.O_RDWR | os.O_CREAT
+  while True:
+    file = os.open(path, kind | os.O_NOFOLLOW, 0o666)
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      # Who removed the file in between has the lock of nothing.
+      if os.path.samestat(os.fstat(file), os.stat(path, follow_symlinks=False)):
+        return file
+    except FileNotFoundError:
+      pass  # removed in between
+    except BaseException:
+      os.close(file)
+      raise
+    os.close(file)
+
+
+def lock_folder(folder):
+  """Holds a folder for this process; returns a function that lets it go.
+
+  By a file in it and, where the file system can, by the folder itself: then
+  nobody comes in who deletes the file.
+
+  Raises:
+    BlockingIOError: another process holds it.
+    OSError: it cannot be written.
+  """
+  held = contextlib.ExitStack()
+  with contextlib.ExitStack() as failed:
+    failed.push(held)
+    try:
+      held.callback(os.close, take_lock(os.path.realpath(folder)))
+    except BlockingIOError:
+      raise
+    except OSError:  # some network file systems lock files only
+      pass
+    held.callback(os.close, take_lock(pathlib.Path(folder) / LOCK))
+    failed.pop_all()
+  return held.close
+
+
+@contextlib.contextmanager
+def held(folder, seconds=60):
+  """Around what one process at a time may do in a folder; the others wait.
+
+  Args:
+    folder: is made.
+    seconds: that this one waits at most.
+
+  Raises:
+    UserError: another process holds it for so long, or it cannot be written.
+  """
+  path, end = pathlib.Path(folder) / LOCK, time.monotonic() + seconds
+  while True:
+    try:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      release = lock_folder(folder)
+      break
+    except BlockingIOError as error:
+      if time.monotonic() > end:
+        raise UserError(f'{folder}: another process writes there since '
+                        f'{seconds} s; wait for it, or end it.') from error
+      time.sleep(0.05)
+    except OSError as error:
+      raise unwritable(path, error.errno) from error
+  try:
+    yield
+  finally:
+    path.unlink(missing_ok=True)
+    release()
 
 
 def cache_dir():

@@ -249,7 +249,8 @@ def read(rows, metric, arms, value, test, *, split='test', state=None,
   missing = {s for s in seeds if any(s not in c for c in columns)}
   null = [r for r in used if r['value'] is None]
   diverged = {r['seed'] for r in null}
-  why = '; '.join(dict.fromkeys(r['why'] for r in null if r.get('why')))
+  why = '; '.join(dict.fromkeys(
+      results.schema.harmless(r['why']) for r in null if r.get('why')))
   kept = [s for s in seeds if s not in missing | diverged]
   values = value(np.array([[c[s]['value'] for s in kept] for c in columns],
                           float))

@@ -11,7 +11,7 @@ from assay import config as config_lib
 from assay import disk, papers, results, train
 from assay.cli import devices, flags, sweeps
 from assay.errors import check_names
-from assay.study import Study, profiling, scalars
+from assay.study import Study, profiling, scalars, versions
 from assay.study.progress import Progress
 from assay.train import checkpoint, dry_run, hosts
 
@@ -125,9 +125,11 @@ def _agree(study, given):
     UserError: they differ.
   """
   here = ('data_dir', 'debug', 'profile', 'quiet', 'tensorboard')
+  # Files before the commit: they are what differs, and may under one commit.
   hosts.agree(config_lib.paths(study.config, 'config.')
               | {f'--{k}': v for k, v in vars(given).items() if k not in here}
-              | {'commit': study.commit, 'jax': jax.__version__})
+              | {f'the file {k}': v for k, v in study.sources.items()}
+              | {'commit': study.commit} | versions())
 
 
 def _is_first():

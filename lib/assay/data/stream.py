@@ -234,20 +234,37 @@ def encode_image(x, y):
   """A record of an image: its label, int32 little-endian, then a PNG file.
 
   Args:
-    x: [H, W, C] uint8, C 1 or 3.
-    y: integer.
+    x: [H, W, C] uint8, C 1 or 3; or [H, W], which is read back as C 1.
+    y: integer in the range of int32.
+
+  Raises:
+    ValueError: an array of another kind, or a label that does not fit.
   """
   from PIL import Image
 
+  x = np.asarray(x)
+  if x.ndim == 3 and x.shape[2] == 1:
+    x = x[..., 0]
+  if x.dtype != np.uint8 or not x.size or not (
+      x.ndim == 2 or x.ndim == 3 and x.shape[2] == 3):
+    raise ValueError(f'x is {x.dtype} {x.shape}; give uint8 [H, W], [H, W, 1] '
+                     'or [H, W, 3], of one pixel or more.')
+  if int(y) != y or not -2**31 <= y < 2**31:
+    raise ValueError(f'y={y!r:.40}; give an integer in [-2**31, 2**31).')
   file = io.BytesIO()
-  Image.fromarray(np.squeeze(x, 2) if x.shape[2] == 1 else x).save(file, 'png')
+  Image.fromarray(x).save(file, 'png')
   return np.array(y, '<i4').tobytes() + file.getvalue()
 
 
 def decode_image(record):
   """`x` [H, W, C] uint8 and `y` [] int32 of a record from `encode_image`.
 
-  A JPEG file in place of the PNG is read too.
+  C is 1 or 3. A JPEG file in place of the PNG is read too; a palette gives its
+  colors, and black and white are 0 and 255.
+
+  Raises:
+    ValueError: another format, transparent pixels, more than 8 bits, or more
+      than `images.folders.MAX_PIXELS`.
 
   Example:
     >>> import numpy as np
@@ -259,7 +276,15 @@ def decode_image(record):
   """
   from PIL import Image
 
-  with Image.open(io.BytesIO(record[4:]), formats=('PNG', 'JPEG')) as image:
-    x = np.asarray(image)
+  from assay.data.images import folders
+
+  try:
+    with Image.open(io.BytesIO(record[4:]), formats=('PNG', 'JPEG')) as file:
+      folders.bound(file)
+      x = np.asarray(folders.plain(file))
+  except Exception as error:  # wrong bytes may break a decoder in any way
+    what = str(error) or type(error).__name__
+    raise ValueError(f'{len(record)} bytes are not a label and an image: '
+                     f'{what:.200}; write the record again.') from error
   return {'x': x if x.ndim == 3 else x[..., None],
           'y': np.frombuffer(record[:4], '<i4')[0]}

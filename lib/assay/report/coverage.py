@@ -15,7 +15,6 @@ find out, and `why`, the reason of its standing:
 
 import argparse
 import collections
-import pathlib
 import re
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from assay import papers
 from assay.errors import UserError, told
 from assay.report import tables, verdicts
 from assay.report.verdicts import STATES
+from assay.results import files
 
 STANDINGS = ('tested', 'planned', 'recast', 'out')
 TESTBEDS = ('own', 'tabular', 'vision', 'ood', 'in_context', 'tiny_lm',
@@ -218,8 +218,7 @@ def main(argv=None):
         e.standing for e in entries if e.family == family)
     table.add_row(name, *(str(counts[s] or '') for s in STANDINGS))
   Console().print(table)
-  with_rows = {f.parent.name for f in pathlib.Path(flags.results).glob(
-      '*/*.jsonl')}
+  with_rows = {path.name for path in files.of_papers(flags.results)}
   wrong = disagreements(entries, papers.names('configs'), with_rows)
   print('\n'.join(wrong))
   return 1 if wrong else 0

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from assay import disk, papers, results
 from assay.claims import samples
-from assay.report import plots, tables
+from assay.report import drawing, plots, tables
 
 NAME = 'figure.svg'
 MANY = 12  # arms; of more only those are drawn that claims read
@@ -159,7 +159,8 @@ def update(folder, paper, rows, judged, check=False):
         file, small_svg(figure, {'digest': want, 'alt': alt, 'name': (
             f'{chosen.name.replace("_", " ")}, {chosen.variant}')}).encode())
   alt = _said(file, 'alt').replace('[', '(').replace(']', ')')
-  return f'![{alt}]({NAME})\n\n*{_said(file, "name")}*', []
+  return tables.harmless(
+      f'![{alt}]({NAME})\n\n*{_said(file, "name")}*'), []
 
 
 def told(file):
@@ -202,7 +203,8 @@ def small_svg(figure, said):
   text = re.sub('<[^>]*>', lambda tag: re.sub(  # not what the letters say
       r'\d+\.\d{3,}', short, tag[0]), text)
   text = re.sub(r'\s+', ' ', text).replace('> <', '>\n<').strip() + '\n'
-  return ''.join(f'<!-- {k}: {v.replace("--", "- -")} -->\n'
+  # Two hyphens would end the comment.
+  return ''.join(f'<!-- {k}: {re.sub("-(?=-)", "- ", v)} -->\n'
                  for k, v in said.items()) + text
 
 
@@ -212,8 +214,9 @@ def _svg(figure, letters):
   buffer = io.BytesIO()
   with matplotlib.rc_context(
       {'svg.hashsalt': 'assay', 'svg.fonttype': letters}):
-    figure.savefig(buffer, format='svg', facecolor='white',
-                   metadata={'Date': None, 'Creator': None})
+    drawing.literal(figure).savefig(
+        buffer, format='svg', facecolor='white',
+        metadata={'Date': None, 'Creator': None})
   return buffer.getvalue().decode()
 
 

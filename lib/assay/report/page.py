@@ -176,7 +176,7 @@ def tested_on(rows, runs):
 
   devices = map(' x '.join, zip(of_runs('device_count'), of_runs('device_kind'),
                                 strict=True))
-  return (
+  return tables.harmless(
       'mean ± standard deviation (seeds). Tested on '
       + each(f'{r["dataset"]} ({r["n"]} test examples)' for r in test)
       + f', {len(seeds)} seed{"s" * (len(seeds) > 1)} ({seeds[0]} to '

@@ -50,14 +50,14 @@ def build(folder, out, draw=True):
     UserError: no rows there, or `out` holds something else than a site.
   """
   folder, out = pathlib.Path(folder), pathlib.Path(out)
-  found = sorted(f.parent for f in folder.glob('*/*.jsonl'))
+  found = results.files.of_papers(folder)
   if not found:
     raise UserError(
         f'{folder}: no rows in folders <paper>/ there; run an experiment, then '
         'python -m assay results out/<paper>/<variant> --publish.')
   _refuse_other(out)
   written, pages = {}, []
-  for path in dict.fromkeys(found):
+  for path in found:
     page, drawn = paper_page(path, draw)
     pages.append(page)
     written |= drawn

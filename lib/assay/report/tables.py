@@ -1,6 +1,7 @@
 """Tables: arms beside the published numbers, for terminal, Markdown, LaTeX."""
 
 import collections
+import re
 
 import numpy as np
 
@@ -238,7 +239,7 @@ def to_terminal(table, width=80):
     for name in labels + part:
       fixed = not texts and name != 'settings' and (
           width_of(['arm', *part]) <= width)
-      grid.add_column(heads[name], no_wrap=not texts and (
+      grid.add_column(Text(heads[name]), no_wrap=not texts and (
           fixed or name not in labels), overflow='fold', vertical='top')
     for cells in zip(*(columns[c] for c in labels + part), strict=True):
       grid.add_row(*map(Text, cells))
@@ -252,14 +253,20 @@ def to_markdown(table):
   align = [':--' if c in ('dataset', 'arm') else '--:'
            for c in table['columns']]
   return markdown_of([table['columns'], align, *table['rows']]) + (
-      f'\n\n{table["note"]}' if table['note'] else '')
+      f'\n\n{harmless(table["note"])}' if table['note'] else '')
 
 
 def markdown_of(rows):
   """A Markdown table of rows of texts, the second of which is its rule."""
   return '\n'.join(
-      '| ' + ' | '.join(cell.replace('|', r'\|').replace('\n', '<br>')
-                        for cell in row) + ' |' for row in rows)
+      '| ' + ' | '.join(
+          harmless(cell).replace('|', r'\|').replace('\n', '<br>')
+          for cell in row) + ' |' for row in rows)
+
+
+def harmless(text):
+  """Markdown without HTML but for line breaks: names in rows may hold some."""
+  return re.sub('<(?=[A-Za-z/!?])(?!br>)', '&lt;', text)
 
 
 def to_latex(table):

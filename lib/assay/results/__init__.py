@@ -32,8 +32,8 @@ from assay.results.schema import (
 __all__ = [
     'ATTACHED', 'FIELDS', 'JOINED', 'TOLD', 'code', 'digest', 'files',
     'group_by', 'lost_word', 'migrate', 'pack', 'publish', 'read', 'read_both',
-    'read_rows', 'read_runs', 'schema', 'text_of', 'unpack', 'validate',
-    'write']
+    'read_rows', 'read_run', 'read_runs', 'schema', 'text_of', 'unpack',
+    'validate', 'write']
 
 
 def read(paths):
@@ -90,9 +90,21 @@ def _runs(found):
       names = cell['run'] if isinstance(cell['run'], list) else [cell['run']]
       for run in names:
         if run not in runs:
-          runs[run] = disk.read_json(folder / f'{run}.json', JOINED | TOLD,
-                                     TOLD)
+          runs[run] = read_run(folder / f'{run}.json')
   return runs
+
+
+def read_run(file):
+  """What the file of a run says.
+
+  Raises:
+    UserError: it is missing or damaged, or that of another run.
+  """
+  data = disk.read_json(file, JOINED | TOLD, TOLD)
+  try:
+    return schema.run_of(data, file.stem)
+  except UserError as error:
+    raise UserError(f'{file}: {error}') from error
 
 
 def _files(path):
@@ -102,14 +114,14 @@ def _files(path):
     up = path.parent.parent if path.parent.name == 'rows' else path.parent
     return [path], up / 'runs'
   # In a workdir rows.jsonl is only a copy of the blocks under rows/.
-  folder = path / 'rows' if (path / 'rows').is_dir() else path
-  # By arm, then seed: the length puts erm.5 before erm.10.
-  files = sorted(folder.glob('*.jsonl'), key=lambda f: (
-      f.stem.rpartition('.')[0], len(f.stem), f.stem))
-  if not files:
+  if (path / 'rows').is_dir():
+    found = [file for *_, file in files.blocks(path / 'rows')]
+  else:
+    found = [file for file in files.listed(path) if file.suffix == '.jsonl']
+  if not found:
     raise UserError(f'{path}: no rows there; give a workdir, a folder '
                     'results/<paper> or a .jsonl file.')
-  return files, path / 'runs'
+  return found, path / 'runs'
 
 
 def read_rows(path):
@@ -135,7 +147,8 @@ def publish(workdir, results_dir='results'):
   """Copies a finished workdir to `results/<paper>/`; returns that folder.
 
   Rows go to `<variant>.jsonl` (replaced), runs to `runs/<run>.json`; run files
-  that no row there refers to any longer are removed.
+  that no row there refers to any longer are removed. Two processes that publish
+  one paper take turns.
 
   Raises:
     UserError: rows of several papers, or an arm lacks a planned seed.
@@ -143,30 +156,35 @@ def publish(workdir, results_dir='results'):
   rows, runs = read_both([workdir])
   if len({row['paper'] for row in rows}) != 1:
     raise UserError(f'{workdir}: must hold the rows of one paper.')
-  for method in dict.fromkeys(row['method'] for row in rows):
-    own = [row for row in rows if row['method'] == method]
-    missing = set(range(own[0]['planned_seeds'])) - {r['seed'] for r in own}
+  for method, own in group_by(rows, 'method').items():
+    planned, seeds = own[0]['planned_seeds'], {r['seed'] for r in own}
+    missing = planned - sum(seed < planned for seed in seeds)
     if missing:
-      raise UserError(f'{workdir} is not finished: {method} lacks '
-                      f'{len(missing)} planned seeds, first {min(missing)}; '
-                      'run it to its end.')
+      first = next(i for i in range(planned) if i not in seeds)
+      raise UserError(f'{workdir} is not finished: {method} lacks {missing} '
+                      f'planned seeds, first {first}; run it to its end.')
   folder = pathlib.Path(results_dir) / rows[0]['paper']
-  # Runs first and removal last: a crash leaves no row without its run.
-  for run, data in runs.items():
-    disk.write_json(folder / 'runs' / f'{run}.json', data)
-  for config, own in group_by(rows, 'config').items():
-    write(folder / f'{config}.jsonl', own)
-  needed = read_runs([folder])
-  for file in (folder / 'runs').glob('*.json'):
-    if file.stem not in needed:
-      file.unlink()
+  # Alone: what another writes just now may need a run that no row has yet.
+  with disk.held(folder):
+    # Runs first and removal last: a crash leaves no row without its run.
+    for run, data in runs.items():
+      disk.write_json(folder / 'runs' / f'{run}.json', data)
+    for config, own in group_by(rows, 'config').items():
+      write(folder / f'{config}.jsonl', own)
+    needed = read_runs([folder])
+    for file in (folder / 'runs').glob('*.json'):
+      if file.stem not in needed:
+        file.unlink()
   return folder
 
 
 def digest(rows):
   """16 hex digits over the values of rows, in whatever order and of any run."""
-  told = sorted(_ENCODER.encode(row | {'run': ''}) for row in rows)
-  return hashlib.sha256('\n'.join(told).encode()).hexdigest()[:16]
+  told, found = hashlib.sha256(), (
+      _ENCODER.encode(row | {'run': ''}) for row in rows)
+  for i, line in enumerate(sorted(found)):  # a million are not joined
+    told.update(b'\n' * bool(i) + line.encode())
+  return told.hexdigest()[:16]
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True)

@@ -12,6 +12,9 @@ import functools
 import hashlib
 import pathlib
 
+PACKAGE = pathlib.Path(__file__).parents[1]
+# Rooms that make no number of a row.
+SHOWN = ('claims', 'report', 'judge')
 OWN = ('experiments', 'assay.methods', 'assay.losses')
 HOSTS = ('assay.testbeds', 'assay.metrics')
 
@@ -59,6 +62,23 @@ def of(root, paper):
     return file.read_text() if file.is_file() else None
 
   return digests(paper, read)
+
+
+def sources(root, paper):
+  """{file: 8 hex digits over its bytes} of all that a paper runs.
+
+  The library but for what only shows rows, the experiment and its card. What
+  stands where is compared between hosts, and between the parts of a run.
+  """
+  found = {f'lib/assay/{file.relative_to(PACKAGE)}': file
+           for file in PACKAGE.rglob('*.py')
+           if file.relative_to(PACKAGE).parts[0] not in SHOWN}
+  found |= {f'{folder}/{paper}.py': pathlib.Path(root, folder, f'{paper}.py')
+            for folder in ('experiments', 'configs')}
+  # What editors leave beside a file is no module, and may be a broken link.
+  return {name: hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+          for name, file in sorted(found.items())
+          if file.stem.isidentifier() and file.is_file()}
 
 
 @functools.cache  # of trees that `_parsed` keeps

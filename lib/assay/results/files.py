@@ -8,11 +8,62 @@ share:
     {"method": "erm", "metric": "mape", "seeds": [0, 1], "values": [1.7, 1.8]}
 """
 
+import functools
+import logging
 import pathlib
+import re
 
 from assay import disk
 from assay.errors import UserError
 from assay.results import schema
+
+# Names: of a block's rows in a workdir, `erm,width=0.5.10.jsonl`; of a folder
+# of a paper. All else was put there by an editor, a system or a person.
+BLOCK = re.compile(r'([^\s.#~()][^\s()~]*)\.([0-9]{1,18})\.jsonl')
+PAPER = re.compile('[a-z0-9_]+')
+HIDDEN = '.#~'  # how names begin of what editors and systems leave
+
+
+def blocks(folder):
+  """[(arm, first seed, path)] of the blocks in the folder `rows/` of a workdir.
+
+  By arm, then seed. Other files there are left alone, with a warning.
+  """
+  found = []
+  for path in listed(folder):
+    if named := BLOCK.fullmatch(path.name):
+      found.append((named[1], int(named[2]), path))
+    elif path.suffix == '.jsonl':
+      _leave(path, '<arm>.<seed>.jsonl')
+  return sorted(found)
+
+
+def of_papers(folder):
+  """The folders of papers in a folder of results that hold rows, sorted.
+
+  Other folders there are left alone, with a warning.
+  """
+  found = []
+  for path in sorted(pathlib.Path(folder).glob('*/')):
+    if path.name[0] not in HIDDEN and any(
+        file.suffix == '.jsonl' for file in listed(path)):
+      if PAPER.fullmatch(path.name):
+        found.append(path)
+      else:
+        _leave(path, '<paper>/')
+  return found
+
+
+def listed(folder):
+  """The files in a folder, without hidden ones."""
+  return [path for path in sorted(pathlib.Path(folder).glob('*'))
+          if path.name[0] not in HIDDEN and path.is_file()]
+
+
+@functools.cache  # once for each
+def _leave(path, form):
+  logging.getLogger(__name__).warning(
+      '%s is left alone: names there are %s.', path, form)
 
 
 def write(path, rows, written=lambda: None):

@@ -24,8 +24,12 @@ WORDS = {'paper': '[a-z0-9_]+', 'config': '[A-Za-z0-9_-]+',
          'run': '[0-9a-f]{8}', 'state': 'last|best', 'group': '.*'}
 JOINED = {'seed_varies': str, 'planned_seeds': int, 'scale': str}
 # What tables and pages show of a run besides, where its file has it.
-TOLD = {'config_name': str, 'config': dict, 'commit': str, 'versions': dict,
-        'wall_seconds': (float, int), 'code': dict}
+TOLD = {'run': str, 'config_name': str, 'config': dict, 'commit': str,
+        'command': str, 'versions': dict, 'wall_seconds': (float, int),
+        'code': dict, 'made_with': list, 'spent': dict, 'fits': dict,
+        'device_kind': str, 'device_count': int, 'num_params': int}
+MAX_SEEDS = 10**6  # that a run may plan
+MAX_DEPTH = 50  # of what a run's file holds
 # They say more about a value and nothing about what was measured.
 ATTACHED = {'why': str, 'wrong': str}
 # What may be a list in a cell, beside seeds and values.
@@ -48,6 +52,51 @@ def validate(row):
       _check_name(field, row)
       _check(field, row[field])
   _check_value(row)
+
+
+def run_of(data, run):
+  """What the file of a run says, with harmless texts.
+
+  Args:
+    data: dict with the types of `JOINED` and `TOLD`.
+    run: the name of the file.
+
+  Raises:
+    UserError: it is that of another run, or holds a number that cannot be.
+  """
+  data = harmless(data)
+  if data.get('run', run) != run:
+    raise UserError(f'is of run {data["run"]!r:.20}, and {run} should be '
+                    'there; restore the file.')
+  most = {'planned_seeds': MAX_SEEDS, 'wall_seconds': 1e12}
+  for place, value in [
+      *((field, data.get(field, 0)) for field in most),
+      *(('spent', seconds) for seconds in data.get('spent', {}).values())]:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (
+        not 0 <= value <= most.get(place, 1e12)):
+      raise UserError(f'{place}: {value!r:.40} is not in [0, '
+                      f'{most.get(place, 1e12):g}]; restore the file.')
+  for arm, keys in data.get('fits', {}).items():
+    if not isinstance(keys, list):
+      raise UserError(f'fits: {arm!r:.40} must have a list; restore the file.')
+  return data
+
+
+def harmless(value, depth=0):
+  """What JSON holds, with what cannot be printed in its texts escaped.
+
+  Terminals obey some characters, and some are not Unicode.
+  """
+  if isinstance(value, str):
+    return value if value.isprintable() else ''.join(
+        c if c.isprintable() else repr(c)[1:-1] for c in value)
+  if depth == MAX_DEPTH:
+    raise UserError(f'nested more than {MAX_DEPTH} deep; restore the file.')
+  if isinstance(value, dict):
+    return {harmless(k): harmless(v, depth + 1) for k, v in value.items()}
+  if isinstance(value, list):
+    return [harmless(v, depth + 1) for v in value]
+  return value
 
 
 def validate_cell(cell):

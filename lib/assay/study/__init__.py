@@ -20,9 +20,10 @@ from assay import config as config_lib
 from assay import disk, papers, results, train
 from assay.errors import UserError, check_names
 from assay.results import code
-from assay.study.blocks import Block
+from assay.study import origin
+from assay.study.blocks import FOLDER, Block
 from assay.study.workdir import Memory, Workdir
-from assay.train import checkpoint, fits, sharding
+from assay.train import checkpoint, fits, sharding, whose
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
             'scikit-learn')
@@ -47,6 +48,7 @@ class Study:
     progress: called with (arm, seeds, step, num_steps, metrics).
     announce: called with messages for the user.
     fits: arm -> keys of the kept fits that its rows stand on.
+    sources: file -> digest of the code that runs, see `results.code`.
     taken, asked: seeds that were read from kept fits, and all asked for.
   """
   paper: str
@@ -75,9 +77,13 @@ class Study:
     self.started = time.time()
     self.commit = _commit()
     self.code = code.of(papers.ROOT, self.paper)
-    described = json.dumps([self.paper, self.config.to_dict(), self.commit],
-                           sort_keys=True)
-    self.run = hashlib.sha256(described.encode()).hexdigest()[:8]
+    self.sources = code.sources(papers.ROOT, self.paper)
+    self._states = [origin.state(self.commit, self.sources)]
+    named = [self.paper, self.config.to_dict(), self.commit]
+    if not self.commit.isalnum() or self.commit == 'unknown':
+      named.append(self._states[0]['sources'])  # the commit does not tell all
+    self.run = hashlib.sha256(
+        json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     if self.workdir is None:
       self._kept = Memory()
     else:
@@ -159,8 +165,11 @@ class Study:
 
   def claim(self):
     """Called before anything is written, once all has been checked."""
-    if self.workdir is not None:
-      self._kept.claim()
+    if self.workdir is not None and self._kept.claim() and (
+        jax.process_index() == 0):
+      self._states, text = origin.note(self.workdir, self.commit, self.sources)
+      if text:
+        self.announce(text)
 
   def rows_of(self, arm):
     """The rows of one arm's finished blocks."""
@@ -197,15 +206,12 @@ class Study:
 
   def describe(self, **more):
     """How the rows of this run came about: the content of runs/<run>.json."""
-    versions = {'python': platform.python_version()}
-    for package in PACKAGES:
-      versions[package] = metadata.version(package)
     return {
         'run': self.run, 'paper': self.paper, 'config_name': self.variant,
         'config': self.config.to_dict(),
         'command': command(sys.orig_argv[1:]),
-        'commit': self.commit, 'code': self.code,
-        'versions': versions,
+        'commit': self.commit, 'code': self.code, 'made_with': self._states,
+        'versions': versions(),
         'device_kind': jax.devices()[0].device_kind,
         'device_count': jax.device_count(),
         'wall_seconds': round(time.time() - self.started, 1),
@@ -222,7 +228,14 @@ class Study:
 
   def finish(self, block, rows, arrays, **more):
     """Writes a block's arrays, then its rows, then how they came about."""
+    self.claim()
     self._kept.write(block, rows, arrays, self.describe(**more))
+
+
+def versions():
+  """{'python' or a package: its version} of what rows depend on."""
+  return {'python': platform.python_version()} | {
+      package: metadata.version(package) for package in PACKAGES}
 
 
 def replaced(config, fields):
@@ -246,17 +259,23 @@ def load(workdir, method, seed, state=None):
   """See `assay.load`."""
   if state not in (None, 'best', 'last'):
     raise UserError(f'state={state!r}; use best or last.')
-  arms = {path.parents[2].name: path.parents[2] for path in
-          pathlib.Path(workdir).glob('*/fit/seeds_*/config.json')}
+  found = [path for path in sorted(pathlib.Path(workdir).glob(
+      '*/fit/seeds_*/config.json')) if FOLDER.fullmatch(path.parent.name)]
+  arms = sorted({path.parents[2].name for path in found})
   if method not in arms:
     raise UserError(f'{workdir} has no run of {method!r}; it has '
-                    f'{", ".join(sorted(arms)) or "none"}.')
-  for path in sorted(arms[method].glob('fit/seeds_*/config.json')):
+                    f'{", ".join(arms) or "none"}.')
+  for path in found:
+    first, last = map(int, FOLDER.fullmatch(path.parent.name).groups())
+    if path.parents[2].name != method or not first <= seed <= last:
+      continue
     info = disk.read_json(
         path, {'paper': str, 'seeds': list, 'config': dict})
-    if seed not in info['seeds']:
-      continue
-    mine = fits.load(path.parent, info['seeds'].index(seed), state)
+    here = {'arm': method, 'stage': 'fit'}
+    ends = [*info['seeds'][:1], *info['seeds'][-1:], len(info['seeds'])]
+    whose.check(path, info | {'ends': ends},
+                here | {'ends': [first, last, last + 1 - first]})
+    mine = fits.load(path.parent, seed - first, info | here, state)
     module = papers.load(info['paper'])
     # The arm's name comes before its swept fields.
     apply = module.make_apply(config_lib.restored(info['config']),
@@ -277,8 +296,18 @@ def command(words):
     if word in ('--workdir', '--data_dir'):
       next(words, '')
     elif not word.startswith(('--workdir=', '--data_dir=')):
-      told.append(word)
+      told.append(_placeless(word))
   return shlex.join(told)
+
+
+def _placeless(word):
+  """A word, or `flag=value`, with a path from the clone's root or a name."""
+  flag, given, value = word.rpartition('=')
+  path = pathlib.Path(value)
+  if path.is_absolute():
+    value = path.relative_to(papers.ROOT) if path.is_relative_to(
+        papers.ROOT) else path.name
+  return f'{flag}{given}{value}'
 
 
 def _commit():

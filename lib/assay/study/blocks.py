@@ -9,12 +9,15 @@
 
 import dataclasses
 import functools
+import re
 
 import jax
 import numpy as np
 
 from assay import disk, results, train
-from assay.train import fits, sharding
+from assay.train import fits, sharding, whose
+
+FOLDER = re.compile(r'seeds_(\d{1,18})-(\d{1,18})')  # of a block's checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,11 @@ class Block:
             / f'seeds_{self.seeds[0]}-{self.seeds[-1]}')
 
   def claim(self, stage, config):
-    """Makes that folder, once all has been checked, and says whose it is."""
+    """Makes that folder, once all has been checked, and says whose it is.
+
+    Raises:
+      UserError: what is described there is another block.
+    """
     self.study.claim()
     mine = self.directory(stage)
     if mine is None:
@@ -57,16 +64,26 @@ class Block:
     if not mine.exists() and folder.exists():
       done = {row['seed'] for row in self.study.rows_of(self.arm)}
       for other in folder.glob('seeds_*'):
-        first, last = map(int, other.name[6:].split('-'))
-        if not done.issuperset(range(first, last + 1)):
+        if not (named := FOLDER.fullmatch(other.name)):
+          continue  # a copy that somebody made
+        first, last = map(int, named.groups())
+        if last - first >= len(done) or not done.issuperset(
+            range(first, last + 1)):
           self.study.announce(
               f'{self.arm}: seeds {self.seeds[0]} to {self.seeds[-1]} start '
               f'afresh; the unfinished block {first} to {last} was grouped '
               'otherwise.')
     if jax.process_index() == 0:
-      disk.write_json(mine / 'config.json', {
-          'paper': self.study.paper, 'variant': self.study.variant,
-          'seeds': list(self.seeds), 'config': config.to_dict()})
+      owner = self.label(stage, config) | {'seeds': list(self.seeds)}
+      file = mine / 'config.json'
+      if file.exists():
+        whose.check(file, disk.read_json(file, {'config': dict}), owner)
+      disk.write_json(file, owner)
+
+  def label(self, stage, config):
+    """What this block's training of a stage is called, see `train.whose`."""
+    return {'paper': self.study.paper, 'variant': self.study.variant,
+            'arm': self.arm, 'stage': stage, 'config': config.to_dict()}
 
   def fit(self, stage, config, init, step, draw, source, *, num_steps,
           eval_every, select=None, watch=None, rules=()):
@@ -90,9 +107,8 @@ class Block:
         init, step, draw, source, seeds=self.seeds, num_steps=num_steps,
         eval_every=eval_every, select=select, watch=watch, rules=rules,
         directory=self.directory(stage), settings=dataclasses.replace(
-            self.settings, checked=lambda: self.claim(stage, config), label={
-                'paper': self.study.paper, 'variant': self.study.variant,
-                'arm': self.arm, 'stage': stage, 'config': config.to_dict()}))
+            self.settings, checked=lambda: self.claim(stage, config),
+            label=self.label(stage, config)))
     self.study.stand_on(self.arm, fitted)
     return fitted
 

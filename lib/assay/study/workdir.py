@@ -9,11 +9,11 @@
       rows.jsonl, runs/<run>.json     all rows; how they came about
 """
 
-import fcntl
 import functools
 import io
 import json
 import pathlib
+import weakref
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from assay import config as config_lib
 from assay import disk, results
 from assay.errors import UserError
-from assay.train import checkpoint
+from assay.train import checkpoint, whose
 
 
 class Memory:
@@ -55,6 +55,7 @@ class Workdir:
 
   Attributes:
     folder: its path.
+    release: lets another run have it; so does the end of this process.
 
   Raises:
     UserError: it cannot be read, another run uses it, or it holds another
@@ -67,20 +68,27 @@ class Workdir:
     self._arms = list(config.arms)
     self._mine = {'paper': paper, 'variant': variant,
                   'config': config.to_dict()}
-    self._lock, self._claimed = None, False
-    if self._holds() and jax.process_index() == 0:
-      self._take()
+    self.release, self._claimed = None, False
+    if jax.process_index() == 0:
+      if self._holds():
+        self._take()
+      # What cannot be read is told before hours of training, not after.
+      if self._files():
+        results.read([self.folder])
 
   def claim(self):
     """Makes it the folder of this config; called before it is written to.
 
     Every process of a run must.
 
+    Returns:
+      Whether this was the first call.
+
     Raises:
       UserError: as above; it cannot be written, or not all hosts see it.
     """
     if self._claimed:
-      return
+      return False
     if jax.process_index() == 0:  # it writes, for all
       self._take()
     wait_for_first('workdir')
@@ -89,6 +97,7 @@ class Workdir:
                       f'{jax.process_index()} does not see what the first one '
                       'wrote there; use a folder that all hosts share.')
     self._claimed = True
+    return True
 
   def _holds(self):
     """Whether there is a config."""
@@ -98,23 +107,24 @@ class Workdir:
       raise _unusable(self.folder, error) from error
 
   def _take(self):
-    if self._lock is None:
-      self._lock = self._locked()
+    if self.release is None:
+      self.release = self._locked()
       self._compare()
 
   def _locked(self):
-    """The lock, held until this process ends."""
+    """Lets the folder go; it is held until then, or until this is collected."""
     try:
       self.folder.mkdir(parents=True, exist_ok=True)
-      lock = open(self.folder / '.lock', 'w')
-    except OSError as error:
-      raise _unusable(self.folder, error) from error
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+      release = disk.lock_folder(self.folder)
+    except BlockingIOError as error:
       raise UserError(f'another run is using {self.folder}; wait for it, or '
                       'choose another --workdir.') from error
-    return lock
+    except OSError as error:
+      if (self.folder / disk.LOCK).is_symlink():
+        raise UserError(f'{self.folder / disk.LOCK} is a link, and is not '
+                        'followed; remove it.') from error
+      raise _unusable(self.folder, error) from error
+    return weakref.finalize(self, release)
 
   def _compare(self):
     """Writes the config, or compares it with the one that is there."""
@@ -144,28 +154,35 @@ class Workdir:
 
     Those that are no arm of the config, as trials are not, come last.
     """
-    files = []
-    for path in (self.folder / 'rows').glob('*.jsonl'):
-      arm, first, _ = path.name.rsplit('.', 2)
-      files.append((arm, int(first), path))
-
     def order(file):
       arm = file[0].split(',')[0]  # of a swept arm
       return (self._arms.index(arm) if arm in self._arms else len(self._arms),
               *file)
 
-    return sorted(files, key=order)
+    return sorted(results.files.blocks(self.folder / 'rows'), key=order)
 
   def rows_of(self, arm):
-    """The rows of an arm's finished blocks."""
+    """The rows of an arm's finished blocks.
+
+    Raises:
+      UserError: a file of rows is damaged, or that of another workdir.
+    """
     return [row for name, _, path in self._files() if name == arm
-            for row in results.read_rows(path)]
+            for row in self._read(path)]
+
+  def _read(self, path):
+    """The rows of one block."""
+    rows = results.read_rows(path)
+    for row in rows[:1]:
+      whose.check(path, {'paper': row['paper'], 'variant': row['config']},
+                  self._mine)
+    return rows
 
   def predictions_of(self, arm):
     """What each finished block of an arm saved as predictions.
 
     Raises:
-      UserError: a block's file is gone or damaged.
+      UserError: a block's file is gone or damaged, or that of another.
     """
     for name, first, path in self._files():
       if name == arm:
@@ -176,20 +193,23 @@ class Workdir:
         try:
           with np.load(file, allow_pickle=False) as arrays:
             found = dict(arrays)
+          owner = json.loads(str(found.pop('whose', '{}')))
           num_seeds = len(found['seeds'])
           if any(len(array) != num_seeds for array in found.values()):
             raise ValueError('its arrays are of different lengths')
+          # Files of before say nothing but their seeds.
+          owner = dict(owner, seed=int(found['seeds'][0]))
         except Exception as error:  # of many kinds
           raise UserError(
               f'{file} cannot be read ({str(error) or type(error).__name__}); '
               f'remove it and {path} to compute it again.') from error
+        whose.check(file, owner, self._mine | {'arm': arm, 'seed': first})
         yield found
 
   def rows(self, joined):
     """All rows, with the fields that `results.read` joins."""
     del joined  # each from the run that made the row
-    rows = [row for *_, path in self._files()
-            for row in results.read_rows(path)]
+    rows = [row for *_, path in self._files() for row in self._read(path)]
     if jax.process_index() == 0:
       results.write(self.folder / 'rows.jsonl', rows)
     wait_for_first('rows')
@@ -207,6 +227,9 @@ class Workdir:
     self.claim()
     if jax.process_index() == 0:
       for kind, data in arrays.items():
+        if kind == 'predictions':  # other arms may read them
+          data = data | {'whose': np.array(disk.dumps(
+              self._mine | {'arm': block.arm}, sort_keys=True))}
         _write_npz(self.folder / kind / f'{block.name}.npz', data)
       checkpoint.stop_here('predictions', 0)
       self._write_run(info, block.study.started)
@@ -217,7 +240,7 @@ class Workdir:
 
   def _write_run(self, info, started):
     path = self.folder / 'runs' / f'{info["run"]}.json'
-    before = disk.read_json(path, {}) if path.exists() else {}
+    before = results.read_run(path) if path.exists() else {}
     # A run that was continued took the time of all its parts.
     spent = before.get('spent', {}) | {str(int(started)): info['wall_seconds']}
     fits = before.get('fits', {})

@@ -98,7 +98,8 @@ class Settings:
     dry_run: called, where given, instead of training; see `dry_run.stop`.
     fits: where what was trained is kept and read, see `fits`; or None.
     fresh: train what is kept, too, and compare.
-    label: dict that is written beside kept fits.
+    label: dict that is written beside kept fits, and says whose checkpoints
+      are.
     announce: called with messages for the user.
   """
   mesh: dict | Mesh | None = None
@@ -116,6 +117,10 @@ class Settings:
   fresh: bool = False
   label: dict = dataclasses.field(default_factory=dict)
   announce: Callable = lambda text: None
+
+  def owner(self, seeds):
+    """Whose the checkpoints of these seeds are, see `whose`."""
+    return self.label | {'seeds': [int(seed) for seed in seeds]}
 
 
 def make_init(init_variables, tx):

@@ -2,7 +2,10 @@
 
 A run's own latest checkpoint is used, else it starts fresh. A save that cannot
 be read, or whose arrays are not those that were saved, is put aside with a
-warning and the one before it is used.
+warning and the one before it is used. One that says it is of another paper,
+arm, stage, config or of other seeds is an error: somebody put it there. One
+that says nothing was written before saves did; it is used with a warning, since
+who gives the same command again after an upgrade wants to lose no work.
 """
 
 import asyncio
@@ -20,10 +23,14 @@ import warnings
 
 from absl import logging
 import jax
+from jax.experimental import multihost_utils
 import jax.numpy as jnp
 
 from assay import disk
 from assay.errors import UserError
+from assay.train import whose
+
+OWNER = 'whose'  # beside the checksums of a save
 
 
 class Interrupted(Exception):
@@ -39,6 +46,10 @@ def open_manager(directory):
   import orbax.checkpoint as ocp  # 0.7 s, not needed for --help
 
   _say_errors_once()
+  for path, reason in _undescribed(directory):
+    _put_aside(path, reason)
+  if jax.process_count() > 1:  # the first process has moved them
+    multihost_utils.sync_global_devices('saves')
   with _writing(directory):
     manager = ocp.CheckpointManager(
         pathlib.Path(directory).absolute(),
@@ -48,6 +59,36 @@ def open_manager(directory):
   manager.save = _writing(directory)(manager.save)
   manager.close = _writing(directory)(manager.close)
   return manager
+
+
+def _undescribed(directory):
+  """[(path, reason)] of saves of which not even the date can be read.
+
+  A manager does not open a folder with one.
+  """
+  from orbax.checkpoint import path as paths
+
+  found = []
+  for save in paths.step.standard_name_format().find_all(
+      pathlib.Path(directory).absolute()):
+    try:
+      str(save.commit_timestamp)
+    except Exception as error:  # its kind depends on what is damaged
+      found.append((save.path, _reason(error)))
+  return found
+
+
+def _put_aside(path, reason):
+  """Renames a save that cannot be read, and says so."""
+  aside = f'unreadable_{path.name}_{time.time_ns()}'
+  logging.warning('Skipping the checkpoint at step %s in %s, kept as %s: %s',
+                  path.name, path.parent, aside, reason)
+  if jax.process_index() == 0:
+    path.rename(path.parent / aside)
+
+
+def _reason(error):
+  return f'{type(error).__name__}: {error}'.splitlines()[0][:80]
 
 
 def _say_errors_once():
@@ -88,15 +129,23 @@ def _writing(directory):
     raise disk.unwritable(directory, number) from error
 
 
-def save(manager, step, tree):
-  """Starts a save of a dict; it may be donated to a later step at once."""
+def save(manager, step, tree, owner=None):
+  """Starts a save; what is saved may be donated to a later step at once.
+
+  Args:
+    manager: from `open_manager`.
+    step: of the save.
+    tree: dict of trees of arrays.
+    owner: dict that says whose it is, see `whose`.
+  """
   import orbax.checkpoint as ocp
 
   # The writer runs beside the training steps, which reuse donated buffers.
   copied = jax.tree.map(jnp.copy, tree)
   stop_here('before_save', step)
   manager.save(step, args=ocp.args.StandardSave(copied),
-               custom_metadata=_checksums(copied), force=True)
+               custom_metadata=_checksums(copied) | {
+                   OWNER: whose.plain(owner or {})}, force=True)
   stop_here('in_save', step)
 
 
@@ -138,7 +187,7 @@ def _checksum(tree):
 
 
 def _restored(manager, step, target):
-  """The tree of a save, with the shardings of `target`.
+  """(tree, owner) of a save, the tree with the shardings of `target`.
 
   Raises:
     ValueError: it cannot be read, or is not what was saved; a short reason.
@@ -147,24 +196,36 @@ def _restored(manager, step, target):
 
   try:
     tree = manager.restore(step, args=ocp.args.StandardRestore(target))
-    saved = manager.metadata(step).custom_metadata
+    saved = dict(manager.metadata(step).custom_metadata)
   except Exception as error:  # its kind depends on where a file is torn
-    reason = f'{type(error).__name__}: {error}'.splitlines()[0]
-    raise ValueError(reason[:80]) from error
+    raise ValueError(_reason(error)) from error
+  owner = saved.pop(OWNER, None) or {}
   if _checksums(tree) != saved:
     raise ValueError('its checksum is missing or that of other arrays')
-  return tree
+  return tree, owner
 
 
-def restore(manager, target):
+def _owner(manager, step):
+  """What a save says of whose it is; {} where it says nothing."""
+  try:
+    return dict(manager.metadata(step).custom_metadata).get(OWNER) or {}
+  except Exception:  # it is damaged: its checksums are missing, too
+    return {}
+
+
+def restore(manager, target, owner=None):
   """The latest readable checkpoint.
 
   Args:
     manager: from `open_manager`.
     target: tree of arrays or ShapeDtypeStructs with shardings.
+    owner: dict that says whose it should be, see `whose`.
 
   Returns:
     (step, tree), or (0, None) when there is none.
+
+  Raises:
+    UserError: it is that of another.
   """
   abstract = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
@@ -172,35 +233,46 @@ def restore(manager, target):
   steps = sorted(manager.all_steps(), reverse=True)
   for step in steps:
     try:
-      return step, _restored(manager, step, abstract)
+      tree, theirs = _restored(manager, step, abstract)
     except ValueError as error:
-      aside = f'unreadable_{step}_{time.time_ns()}'
-      logging.warning('Skipping the checkpoint at step %d in %s, kept as %s: '
-                      '%s', step, manager.directory, aside, error)
-      if jax.process_index() == 0:
-        (manager.directory / str(step)).rename(manager.directory / aside)
+      # That of another may have arrays of other shapes.
+      whose.check(manager.directory / str(step), _owner(manager, step),
+                  owner or {})
+      _put_aside(manager.directory / str(step), error)
       manager.reload()
+      continue
+    whose.check(manager.directory / str(step), theirs, owner or {})
+    if owner and not theirs:
+      logging.warning('The checkpoint at step %d in %s does not say whose it '
+                      'is, as those of before do not; going on from it as %s. '
+                      'Later ones will say it.', step, manager.directory,
+                      whose.told(owner))
+    return step, tree
   if steps:
     logging.warning('No checkpoint in %s can be read; starting afresh.',
                     manager.directory)
   return 0, None
 
 
-def read(directory):
+def read(directory, owner=None):
   """The latest save as a tree of dicts, on the first device of any machine.
 
   Args:
     directory: an existing folder that `open_manager` has written.
+    owner: dict that says whose it should be, see `whose`.
 
   Returns:
     The tree, keys as raw uint32 data; None when nothing was saved.
 
   Raises:
-    UserError: it cannot be read.
+    UserError: it cannot be read, or is that of another.
   """
   import orbax.checkpoint as ocp
 
   _say_errors_once()
+  for path, reason in _undescribed(directory):
+    raise UserError(f'{path} cannot be read ({reason}); train its seeds again, '
+                    'in another workdir.')
   with ocp.CheckpointManager(
       pathlib.Path(directory).absolute(),
       item_handlers=ocp.StandardCheckpointHandler()) as manager:
@@ -212,11 +284,13 @@ def read(directory):
       target = jax.tree.map(
           lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
           manager.item_metadata(step).tree)
-      return _restored(manager, step, target)
+      tree, theirs = _restored(manager, step, target)
     except Exception as error:  # its kind depends on where a file is torn
       raise UserError(
           f'{manager.directory / str(step)} cannot be read ({error}); train '
           'its seeds again, in another workdir.') from error
+    whose.check(manager.directory / str(step), theirs, owner or {})
+    return tree
 
 
 @contextlib.contextmanager

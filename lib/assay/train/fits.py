@@ -20,7 +20,7 @@ import numpy as np
 
 from assay import disk
 from assay.errors import UserError
-from assay.train import checkpoint, naming, sharding
+from assay.train import checkpoint, naming, sharding, whose
 from assay.train.store import Damaged, Store
 
 NOTE = 'fits.json'  # beside a block's checkpoints
@@ -96,7 +96,8 @@ def _trained(store, plan, named, settings, directory, train):
     found = _read_all(store, plan, named, settings)
     if len(found) == len(named) and not settings.fresh:
       return _taken(plan, named, found, settings, directory)
-    _note(directory, named, (), before=True)
+    owner = settings.owner(plan.seeds)
+    _note(directory, owner, named, (), before=True)
     began = time.monotonic()
     run = train()
     seconds = time.monotonic() - began
@@ -110,7 +111,7 @@ def _trained(store, plan, named, settings, directory, train):
     other = {i: kept for i, kept in found.items() if _differ(kept, made[i])}
     _keep(store, plan, settings, seconds,
           {i: (key, made[i]) for i, key in enumerate(named) if i not in found})
-    _note(directory, named, other)
+    _note(directory, owner, named, other)
     if not other:
       return carry, run.curves, named, ()
     return (*_placed(plan, dict(enumerate(made)) | other), named, tuple(other))
@@ -122,7 +123,7 @@ def _taken(plan, named, found, settings, directory):
                     plan.source.own['num_steps'])
   for key in named:
     settings.fits.used(key)
-  _note(directory, named, found)
+  _note(directory, settings.owner(plan.seeds), named, found)
   return (*_placed(plan, found), named, tuple(found))
 
 
@@ -232,11 +233,12 @@ def _not_kept(store, settings, error):
 # --- Beside checkpoints ------------------------------------------------------
 
 
-def _note(directory, named, read, before=False):
-  """Writes whose the checkpoints of a block are, and what was read instead.
+def _note(directory, owner, named, read, before=False):
+  """Writes of what fits the checkpoints of a block are, and what was read.
 
   Args:
     directory: of the checkpoints, or None.
+    owner: dict that says whose they are, see `whose`.
     named: keys of the block's seeds.
     read: positions of those that were read.
     before: of training: what is said of saves that are there stays.
@@ -248,7 +250,8 @@ def _note(directory, named, read, before=False):
       path.name.isdecimal() for path in directory.iterdir())
   if not (before and saved):
     disk.write_json(directory / NOTE, {
-        'keys': list(named), 'read': [named[i] for i in read]})
+        'keys': list(named), 'read': [named[i] for i in read],
+        'whose': owner})
 
 
 def _is_its_own(run, directory, named, settings):
@@ -268,12 +271,13 @@ def _is_its_own(run, directory, named, settings):
   return before == list(named)
 
 
-def load(directory, position, state=None):
+def load(directory, position, owner, state=None):
   """The parameters of a seed, wherever its block's folder says they are.
 
   Args:
     directory: of a block's checkpoints.
     position: of the seed in the block.
+    owner: dict that says whose they should be, see `whose`.
     state: `best` or `last`; default the best where one was selected.
 
   Returns:
@@ -281,11 +285,11 @@ def load(directory, position, state=None):
 
   Raises:
     UserError: there is no such state, or nothing yet, or the store does not
-      have it any longer.
+      have it any longer, or what is there is of another.
   """
-  carry = _from_store(directory, position)
+  carry = _from_store(directory, position, owner)
   if carry is None:
-    tree = checkpoint.read(directory)
+    tree = checkpoint.read(directory, owner)
     if tree is None:
       raise UserError(f'{directory} holds no checkpoint yet; run the same '
                       'command again.')
@@ -299,11 +303,12 @@ def load(directory, position, state=None):
   return {k: found[k] for k in ('params', 'extra')}
 
 
-def _from_store(directory, position):
+def _from_store(directory, position, owner):
   """The carry of a seed as a tree of dicts; None where checkpoints have it."""
   file = pathlib.Path(directory) / NOTE
   note = disk.read_json(file, {'keys': list, 'read': list}) if (
       file.exists()) else {'keys': [], 'read': []}
+  whose.check(file, note.get('whose'), owner)
   key = dict(enumerate(note['keys'])).get(position)
   if key not in note['read']:
     return None

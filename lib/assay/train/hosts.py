@@ -17,7 +17,7 @@ import traceback
 import numpy as np
 
 from assay.errors import UserError
-from assay.train import launchers
+from assay.train import launchers, meeting
 
 AGAIN = ('Start the same command on all hosts again: it continues from the '
          'last save.')
@@ -80,6 +80,8 @@ def join(hosts='auto', patience=300, heartbeat=45):
 
   _joined['say'] = say = _last_words()
   say(f'error: {apart}')
+  if given:
+    meeting.ready(address, given[2], patience, apart)
   try:
     jax.distributed.initialize(*given, initialization_timeout=patience,
                                heartbeat_timeout_seconds=heartbeat)
@@ -202,9 +204,10 @@ def agree(settings):
   told = [json.loads(bytes(x).rstrip(b'\0')) for x in process_allgather(
       np.pad(text, (0, longest - text.size)))]
   for i, theirs in enumerate(told):
-    for name, value in told[0].items():
-      if theirs.get(name) != value:
+    for name in told[0] | theirs:  # a file may be there on one host alone
+      values = [each.get(name, 'none') for each in (told[0], theirs)]
+      if values[0] != values[1]:
         raise UserError(
-            f'the processes of this run differ in {name}: {value} in process '
-            f'0, {theirs.get(name)} in process {i}; start the same command on '
-            'all hosts.')
+            f'the processes of this run differ in {name}: {values[0]} in '
+            f'process 0, {values[1]} in process {i}; start the same command, '
+            'with the same code and packages, on all hosts.')

@@ -326,7 +326,8 @@ class Saves:
   def restore(self, run):
     """Lets a new run go on from the last save."""
     if self._manager:
-      step, saved = checkpoint.restore(self._manager, run.tree())
+      step, saved = checkpoint.restore(self._manager, run.tree(),
+                                       self._settings.owner(run.plan.seeds))
       if saved is not None:
         run.go_on(step, saved)
     self._at = time.monotonic()
@@ -341,7 +342,8 @@ class Saves:
         time.monotonic() - self._at >= self._settings.save_every)
     last = self._finished or self._stopping
     if self._manager and (last or due):
-      checkpoint.save(self._manager, run.step, run.tree())
+      checkpoint.save(self._manager, run.step, run.tree(),
+                      self._settings.owner(run.plan.seeds))
       checkpoint.stop_here('after_save', run.step)
       self._at = time.monotonic()
     return last

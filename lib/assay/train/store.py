@@ -10,7 +10,6 @@ renamed. One that cannot be read, or is not what was written, is `Damaged`.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -195,23 +194,13 @@ class Store:
     path = self.folder / 'locks' / key
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-      file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-      held = False
       try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Who removed an entry removed the file of its lock too.
-        held = path.exists() and (
-            os.fstat(file).st_ino == path.stat().st_ino)
-        if held:
-          return file
+        return disk.take_lock(path)
       except BlockingIOError:
         if not patient:
           raise
         waiting()
         time.sleep(0.2)
-      finally:
-        if not held:
-          os.close(file)
 
   def forget(self, key):
     """Removes an entry and its lock, unless somebody makes it just now."""

@@ -153,6 +153,34 @@ def _parted(folder, test_share):
           'test': [f for i, f in enumerate(files) if i in test]}
 
 
+def bound(image):
+  """Raises a ValueError for an opened image that is too large to decode."""
+  if image.width * image.height > MAX_PIXELS:
+    raise ValueError(f'{image.width} x {image.height} pixels, more than '
+                     f'{MAX_PIXELS}; save it smaller')
+
+
+def plain(image, channels=None):
+  """An image of 8 bits, gray or in colors, of mode L or RGB.
+
+  Args:
+    image: of Pillow, not transparent.
+    channels: 1 or 3; default those it has. A palette has colors.
+
+  Raises:
+    ValueError: transparent pixels, or more than 8 bits.
+  """
+  if image.has_transparency_data:
+    alpha = image.convert('RGBA').getchannel('A')
+    if alpha.getextrema() != (255, 255):
+      raise ValueError('transparent pixels; save it without transparency')
+    image = image.convert('L' if image.mode == 'LA' else 'RGB')
+  if image.mode not in MODES:
+    raise ValueError(f'pixels of the kind {image.mode!r}; save it with 8 bits, '
+                     'gray or RGB')
+  return image.convert('L' if (channels or MODES[image.mode]) == 1 else 'RGB')
+
+
 def _pixels(path, size, channels):
   """One image, [H, W, C] uint8."""
   from PIL import Image, ImageOps
@@ -161,20 +189,9 @@ def _pixels(path, size, channels):
     if path.stat().st_size > MAX_FILE_BYTES:
       raise ValueError(f'more than {MAX_FILE_BYTES} bytes')
     with Image.open(io.BytesIO(path.read_bytes()), formats=(*FORMATS,)) as file:
-      if file.width * file.height > MAX_PIXELS:  # known before it is decoded
-        raise ValueError(f'{file.width} x {file.height} pixels, more than '
-                         f'{MAX_PIXELS}')
-      image = ImageOps.exif_transpose(file)
-      if image.has_transparency_data:
-        alpha = image.convert('RGBA').getchannel('A')
-        if alpha.getextrema() != (255, 255):
-          raise ValueError('transparent pixels; save it without transparency')
-        image = image.convert('L' if image.mode == 'LA' else 'RGB')
-      if image.mode not in MODES:
-        raise ValueError(f'pixels of the kind {image.mode!r}; save it with 8 '
-                         'bits, gray or RGB')
-      found = channels or MODES[image.mode]
-      image = image.convert('L' if found == 1 else 'RGB')
+      bound(file)
+      image = plain(ImageOps.exif_transpose(file), channels)
+      found = MODES[image.mode]
       if size is not None:
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
       return np.asarray(image).reshape(image.height, image.width, found)

@@ -8,6 +8,7 @@ readers tell apart.
 import io
 
 from assay import disk
+from assay.report import drawing
 from assay.report.plots.arms import against, comparison, paired_differences
 from assay.report.plots.arrays import (
     bars,
@@ -27,5 +28,6 @@ def save(figure, path):
   """Writes a PNG at 150 dots per inch, all or nothing."""
   buffer = io.BytesIO()
   # Without the version of matplotlib equal figures are equal bytes.
-  figure.savefig(buffer, format='png', dpi=150, metadata={'Software': None})
+  drawing.literal(figure).savefig(buffer, format='png', dpi=150,
+                                  metadata={'Software': None})
   disk.write_bytes(path, buffer.getvalue())
