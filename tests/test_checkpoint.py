@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -146,7 +147,8 @@ def test_continues_on_other_devices(before, after, tmp_path):
   again = toy.fit(directory=tmp_path, settings=train.Settings(
       steps_per_call=6, progress=lambda s, *_: seen.append(s), **after))
   assert seen == [18]
-  toy.assert_close(again.state.params, whole.state.params, 1e-5, 1e-6)
+  chex.assert_trees_all_close(
+      again.state.params, whole.state.params, rtol=1e-5, atol=1e-6)
 
 
 def test_a_save_is_not_changed_by_the_steps_after_it(tmp_path):

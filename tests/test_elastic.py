@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
@@ -112,9 +113,11 @@ def test_saved_on_eight_continues_on_fewer(axis, num_seeds, devices, saved,
   want = whole[num_seeds]
   np.testing.assert_array_equal(got.curves['drawn'], want.curves['drawn'])
   assert len(np.unique(want.curves['drawn'])) > .9 * STEPS * num_seeds
-  toy.assert_close(got.curves, want.curves, 1e-5, 1e-6)
-  toy.assert_close(got.state.params, want.state.params, 1e-5, 1e-6)
-  toy.assert_close(got.best.params, want.best.params, 1e-5, 1e-6)
+  chex.assert_trees_all_close(got.curves, want.curves, rtol=1e-5, atol=1e-6)
+  chex.assert_trees_all_close(
+      got.state.params, want.state.params, rtol=1e-5, atol=1e-6)
+  chex.assert_trees_all_close(
+      got.best.params, want.best.params, rtol=1e-5, atol=1e-6)
   gap = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(
       *map(jax.tree.leaves, jax.device_get(
           (got.state.params, want.state.params))), strict=True))

@@ -9,6 +9,7 @@ import sys
 import time
 import types
 
+import chex
 import jax
 import jax.experimental
 import jax.numpy as jnp
@@ -158,7 +159,7 @@ def test_seeds_of_different_lengths_keep_their_own_names(store):
   assert not asked.trained
   assert together.keys == tuple(one.keys[0] for one in alone)
   trained = toy.fit(**of(0, 1, 2))
-  toy.assert_close(together.curves, trained.curves, 1e-5)
+  chex.assert_trees_all_close(together.curves, trained.curves, rtol=1e-5)
   assert np.isnan(together.curves['loss'][2, 1])
 
 

@@ -164,7 +164,7 @@ EXCEPTIONS = {
     'experiments/correctness_aware.py': 146,
     'tests/test_correctness_aware.py': 94,
     'experiments/gpicl.py': 138,
-    'tests/test_gpicl.py': 241,
+    'tests/test_gpicl.py': 225,
     'experiments/icl_uncertainty.py': 159,
     'tests/test_icl_uncertainty.py': 292,
     'tests/test_simplicity_bias.py': 230,

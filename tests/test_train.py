@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +49,7 @@ def test_fit_is_the_plain_loop():
       best = min(history, key=lambda h: h[0])
       mine = jax.tree.map(lambda x, i=i: x[i], (
           fitted.state.params, fitted.best.params))
-      toy.assert_close(mine, (params, best[2]), 1e-9)
+      chex.assert_trees_all_close(mine, (params, best[2]), rtol=1e-9)
       assert fitted.best.step[i] == best[1]
       np.testing.assert_allclose(fitted.best.value[i], best[0], rtol=1e-6)
       np.testing.assert_allclose(
@@ -68,8 +69,9 @@ def test_every_form_computes_the_same(form):
   with jax.enable_x64(True):
     want = _reference()
     got = toy.fit(settings=settings(**form))
-    toy.assert_close(_arrays(got), _arrays(want), 1e-6, 1e-12)
-    toy.assert_close(got.state.params, want.state.params, 1e-10)
+    chex.assert_trees_all_close(
+        _arrays(got), _arrays(want), rtol=1e-6, atol=1e-12)
+    chex.assert_trees_all_close(got.state.params, want.state.params, rtol=1e-10)
 
 
 def _arrays(fitted):
@@ -251,7 +253,7 @@ def test_the_length_of_a_call_changes_no_bit(seed_map, tmp_path, monkeypatch):
     toy.assert_same_bits((state, best), (want, selected))
   for state, best in short:
     toy.assert_same_bits(state, want)
-    toy.assert_close(best, selected, 1e-6)
+    chex.assert_trees_all_close(best, selected, rtol=1e-6)
 
 
 def test_a_tail_shorter_than_a_call_changes_nothing():
@@ -259,13 +261,14 @@ def test_a_tail_shorter_than_a_call_changes_nothing():
     whole = toy.fit(num_steps=18)
     # Two points of 6 a call: the second call has one point.
     tail = toy.fit(num_steps=18, settings=settings(steps_per_call=12))
-    toy.assert_close(_arrays(tail), _arrays(whole), 1e-6, 1e-12)
+    chex.assert_trees_all_close(
+        _arrays(tail), _arrays(whole), rtol=1e-6, atol=1e-12)
     uneven = toy.fit(num_steps=16)
     np.testing.assert_array_equal(uneven.state.step, 16)
     np.testing.assert_array_equal(uneven.curves['step'], [6, 12, 16])
     params, losses, _ = plain_loop(0, 16, optax.adam(1e-2))
-    toy.assert_close(jax.tree.map(lambda x: x[0], uneven.state.params), params,
-                     1e-9)
+    chex.assert_trees_all_close(
+        jax.tree.map(lambda x: x[0], uneven.state.params), params, rtol=1e-9)
     np.testing.assert_allclose(uneven.curves['loss'][2, 0],
                                np.mean(losses[12:]), rtol=1e-6)
 
@@ -276,9 +279,9 @@ def test_ten_mapped_seeds_are_ten_single_ones():
     mapped = toy.fit(seeds, 20)
     for i in seeds:
       single = toy.fit((i,), 20)
-      toy.assert_close(jax.tree.map(lambda x, i=i: x[i:i + 1],
-                                    mapped.state.params),
-                       single.state.params, 1e-10)
+      chex.assert_trees_all_close(
+          jax.tree.map(lambda x, i=i: x[i:i + 1], mapped.state.params),
+          single.state.params, rtol=1e-10)
 
 
 @pytest.mark.parametrize('devices', [1, 2, 4])
@@ -299,7 +302,7 @@ def test_devices_over_the_data_axis(mesh, form):
     want = toy.fit(num_steps=102, settings=settings(mesh={'seed': 1}))
     got = toy.fit(num_steps=102, settings=settings(
         mesh={'seed': 1} | mesh, seed_map=form))
-    toy.assert_close(got.state.params, want.state.params, 1e-9)
+    chex.assert_trees_all_close(got.state.params, want.state.params, rtol=1e-9)
 
 
 def test_parameters_are_split_over_data_by_rule_or_size():
@@ -307,7 +310,7 @@ def test_parameters_are_split_over_data_by_rule_or_size():
   with jax.enable_x64(True):
     want = toy.fit(settings=settings(mesh={'seed': 1}))
     got = toy.fit(settings=settings(mesh={'seed': 2, 'data': 2}), rules=rules)
-    toy.assert_close(got.state.params, want.state.params, 1e-9)
+    chex.assert_trees_all_close(got.state.params, want.state.params, rtol=1e-9)
   mesh = sharding.make_mesh({'seed': 1, 'data': 4})
   shapes = {'big': jax.ShapeDtypeStruct((3, 64), jnp.float32),
             'odd': jax.ShapeDtypeStruct((3, 65), jnp.float32)}
@@ -365,9 +368,9 @@ def test_seeds_of_different_lengths():
     np.testing.assert_array_equal(fitted.state.step, lengths)
     for i, length in enumerate(lengths):
       alone = toy.fit((i,), int(length), tx=tx)
-      toy.assert_close(jax.tree.map(lambda x, i=i: x[i:i + 1],
-                                    fitted.state.params),
-                       alone.state.params, 1e-9)
+      chex.assert_trees_all_close(
+          jax.tree.map(lambda x, i=i: x[i:i + 1], fitted.state.params),
+          alone.state.params, rtol=1e-9)
   assert np.isnan(fitted.curves['loss'][2, 1])  # no update after step 7
   assert np.isfinite(fitted.curves['loss'][2, 0])
 
@@ -425,8 +428,8 @@ def test_a_seed_that_diverges_stops_and_the_others_go_on(form):
     assert np.isfinite(leaf).all()
   clean = toy.fit(settings=settings(**form))
   others = lambda tree: jax.tree.map(lambda x: x[np.array([0, 2])], tree)
-  toy.assert_close(others(fitted.state.params), others(clean.state.params),
-                   1e-5)
+  chex.assert_trees_all_close(
+      others(fitted.state.params), others(clean.state.params), rtol=1e-5)
   np.testing.assert_allclose(fitted.curves['loss'][0, 1],
                              clean.curves['loss'][0, 1], rtol=1e-5)
   assert np.isnan(fitted.curves['loss'][2, 1])

@@ -73,11 +73,6 @@ def fit(seeds=(0, 1, 2), num_steps=18, tx=None, src=None, settings=None,
                    **options)
 
 
-def assert_close(got, want, rtol, atol=0.):
-  jax.tree.map(lambda g, w: np.testing.assert_allclose(
-      np.asarray(g), np.asarray(w), rtol=rtol, atol=atol), got, want)
-
-
 def assert_same_bits(got, want):
   got, want = jax.device_get((got, want))
   assert jax.tree.structure(got) == jax.tree.structure(want)
