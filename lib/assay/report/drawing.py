@@ -87,8 +87,9 @@ def dots(axes, groups, mean=True):
 
 
 def interval(axes, i, low, middle, high, hollow):
-  """A bar and its mark in line i; no bar if its ends are NaN."""
-  axes.plot([low, high], [i, i], color=OURS, lw=2, zorder=2)
+  """A bar and its mark in line i; no bar if its ends are NaN or infinite."""
+  if math.isfinite(high - low):
+    axes.plot([low, high], [i, i], color=OURS, lw=2, zorder=2)
   axes.plot(middle, i, 'o', color=OURS, ms=7, zorder=3,
             mfc='white' if hollow else OURS, mew=1.6)
 

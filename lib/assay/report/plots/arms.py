@@ -130,7 +130,7 @@ def _differences(axes, rows, metric, arms, base, by, split, state):
     if not np.isfinite(verdict.estimate):
       continue
     methods.append(verdict.method)
-    ends += [verdict.low, verdict.high]
+    ends += filter(np.isfinite, (verdict.low, verdict.estimate, verdict.high))
     clear = not verdict.low <= 0 <= verdict.high
     drawing.interval(axes, i, verdict.low, verdict.estimate, verdict.high,
                      hollow=not clear)
