@@ -66,6 +66,7 @@ report: $(READY)
 docs: $(READY)
 	$(BIN)/python -W 'ignore:Error parsing type annotation' -m pdoc \
 	  --docformat google --output-directory out/api assay
+	@echo 'Written: open out/api/index.html in a browser.'
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if \

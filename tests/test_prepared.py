@@ -178,7 +178,7 @@ def test_images_of_another_shape_are_told(shape, words, gray):
 
 def test_without_the_package_the_error_names_it(gray, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)
-  assert "pip install 'assay[tfds]'" in refused(tmp_path)
+  assert "pip install -e '.[tfds]'" in refused(tmp_path)
 
 
 def test_a_set_loads_whole_by_its_name(gray, tmp_path, monkeypatch):

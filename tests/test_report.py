@@ -100,7 +100,7 @@ def test_overview_counts_verdicts_and_seconds(tmp_path, paper):
   line = sections(rows, runs)['made_up/overview'].splitlines()[-1]
   seconds = sum(run['wall_seconds'] for run in runs.values())
   assert line == (
-      f'| **small**: a small one | 2 | 0 | 0 | 1 | {seconds:.0f} on 1 cpu | '
+      f'| **small**: a small one | 2 | 0 | 0 | 1 | {seconds:.0f} on 1 x cpu | '
       '`make reproduce PAPER=made_up VARIANT=small` |')
 
 

@@ -141,6 +141,17 @@ def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
     study(tmp_path / ('x' * 5000))
 
 
+def test_a_workdir_of_another_paper_is_refused_by_name(tmp_path):
+  made = study(tmp_path)
+  made.claim()
+  del made  # it holds the workdir
+  # What the configs differ in says nothing here.
+  with pytest.raises(UserError, match='^[^()]* holds a run of made_up:small, '
+                     'and this is one of other:large; use another --workdir.$'):
+    Study('other', 'large', ml_collections.ConfigDict(
+        CONFIG | dict(depth=3)).lock(), workdir=tmp_path)
+
+
 def test_a_workdir_whose_lock_is_a_link_is_refused(tmp_path):
   (tmp_path / 'precious').write_text('mine')
   (tmp_path / '.lock').symlink_to(tmp_path / 'precious')

@@ -50,6 +50,14 @@ def made_up_rows():
               method='c_mixup')]
 
 
+def test_devices_of_two_kinds_are_not_counted_as_one():
+  run = {'device_kind': 'cpu', 'device_count': 5}
+  assert tables.devices(run) == '5 x cpu'
+  # It began on one GPU; the five are those that it ended on.
+  assert tables.devices(run | {'device_kind': 'H100, cpu'}) == 'H100, cpu'
+  assert tables.devices({}) == 'unknown x unknown'
+
+
 def test_table_by_hand():
   got = tables.table(made_up_rows(), REPORTED, ['rmse', 'mape'],
                      (('effective_partners', 'train', '%'),))

@@ -220,7 +220,7 @@ def _described(runs):
             'seeds vary': run['seed_varies'], 'commit': commit[:12] + '+' * (
                 commit.endswith('+')),
             'parameters': run.get('num_params'),
-            'devices': f'{run.get("device_count")} x {run.get("device_kind")}'}
+            'devices': tables.devices(run)}
     said |= {f'config {k}': v for k, v in config_lib.leaves(
         run.get('config', {})).items()}
     said |= {f'version {k}': v for k, v in run.get('versions', {}).items()}

@@ -76,7 +76,7 @@ def overview(rows, paper, runs, judged):
                              if j.claim.where.get('config') == config])
     used = [runs[run] for run in results.group_by(own, 'run')]
     seconds = sum(run.get('wall_seconds', 0) for run in used)
-    devices = {f'{r.get("device_count")} {r.get("device_kind")}' for r in used}
+    devices = {tables.devices(run) for run in used}
     lines.append([
         f'**{config}**: {variants.get(config, "")}',
         str(len(reported_seeds(own))),
@@ -174,15 +174,13 @@ def tested_on(rows, runs):
   def of_runs(field):
     return [str(run.get(field, 'unknown')) for run in used]
 
-  devices = map(' x '.join, zip(of_runs('device_count'), of_runs('device_kind'),
-                                strict=True))
   return tables.harmless(
       'mean ± standard deviation (seeds). Tested on '
       + each(f'{r["dataset"]} ({r["n"]} test examples)' for r in test)
       + f', {len(seeds)} seed{"s" * (len(seeds) > 1)} ({seeds[0]} to '
       + f'{seeds[-1]}, {each(r["seed_varies"] for r in rows)}), '
       + each(r['scale'] for r in rows)
-      + f', {each(devices)}, commit '
+      + f', {each(map(tables.devices, used))}, commit '
       # A + says that files differed from the commit.
       + each(c[:12] + '+' * c.endswith('+') for c in of_runs('commit'))
       + ': ' + each(f'`{c}`' for c in of_runs('command')))

@@ -26,6 +26,7 @@ from assay.report import (
   outcome,
   page,
   stale,
+  tables,
   verdicts,
 )
 
@@ -202,7 +203,7 @@ def _run(name, run, answer):
   return dict(
       name=name, state=answer[0], reasons=answer[1], command=known('command'),
       commit=str(known('commit')), seconds=run.get('wall_seconds', 0),
-      devices=f'{known("device_count")} x {known("device_kind")}',
+      devices=tables.devices(run),
       num_params=known('num_params'), scale=known('scale'),
       versions=', '.join(f'{k} {v}' for k, v in run.get('versions', {}).items()
                          ) or 'unknown',

@@ -45,6 +45,18 @@ def summarize(rows, metric, by=None, split='test', state='best', group=''):
   return summaries
 
 
+def devices(run):
+  """What a run ran on: '2 x cpu'.
+
+  Args:
+    run: the content of its file. Where it went on on another kind of device it
+      names both, and the count is that of the last one: it is left out.
+  """
+  kind, count = (run.get(field, 'unknown')
+                 for field in ('device_kind', 'device_count'))
+  return kind if ', ' in kind else f'{count} x {kind}'
+
+
 def sorted_arms(rows, reported, by):
   """Distinct values of the fields `by`; methods as in the paper's table."""
   methods = [method for arms in reported.values() for method in arms]

@@ -142,6 +142,10 @@ class Workdir:
     a, b = (config_lib.leaves(each['config'])
             | {k: each[k] for k in ('variant', 'paper')}
             for each in (theirs, json.loads(disk.dumps(mine))))
+    if a['paper'] != b['paper']:  # of which all else follows
+      raise UserError(f'{self.folder} holds a run of {a["paper"]}:'
+                      f'{a["variant"]}, and this is one of {b["paper"]}:'
+                      f'{b["variant"]}; use another --workdir.')
     if a != b:
       differ = ', '.join(f'{k}: {a.get(k)!r} there, {b.get(k)!r} here'
                          for k in sorted(a.keys() | b.keys())

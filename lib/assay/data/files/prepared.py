@@ -74,7 +74,7 @@ def _columns(folder, split):
     import tensorflow_datasets as tfds  # a second, and an extra
   except ImportError as e:
     raise Unreadable(f"{folder} was not read, as tensorflow-datasets is not "
-                     "installed: pip install 'assay[tfds]'.") from e
+                     "installed: pip install -e '.[tfds]'.") from e
   builder = tfds.builder_from_directory(folder)
   source = builder.as_data_source(
       split, decoders={'image': tfds.decode.SkipDecoding()})

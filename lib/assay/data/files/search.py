@@ -206,7 +206,7 @@ def _where_to_put(alternative):
     return ('TensorFlow Datasets can prepare it, once, where TensorFlow is '
             f'installed: `tfds build {name} --file_format=array_record` makes '
             f'~/tensorflow_datasets/{name}, or DIR/{name} with --data_dir=DIR '
-            "and then TFDS_DATA_DIR=DIR; to read: pip install 'assay[tfds]'.")
+            "and then TFDS_DATA_DIR=DIR; to read: pip install -e '.[tfds]'.")
   file = pathlib.Path(alternative['file'])
   source = f' from {alternative["url"]}' if alternative['url'] else ''
   return (f'Put {file.name}{source} ({_checksums(alternative)}) at '
