@@ -135,37 +135,43 @@ def test_a_hundred_thousand_rows_take_seconds(tmp_path, capsys):
 
 # --- Many data sets ----------------------------------------------------------
 
-# Table 6 of Demsar (2006): AUC of C4.5 and with m, cf, and both. He ranks by
-# more digits: on voting cf is second and both third (here 0.9751 and 0.975).
-DEMSAR = np.array([float(v) for v in '''
-    0.763 0.768 0.771 0.798  0.599 0.591 0.590 0.569  0.954 0.971 0.968 0.967
-    0.628 0.661 0.654 0.657  0.882 0.888 0.886 0.898  0.936 0.931 0.916 0.931
-    0.661 0.668 0.609 0.685  0.583 0.583 0.563 0.625  0.775 0.838 0.866 0.875
-    1.000 1.000 1.000 1.000  0.940 0.962 0.965 0.962  0.619 0.666 0.614 0.669
-    0.972 0.981 0.9751 0.975 0.957 0.978 0.946 0.970'''.split()]).reshape(-1, 4)
-VARIANTS = ['C4.5', 'C4.5+m', 'C4.5+cf', 'C4.5+m+cf']
+# Made up: 14 data sets of unlike difficulty, four methods, `d` a little ahead;
+# rounded, so that there are ties.
+METHODS = ['a', 'b', 'c', 'd']
+TABLE = (np.random.default_rng(5).uniform(0.5, 0.9, (14, 1))
+         + np.random.default_rng(6).normal(0, 0.015, (14, 4))
+         + [0, 0.005, 0.005, 0.015]).round(2)
 
 
-def test_ranks_are_those_of_demsar():
-  found = many.friedman(DEMSAR, VARIANTS, 'higher')
-  ranks = dict(zip(found.methods, found.ranks, strict=True))
-  assert [ranks[m] for m in VARIANTS] == pytest.approx(
-      [3.143, 2.000, 2.893, 1.964], abs=5e-4)
-  assert found.critical_difference == pytest.approx(1.25, abs=0.005)
-  want = stats.friedmanchisquare(*DEMSAR.T)
-  assert found.chi2 == pytest.approx(want.statistic)
-  # His 9.28 and F = 3.69 do without the correction for ties.
-  assert 12 * 14 / 20 * (sum(r**2 for r in found.ranks) - 25) == pytest.approx(
-      9.28, abs=0.01)
+def ranks_by_hand(table, sign):
+  """(mean ranks [k], rank 1 the best; critical difference) by scipy."""
+  count, k = table.shape
+  ranks = stats.rankdata(-sign * table, axis=1).mean(axis=0)
+  quantile = stats.studentized_range.ppf(0.95, k, np.inf) / np.sqrt(2)
+  return ranks, quantile * np.sqrt(k * (k + 1) / (6 * count))
+
+
+@pytest.mark.parametrize('better, sign', [('higher', 1), ('lower', -1)])
+@pytest.mark.parametrize('gain', [0, 1])
+def test_ranks_are_scipys(better, sign, gain):
+  table = TABLE + sign * gain * np.array([0, 0, 0, 1])
+  assert any(len(set(row)) < 4 for row in table)  # ties
+  found = many.friedman(table, METHODS, better)
+  ranks, critical = ranks_by_hand(table, sign)
+  got = dict(zip(found.methods, found.ranks, strict=True))
+  assert [got[m] for m in METHODS] == pytest.approx(ranks)
+  assert list(found.ranks) == sorted(found.ranks)
+  assert found.critical_difference == pytest.approx(critical, abs=1e-5)
+  want = stats.friedmanchisquare(*table.T).statistic
+  assert found.chi2 == pytest.approx(want)
   assert found.p == pytest.approx(stats.f.sf(
-      13 * found.chi2 / (42 - found.chi2), 3, 39))
-  # All pairs are closer than 1.25 but for those of the first with the last.
-  assert found.differ == []
-  better = DEMSAR.copy()
-  better[:, 3] += 1
-  found = many.friedman(better, VARIANTS, 'higher')
-  assert ('C4.5+m+cf', 'C4.5') in found.differ
-  assert found.cliques[0][0] > 0 or found.cliques[0][1] < 3
+      13 * want / (14 * 3 - want), 3, 3 * 13))  # Iman and Davenport
+  apart = {(a, b) for a, x in zip(METHODS, ranks, strict=True)
+           for b, y in zip(METHODS, ranks, strict=True) if y - x >= critical}
+  assert set(found.differ) == (apart if found.p < 0.05 else set())
+  assert not gain or found.p < 0.05 and {('d', m) for m in 'abc'} & apart
+  for first, last in found.cliques if found.p < 0.05 else ():
+    assert found.ranks[last] - found.ranks[first] < critical
 
 
 @pytest.mark.parametrize('k', [3, 7, 15])
@@ -248,11 +254,11 @@ def test_many_data_sets_from_a_file(tmp_path, capsys):
 def test_one_value_a_data_set(tmp_path, capsys):
   path = tmp_path / 'x.csv'
   path.write_text('dataset,a,b\n' + '\n'.join(
-      f'd{i},{x[0]},{x[3]}' for i, x in enumerate(DEMSAR)))
+      f'd{i},{x[0]},{x[3]}' for i, x in enumerate(TABLE)))
   assert command.main([str(path), '--higher_is_better', '--json']) == 0
   pair = json.loads(capsys.readouterr().out)['summaries'][0]['pair']
   assert pair['n'] == 14 and pair['p'] == pytest.approx(
-      stats.ttest_rel(DEMSAR[:, 0], DEMSAR[:, 3]).pvalue)
+      stats.ttest_rel(TABLE[:, 0], TABLE[:, 3]).pvalue)
   assert 'data sets' in pair['sentence']
 
 

@@ -134,7 +134,8 @@ def _parts(table, options, said):
       parts[part] = found
   if 'metric' in parts and 'value' not in parts:
     raise UserError(f'{table.name}: column {parts["metric"]} names the metric, '
-                    'but no column has its value; say --columns value=COLUMN.')
+                    'but no column has its value; name it by --columns '
+                    f'value=COLUMN, one of {gather.some(columns)}.')
   if METHOD not in parts:
     texts = [c for c in columns if c not in parts.values() and _repeats(
         columns[c]) and not files.is_numeric(columns[c])]
@@ -172,7 +173,8 @@ def _chosen(table, parts, options, said):
     keep = [i for i, c in enumerate(table.columns[column]) if _same(c, want)]
     if not keep:
       found = gather.some(collections.Counter(map(str, table.columns[column])))
-      raise UserError(f'--where: no row has {column}={want}; found: {found}.')
+      raise UserError(f'--where: no row has {column}={want}; use one of '
+                      f'{found}.')
     left = len(table.lines) - len(keep)
     if left:
       said.append(f'rows with {column} = {want}; {left} others are left out')
@@ -209,8 +211,8 @@ def _wide(table, parts, options, said):
     raise UserError(
         f'{table.name}: no column tells the method (columns: '
         f'{", ".join(table.columns)}); '
-        + (_hint(table) or 'say --columns method=COLUMN, or give a column for '
-           'each of two or more methods.'))
+        + (_hint(table) or 'name it by --columns method=COLUMN, or give a '
+           'column for each of two or more methods.'))
   metric = options.metrics[0] if options.metrics else 'value'
   left = [c for c in table.columns if c not in methods
           and c not in parts.values()]
@@ -256,7 +258,7 @@ def _half_long(table, parts, options, said):
   if not wanted:
     raise UserError(f'{table.name}: no column holds results (columns: '
                     f'{", ".join(table.columns)}); '
-                    + (_hint(table) or 'say --metric COLUMN.'))
+                    + (_hint(table) or 'name one by --metric COLUMN.'))
   left = [c for c in table.columns if c not in wanted
           and c not in parts.values()]
   if left:
@@ -310,7 +312,8 @@ def _methods_and_seeds(table, parts, said):
   elif once:
     raise UserError(f'{table.name}: {parts[METHOD]} has another name in each '
                     f'of {len(methods)} rows, so it tells runs and no methods; '
-                    'say --columns method=COLUMN.')
+                    'name the column of methods by --columns '
+                    'method=COLUMN.')
   if SEED in parts or 'example' in parts:
     return methods, _seeds(table, parts, said)
   keys = list(zip(methods, gather.datasets(table, parts), gather.texts(

@@ -22,8 +22,10 @@ def save(found, path):
     raise UserError(f'--figure: {path} must end in {", ".join(SUFFIXES)}.')
   ranks = [s for s in found.summaries if 'ranks' in s]
   if not found.comparisons and not ranks:
-    raise UserError('--figure: there is nothing to draw'
-                    + ('; say --varies' if found.answers else '') + '.')
+    raise UserError(f'--figure={path}: there is nothing to draw; '
+                    + ('choose what a seed varies by --varies'
+                       if found.answers else 'give three or more methods, or '
+                       'several seeds of each') + '.')
   figure(found.comparisons, ranks).savefig(path, dpi=150)
 
 

@@ -38,7 +38,8 @@ def table(paths, root):
                     f'found: {", ".join(list(runs)[:6])}.')
   tags = dict.fromkeys(tag for own in runs.values() for tag in own)
   if not tags:
-    raise UserError(f'{root}: its event files hold no scalars.')
+    raise UserError(f'{root}: its event files hold no scalars; write some by '
+                    'add_scalar, or give a table of results.')
   columns = {'method': [known[run][0] for run in runs],
              'seed': [known[run][1] for run in runs]}
   columns |= {tag: [own.get(tag, (0, None))[1] for own in runs.values()]
@@ -61,7 +62,8 @@ def scalars(path):
     if end + 4 > len(data):
       if at:
         return  # half written
-      raise UserError(f'{path}: is no TensorBoard event file.')
+      raise UserError(f'{path}: is no TensorBoard event file; write it '
+                      'anew, or take it away.')
     try:
       yield from _of_event(data[at + 12:end])
     except (IndexError, struct.error, UnicodeDecodeError, ValueError) as error:

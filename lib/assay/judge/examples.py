@@ -150,8 +150,8 @@ def delong(ours, baseline, labels, metric='auroc', *, names=NAMES, check=None,
     raise UserError(f'labels {labels.shape}: must be 0 or 1 for each of '
                     f'{x.shape[1]} examples.')
   if min(np.sum(labels == 0), np.sum(labels == 1)) < 2:
-    raise UserError('labels: AUROC needs two or more examples of each of 0 '
-                    'and 1.')
+    raise UserError(f'labels: {np.sum(labels == 1)} of {labels.size} are 1; '
+                    'AUROC needs two or more examples of each of 0 and 1.')
   parts = [auroc_parts(scores, labels) for scores in x]
   error = np.sqrt(sum(np.var(parts[0][i] - parts[1][i], ddof=1)
                       / len(parts[0][i]) for i in (1, 2)))

@@ -149,11 +149,11 @@ def _numbers(table, column):
       values[i] = number(cell)
     except (TypeError, ValueError, OverflowError) as error:
       raise UserError(f'{table.place(i, column)}: {cells[i]!r:.40} is no '
-                      f'number; {_remedy(str(cells[i]))}') from error
+                      'number; ' + _what_to_write(str(cells[i]))) from error
   return values, bare
 
 
-def _remedy(cell):
+def _what_to_write(cell):
   if '±' in cell or '+-' in cell or '+/-' in cell:
     return ('a mean with its deviation says nothing about pairs: give the '
             'value of each seed, one a row.')

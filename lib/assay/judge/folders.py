@@ -25,7 +25,8 @@ def read(paths):
   tables = []
   for path in map(pathlib.Path, paths):
     if not path.exists():
-      raise UserError(f'{path}: no such file or folder.')
+      raise UserError(f'{path}: no such file or folder; give the path of a '
+                      'table of results, or of a folder of them.')
     tables += _of_folder(path) if path.is_dir() else [
         events.table([path], path.parent) if 'tfevents' in path.name
         else _of_chart(files.read(path))]
@@ -34,8 +35,8 @@ def read(paths):
 
 def _of_folder(folder):
   if (folder / 'runs').is_dir() and list(folder.glob('*.jsonl')):
-    raise UserError(f'{folder}: holds rows that Assay wrote; see python -m '
-                    'assay results, or judge claims of your own by --claims '
+    raise UserError(f'{folder}: holds rows that Assay wrote; use python -m '
+                    'assay results, or give claims of your own by --claims '
                     'FILE.')
   samples = sorted(folder.rglob('samples_*.jsonl'))
   if samples:
@@ -45,8 +46,9 @@ def _of_folder(folder):
     return [events.table(found, folder)]
   found = sorted(f for f in folder.iterdir() if f.suffix.lower() in ENDINGS)
   if not found:
-    raise UserError(f'{folder}: holds no {", ".join(ENDINGS)}, no samples of '
-                    'lm-evaluation-harness and no TensorBoard event files.')
+    raise UserError(f'{folder}: holds nothing that can be read; put files '
+                    f'there that end in {", ".join(ENDINGS)}, samples of '
+                    'lm-evaluation-harness or TensorBoard event files.')
   return [_of_chart(files.read(path)) for path in found]
 
 
@@ -105,7 +107,8 @@ def _of_samples(folder, paths):
   for path in paths:
     task = _SAMPLES.fullmatch(path.name)
     if not task:
-      raise UserError(f'{path}: is not called samples_TASK_DATE.jsonl.')
+      raise UserError(f'{path}: rename it to samples_TASK_DATE.jsonl, '
+                      'as lm-evaluation-harness does.')
     method = str(path.parent.relative_to(folder))
     key = (path.parent.name if method == '.' else method, task[1])
     latest[key] = max(path, latest.get(key, path))  # by date
@@ -120,7 +123,8 @@ def _of_samples(folder, paths):
                  'example': sample['doc_id']}
       except (ValueError, KeyError, TypeError) as error:
         raise UserError(f'{path}, line {i}: is no sample of '
-                        'lm-evaluation-harness.') from error
+                        'lm-evaluation-harness; give what its --log_samples '
+                        'writes, or take the file away.') from error
       name = sample.get('filter', 'none')
       records.append(known | {
           k if name == 'none' else f'{k} ({name})': v

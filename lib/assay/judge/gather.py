@@ -62,7 +62,9 @@ def cells(table, rows, parts, options, said):
                   + ' has no number at all and is left out')
       del cells[dataset, metric]
   if not cells:
-    raise UserError(f'{table.name}: holds no number; see its columns.')
+    raise UserError(f'{table.name}: no column of results has a number; '
+                    'write one for each seed, or name other columns by '
+                    '--metric.')
   return cells
 
 
@@ -127,8 +129,8 @@ def check_pairs(table, cells):
   if several and all(len(set().union(*own.values())) == sum(map(
       len, own.values())) for own in several):
     raise UserError(f'{table.name}: no two methods have a seed in common, so '
-                    'there are no pairs; say --columns seed=COLUMN, of a '
-                    'column with the same values for all methods.')
+                    'there are no pairs; name a column with the same values '
+                    'for all methods by --columns seed=COLUMN.')
 
 
 def check_scales(name, dataset, metric, methods, said):

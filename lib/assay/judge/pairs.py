@@ -102,8 +102,8 @@ def as_pairs(ours, baseline):
     if values.ndim != 1 or not len(values):
       raise UserError(f'{name} {values.shape}: give one number a seed, [n].')
     if np.any(np.abs(values[np.isfinite(values)]) > files.LARGEST):
-      raise UserError(f'{name}: a value is above {files.LARGEST:g}; measure it '
-                      'in another unit.')
+      raise UserError(f'{name}: {np.nanmax(np.abs(values)):g} is above '
+                      f'{files.LARGEST:g}; use another unit.')
     found.append({i: (float(v), '') if np.isfinite(v) else (None, str(v))
                   for i, v in enumerate(values)})
   if len(found[0]) != len(found[1]):
@@ -229,7 +229,9 @@ def listed(data, ours=None):
   """(data set, metric, first, second, methods) of all pairs; better first."""
   if len(data.methods) < 2:
     raise UserError(f'{data.name}: one method only '
-                    f'({", ".join(data.methods)}); a comparison takes two.')
+                    f'({", ".join(data.methods)}); a comparison needs two: add '
+                    'the rows of another, or name the column that tells them '
+                    'apart by --columns method=COLUMN.')
   if ours is not None and ours not in data.methods:
     raise UserError(f'{data.name} has no method {ours!r}; use one of '
                     f'{", ".join(data.methods[:20])}.')
@@ -281,7 +283,7 @@ def named(data, check, metric, ours, baseline, by, varies, common=False):
            if m == metric and {ours, baseline} <= methods.keys()]
   if not found:
     raise UserError(f'{data.name}: no data set has {metric} of both {ours} and '
-                    f'{baseline}.')
+                    f'{baseline}; give it for both on one.')
   return [by_seed([methods[ours], methods[baseline]], (ours, baseline), varies,
                   metric=metric, check=check, by=by, dataset=dataset,
                   better=data.better[metric], common=common)

@@ -43,16 +43,19 @@ def varies_of(kind, train=None, test=None, ratio=None):
     UserError: it is asked for by name.
   """
   if kind not in KINDS:
-    raise UserError(f'varies={kind!r} is none of {", ".join(KINDS)}; '
+    raise UserError(f'varies={kind!r}: use one of {", ".join(KINDS)} ('
                     + '; '.join(f'{k}: {text}' for k, (_, text)
-                                in KINDS.items()) + '.')
+                                in KINDS.items()) + ').')
   if kind != 'resplit':
     return Varies(kind)
   if ratio is None and train and test:
     ratio = test / train
   if ratio is None or not 0 < ratio < math.inf:
-    raise UserError('varies=resplit needs the numbers of training and of test '
-                    'examples, as train=1003, test=200, or their ratio='
-                    'test/train (0.25 of 80 % and 20 %, 1/9 of ten folds): '
-                    're-splits share examples, and the interval depends on it.')
+    given = (f'train={train}, test={test}' if ratio is None
+             else f'ratio={ratio:g}')
+    raise UserError(f'varies=resplit, {given}: give the numbers of training '
+                    'and of test examples, as train=1003, test=200, or ratio='
+                    'test/train above 0 (0.25 of 80 % and 20 %, 1/9 of ten '
+                    'folds): re-splits share examples, and the interval '
+                    'depends on it.')
   return Varies(kind, float(ratio))

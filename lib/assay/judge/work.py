@@ -75,11 +75,13 @@ def _wanted(flags):
     try:
       wanted.append(('equal', *words, float(margin)))
     except ValueError as error:
-      raise UserError(f'--equal: MARGIN {margin!r} is no number.') from error
+      raise UserError(f'--equal: MARGIN {margin!r} is no number; give '
+                      'one above 0.') from error
     if not 0 < wanted[-1][-1] < math.inf:
       raise UserError(f'--equal: MARGIN {margin} must be above 0.')
   if flags.by and not (flags.less or flags.greater):
-    raise UserError('--by is the margin of --less or --greater; give one.')
+    raise UserError(f'--by={flags.by:g} is a margin of --less or --greater; '
+                    'give one of these.')
   return wanted
 
 
@@ -96,14 +98,15 @@ def _of_examples(data, flags, wanted):
   made = []
   for check, metric, a, b, by in wanted:
     if by:
-      raise UserError('results of single examples are judged without a margin; '
-                      'leave --by and --equal out.')
+      raise UserError(f'{data.name}: results of single examples are judged '
+                      f'without a margin, and {by:g} is given; leave --by and '
+                      '--equal out.')
     found = [(d, own) for (d, m), own in data.cells.items()
              if m == metric and {a, b} <= own.keys()]
     if not found:
       raise UserError(f'{data.name} has no {metric} of both {a} and {b}; '
-                      f'metrics: {", ".join(data.metrics)}; methods: '
-                      f'{", ".join(data.methods[:20])}.')
+                      f'use metrics among {", ".join(data.metrics)} and '
+                      f'methods among {", ".join(data.methods[:20])}.')
     made += [examples.one_pair(data, d, metric, a, b, own, check)
              for d, own in found]
   return pairs.with_holm(made)
@@ -134,7 +137,8 @@ def differences(data, c):
             and b[s][0] is not None]
   if len(values) < 2:
     raise UserError(f'--rope: {show.title(c)} has {len(values)} pairs; it '
-                    'takes two.')
+                    'needs two or more: give more seeds, or leave --rope '
+                    'out.')
   return np.array(values)
 
 
@@ -150,7 +154,7 @@ def _summary(data, metric, made, flags):
   if len(datasets) < 2 or len(methods) < 2:
     return None, said
   if not better:
-    return None, [*said, f'{metric}: say --higher_is_better or '
+    return None, [*said, f'{metric}: give --higher_is_better or '
                   '--lower_is_better for ranks and wins over data sets']
   found = {'metric': metric, 'datasets': len(datasets), 'better': better}
   if len(methods) > 2:
@@ -199,8 +203,10 @@ def as_json(data, found):
 
 def as_latex(data, found):
   if not found.comparisons:
-    raise UserError('--latex: there is no comparison to write'
-                    + ('; say --varies' if found.answers else '') + '.')
+    raise UserError(f'--latex: {data.name} has no comparison to write; '
+                    + ('choose what a seed varies by --varies'
+                       if found.answers else 'give several seeds of each '
+                       'method') + '.')
   said = ''.join(f'% {text}\n' for text in [data.name, *data.said])
   return said + show.latex(found.comparisons)
 
@@ -219,9 +225,11 @@ def judge_claims(flags, options):
   else:
     data = columns.load(folders.read(flags.paths), options)
     if data.by_example:
-      raise UserError('--claims: takes one value a seed, not single examples.')
+      raise UserError(f'--claims: {data.name} holds results of single '
+                      'examples; give one value a seed, or leave --claims out.')
     if not flags.varies:
-      raise UserError('--claims: say what a seed varies by --varies.')
+      raise UserError(f'--claims={flags.claims}: choose what a seed varies by '
+                      f'--varies, one of {", ".join(varies_lib.KINDS)}.')
     rows = rows_of(data, varies_lib.varies_of(
         flags.varies, flags.train, flags.test, flags.ratio))
   judged = claims.judge(listed, rows)
@@ -244,7 +252,8 @@ def claims_of(path):
   path = pathlib.Path(path)
   spec = importlib.util.spec_from_file_location('claims_of_a_file', path)
   if spec is None or not path.is_file():
-    raise UserError(f'--claims: {path} is no Python file.')
+    raise UserError(f'--claims: {path} is no Python file; give one with '
+                    'CLAIMS.')
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   found = getattr(module, 'CLAIMS', None)
