@@ -46,9 +46,9 @@ jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 def pytest_addoption(parser):
   parser.addoption('--freeze', action='store_true',
                    help='write tests/frozen/ anew: numbers are meant to change')
-  parser.addoption('--moved', metavar='COMMIT', help='where the frozen smoke '
+  parser.addoption('--moved', metavar='COMMITS', help='where the frozen smoke '
                    'rows are the same: write that the code of a paper has '
-                   'moved since this commit, see assay.report.stale')
+                   'moved since these commits (A,B), see assay.report.stale')
   parser.addoption('--all', action='store_true',
                    help='the long forms too: what a run owes asked of every '
                    'paper, notebooks in full, dry runs at published size')

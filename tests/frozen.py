@@ -16,7 +16,6 @@ import scipy
 from assay import results
 
 FOLDER = pathlib.Path(__file__).parent / 'frozen'
-LATER = {'c_mixup': ('theory',)}  # variants that were not there yet
 # What a row is measured by, and not what was measured.
 APART = ('value', 'run', 'step', 'seed', *results.ATTACHED)
 

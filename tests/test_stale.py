@@ -176,8 +176,8 @@ def test_moved_code_is_as_current_as_what_it_moved_to(clone, monkeypatch):
   then = code.of(clone, 'made_up')
   texts = {file: (clone / file).read_text() for file in FILES}
 
-  def git(root, *arguments):  # all commits but one have what was there first
-    if arguments[0] == 'show' and arguments[1].startswith('f' * 40):
+  def git(root, *arguments):  # all commits but two have what was there first
+    if arguments[0] == 'show' and arguments[1][:40] in ('e' * 40, 'f' * 40):
       return 0, 'def run():\n  return 3\n'
     if arguments[0] == 'show':
       text = texts.get(arguments[1].partition(':./')[2])
@@ -191,7 +191,8 @@ def test_moved_code_is_as_current_as_what_it_moved_to(clone, monkeypatch):
   for run in runs:
     assert stale.state_of(run, 'made_up')[0] == 'stale'
   disk.write_json(clone / 'results/made_up' / stale.MOVED, {
-      'commit': COMMIT, 'code': code.of(clone, 'made_up')})
+      'commits': ['e' * 40, COMMIT],
+      'code': code.of(clone, 'made_up')})
   for run in runs:
     state, (reason,) = stale.state_of(run, 'made_up')
     assert state == 'current'
@@ -267,9 +268,9 @@ def test_git_tells_what_changed_since_a_commit(clone):
 def test_a_damaged_record_of_a_move_is_named(clone, monkeypatch):
   monkeypatch.setattr(stale, 'git', answers(clone))
   file = clone / 'results/made_up' / stale.MOVED
-  disk.write_json(file, {'commit': COMMIT})
+  disk.write_json(file, {'commits': [COMMIT]})
   run = {'commit': COMMIT, 'code': {'experiments.made_up': '0'}}
   with pytest.raises(ValueError, match='moved.json: code is missing'):
     stale.state_of(run, 'made_up')
-  file.write_text(json.dumps({'commit': COMMIT, 'code': {}}))
+  file.write_text(json.dumps({'commits': [COMMIT], 'code': {}}))
   assert stale.state_of(run, 'made_up')[0] == 'stale'

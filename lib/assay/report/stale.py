@@ -12,8 +12,8 @@ change numbers, and by them every row would soon be stale.
 Code may move without a change in what it computes. Where the rows of a paper's
 smoke variant were shown to be the same, bit for bit, before and after a move,
 `results/<paper>/moved.json` says so (`pytest tests/test_experiments.py -k
-frozen --moved=COMMIT` writes it): from which commit, and to what code. A run
-whose code is that of the commit is as current as the code it moved to, and its
+frozen --moved=COMMITS` writes it): from which commits, and to what code. A run
+whose code is that of one of them is as current as the code it moved to, and its
 page says that it was made before.
 """
 
@@ -49,7 +49,7 @@ def state_of(run, paper):
     return UNKNOWN, ['the history of its files or its commit is not here']
   today = code.of(papers.ROOT, paper)
   own, hosts = (_differ(then, today, rooms) for rooms in (code.OWN, code.HOSTS))
-  if own and (moved := _moved_from(paper, today)):
+  for moved in _moved_from(paper, today) if own else ():
     if not _differ(then, _code_at(paper, moved) or {}, code.OWN):
       return CURRENT, [f'its code has moved since {moved[:12]}; smoke rows '
                        'were the same before and after']
@@ -66,12 +66,12 @@ def _differ(then, today, rooms):
 
 
 def _moved_from(paper, today):
-  """The commit from which code moved to that of today; None if it did not."""
+  """The commits from which code moved to that of today."""
   file = papers.ROOT / 'results' / paper / MOVED
   if not file.exists():
-    return None
-  moved = disk.read_json(file, {'commit': str, 'code': dict})
-  return None if _differ(moved['code'], today, code.OWN) else moved['commit']
+    return []
+  moved = disk.read_json(file, {'commits': list, 'code': dict})
+  return [] if _differ(moved['code'], today, code.OWN) else moved['commits']
 
 
 def config_changes(run, paper):
