@@ -319,8 +319,8 @@ def test_nothing_is_dropped_in_silence(write):
       accuracy.verdict.note)
   assert '2 of 6 seeds without a value' in loss.verdict.note
   assert pairs.lacking(data) == [
-      'a has no accuracy of seed 5, a has no loss of seed 5: add it, or compare '
-      'by --common on the seeds that both have']
+      'a has no accuracy of seed 5, a has no loss of seed 5: add it, or '
+      'compare by --common on the seeds that both have']
   c = judge.every_pair(data, judge.Varies('fresh'), common=True)[0]
   assert 'on the 5 of 6 seeds that both have' in c.verdict.note
 
