@@ -175,7 +175,8 @@ def markdown(results, environment, command, day=None):
 
 def signed(command, found, day=None):
   """The line below a table: what made it, when and where."""
-  words = ' '.join(w for w in command.split() if '--into' not in w)
+  words = ' '.join(w for w in command.split()
+                   if not w.startswith(('--into', '--json')))
   day = day or date.today().isoformat()
   return f'`{words}` on {day}: {listed(found)}.'
 

@@ -151,7 +151,7 @@ def outcomes(promises, kills):
   with tempfile.NamedTemporaryFile(suffix='.xml') as file:
     subprocess.run(
         [sys.executable, '-m', 'pytest', '-n', '2', '--dist', 'loadfile',
-         f'--junitxml={file.name}', '-o', 'junit_family=xunit1',
+         '--all', f'--junitxml={file.name}', '-o', 'junit_family=xunit1',
          *(f'tests/{test}' for _, test in promises)],
         cwd=measuring.ROOT, check=False, env=os.environ | {
             'ASSAY_KILLS': str(kills), 'ASSAY_FAULTS': '1'})

@@ -58,8 +58,7 @@ VARIANTS = papers.variants({
         'Airfoil with alpha 0.5, as the paper (not its code) says',
         dict(alpha=.5)),
     'no2_scaled': (  # of Airfoil both are the same: its inputs are few values
-        'NO2, inputs scaled by all rows, as the code does, or by those of '
-        'training', BRIEF | dict(
+        'NO2, inputs scaled by all rows or by training rows', BRIEF | dict(
             dataset='no2', bandwidth=1.2, num_seeds=20,
             arms=('erm', 'c_mixup'), swept_arms=('erm', 'c_mixup'),
             sweep='normalize', sweep_values=('all', 'train'))),

@@ -11,7 +11,7 @@ from scipy import stats
 from assay import claims, disk, judge, papers, results
 from assay.claims import examples as made_up
 from assay.errors import UserError
-from assay.judge import columns, command, events, folders, names, plan
+from assay.judge import columns, command, events, folders, names, pairs, plan
 
 OURS = [0.93, 0.94, 0.935, 0.945, 0.932, 0.951]
 BASELINE = [0.92, 0.915, 0.925, 0.93, 0.921, 0.924]
@@ -59,6 +59,26 @@ def test_verdict_is_that_of_a_claim(varies):
                       metric='error', by=0.01, check='less').verdict
   same = dict(tested='', elsewhere='')
   assert got._replace(**same) == want._replace(**same)
+
+
+@pytest.mark.parametrize('varies', ['fresh', 'fixed_split', 'resplit'])
+def test_verdict_is_that_of_a_claim_where_seeds_are_lost(varies):
+  ours = {s: (v, '') for s, v in enumerate(OURS)} | {2: (None, 'nan: line 4')}
+  baseline = {s: (v, '') for s, v in enumerate(BASELINE) if s != 4}
+  rows = [{'method': 'train', 'seed': 0, 'n': 4, 'value': 0, 'split': 'train'}]
+  rows += [{'method': m, 'seed': s, 'value': v, 'n': 1, 'split': 'test'}
+           | ({'why': why} if why else {})
+           for m, own in (('a', ours), ('b', baseline))
+           for s, (v, why) in own.items()]
+  rows = [dict(config='c', dataset='d', metric='error', state='last', group='',
+               seed_varies=varies, scale='reduced') | row for row in rows]
+  want = claims.less('error', 'a', 'b')(rows)
+  got = judge.by_seed([ours, baseline], ('a', 'b'), judge.Varies(
+      varies, 0.25 * (varies == 'resplit')), metric='error', check='less')
+  same = dict(tested='', elsewhere='')
+  assert got.verdict._replace(**same) == want._replace(**same)
+  assert '1 of 6 seeds diverged (nan: line 4) and 1 of 6 seeds missing' in (
+      want.note)
 
 
 def test_p_values_are_scipys():
@@ -201,11 +221,22 @@ def test_what_is_guessed_is_said(write):
   said = '\n'.join(data.said)
   for words in ('method = algo', 'seed = run', 'split = test; 10 others are',
                 'not used: lr', 'accuracy (higher is better, by its name)',
-                'energy (which end is better is not known)'):
+                'energy (better which way? give --higher_is'):
     assert words in said, words
   data = load(write(long_csv(head='who,k,accuracy')),
               columns={'method': 'who', 'seed': 'k'})
   assert set(data.methods) == {'ours', 'baseline'}
+
+
+def test_a_column_that_counts_is_of_seeds(write):
+  foreign = long_csv(head='méthode,graine,accuracy')
+  assert any('seed = graine' in text for text in load(write(foreign)).said)
+  assert load(write(foreign)).metrics == ['accuracy']
+  # Not if the methods have other values, or if it has a meaning of its own.
+  for head, row in (('method,x,accuracy', 'ours,7,0.9\n'),
+                    ('method,epoch,accuracy', '')):
+    said = load(write(long_csv(row, head))).said
+    assert any('no column of seeds' in text for text in said)
 
 
 def test_last_value_and_chosen_rows(write):
@@ -244,6 +275,8 @@ def test_bad_rows_are_named(write, case):
 
 def test_bad_tables_are_named(write):
   for text, words in (
+      ('method,seed,lr,loss\na,0,1,2\na,0,3,4\n',
+       'they differ in lr: choose by --where lr=3, or say what lr is by'),
       ('', 'is empty'), ('method,seed,accuracy\n', 'no rows below its head'),
       ('a,a\n1,2\n', "two columns are called 'a'"),
       ('seed,accuracy,loss\n1,2,3\n', 'no column tells the method'),
@@ -285,6 +318,9 @@ def test_nothing_is_dropped_in_silence(write):
   assert '2 of 6 seeds diverged or without a value (nan: line 4' in (
       accuracy.verdict.note)
   assert '2 of 6 seeds without a value' in loss.verdict.note
+  assert pairs.lacking(data) == [
+      'a has no accuracy of seed 5, a has no loss of seed 5: add it, or '
+      'compare by --common on the seeds that both have']
   c = judge.every_pair(data, judge.Varies('fresh'), common=True)[0]
   assert 'on the 5 of 6 seeds that both have' in c.verdict.note
 
@@ -431,6 +467,13 @@ def test_a_claim_from_the_shell(write, capsys):
       f'{m},{s},{m == "a":d}' for m in 'ab' for s in range(5)), 'equal.csv')
   status, out, _ = run(capsys, equal, '--varies=resplit', '--ratio=1', '--json')
   assert json.loads(out)['comparisons'][0]['naive'] == [None, None]
+  near = [path, '--equal', 'accuracy', 'ours', 'baseline', '0.02',
+          '--varies=fresh']
+  _, out, _ = run(capsys, *near, '--json')
+  found, = json.loads(out)['comparisons']
+  assert found['state'] == 'undecided'
+  needed = found['n_that_would_settle_it']
+  assert f'about {needed:,} seeds would settle it' in found['note']
   status, out, _ = run(capsys, path, '--varies', 'fresh', '--latex')
   assert r'\begin{tabular}' in out and '\n% ours has a higher' in out
 
@@ -503,6 +546,10 @@ def test_figures(write, capsys, tmp_path):
   status, _, _ = run(capsys, write(long_csv()), '--varies', 'fresh',
                      '--figure', tmp_path / 'x.svg')
   assert status == 0 and b'<svg' in (tmp_path / 'x.svg').read_bytes()
+  path = write(long_csv().replace('ours', '方法 é'))
+  _, _, err = run(capsys, path, '--varies', 'fresh', '--figure',
+                  tmp_path / 'x.svg')
+  assert 'has no 方法, boxes' in err and err.count('\n') == 1
 
 
 # --- Power --------------------------------------------------------------------

@@ -65,6 +65,16 @@ def test_verdicts_come_back_exactly_and_nothing_is_judged(folder, monkeypatch):
   assert judged_anew(monkeypatch, CLAIMS, rows, folder) == ([], [])
 
 
+def test_the_seeds_that_would_settle_it_come_back(folder, monkeypatch):
+  rows, near = results.read([folder]), [Claim(
+      'near', 'Near.', '', within('rmse', 'erm', 0, 3), where={
+          'config': 'small'})]
+  made = kept.judge(near, rows, folder)
+  assert made.judged[0].verdict.needed > 5
+  kept.write(folder, made)
+  assert judged_anew(monkeypatch, near, rows, folder) == ([], [])
+
+
 def test_other_rows_are_judged_again(folder, monkeypatch):
   rows = results.read([folder])
   moved = [r | {'run': 'ffffffff'} for r in reversed(rows)]

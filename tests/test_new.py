@@ -54,7 +54,7 @@ def test_it_runs_at_once_to_a_verdict(clone):
   assert done.returncode == 0, done.stderr
   assert 'baseline' in done.stdout and 'mine' in done.stdout
   assert f'UNDECIDED  digits: {line}' in done.stdout
-  assert list((clone / 'out' / NAME / 'digits').glob('error*.png'))
+  assert list((clone / 'out' / NAME).glob('digits,*/error*.png'))
 
 
 def test_its_tests_pass(clone):

@@ -83,11 +83,12 @@ def less(metric, a, b, by=0, **where):
     >>> from assay import claims
     >>> same = dict(config='toy', dataset='toy', metric='rmse', split='test',
     ...             state='best', group='', n=100, seed_varies='fresh')
-    >>> rows = [same | {'method': method, 'seed': seed, 'value': value + seed}
-    ...         for method, value in (('ours', 1.), ('erm', 2.))
-    ...         for seed in range(5)]
+    >>> values = {'ours': (1., 2., 3., 4., 5.), 'erm': (2., 3.2, 4., 4.8, 6.)}
+    >>> rows = [same | {'method': method, 'seed': seed, 'value': value}
+    ...         for method, of_seeds in values.items()
+    ...         for seed, value in enumerate(of_seeds)]
     >>> verdict = claims.less('rmse', 'ours', 'erm')(rows)
-    >>> verdict.state, float(verdict.estimate), verdict.n
+    >>> verdict.state, round(float(verdict.estimate), 6), verdict.n
     ('holds', -1.0, 5)
   """
   return Check(metric, (a, b), (-np.inf, -by),

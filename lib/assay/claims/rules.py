@@ -29,6 +29,7 @@ class Verdict(NamedTuple):
   bootstrap: tuple[float, float] | None = None  # over test examples too
   region: tuple[float, float] | None = None  # where the claim holds
   p_sign_flip: float | None = None  # as `p`, without a law; decides nothing
+  needed: int | None = None  # n that would settle what is undecided
 
 
 class Shared(NamedTuple):
@@ -81,6 +82,7 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
     bootstrap: (low, high) over test examples too, or None; it decides nothing.
   """
   n, ratio, state = len(sample.values), sample.ratio, 'undecided'
+  needed = None
   notes = [sample.lost, *notes]
   state_with = lambda n: state_of(interval(n, ratio), region, closed)
   if n < MIN_SEEDS:
@@ -110,7 +112,7 @@ def verdict_of(sample, estimate, interval, region, p, method, notes=(), *,
       '; '.join(filter(None, [*notes, *sample.remarks])), p,
       shown(interval(n, 0)) if n > 1 and ratio else None,
       bootstrap=shown(bootstrap) if bootstrap else None,
-      region=shown(region), **sample.tested)
+      region=shown(region), needed=needed, **sample.tested)
 
 
 def mean_verdict(sample, value, region, *, closed=False, tail=TAIL, extra='',

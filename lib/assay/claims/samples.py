@@ -207,6 +207,50 @@ def where_tested(used, extended=''):
               r.get('scale') == s for r in used)), '')}
 
 
+def test_over(varies, test):
+  """The name of a test over seeds that vary so.
+
+  Raises:
+    UserError: it is not known what they vary.
+  """
+  tests = {
+      'fresh': test,
+      'fixed_split': f'{test} over training runs on one test set',
+      'resplit': f'corrected resampled {test.removeprefix("paired ")}'}
+  if varies not in tests:
+    raise UserError(f'seed_varies={varies} is none of {", ".join(tests)}; '
+                    'use rows from assay.results.read, which adds it.')
+  return tests[varies]
+
+
+def numbers_of(columns, value, metric):
+  """(values [n], their seeds, texts on the seeds that could not be used).
+
+  Args:
+    columns: {seed: row} for each arm; of a row `value` and `why` are read.
+    value: as for `read`, as is metric.
+    metric: see `value`.
+  """
+  seeds = sorted(set().union(*columns))
+  missing = set(seeds).difference(set(columns[0]).intersection(*columns))
+  null = [(s, r) for c in columns for s, r in c.items() if r['value'] is None]
+  diverged = {s for s, _ in null}
+  why = '; '.join(dict.fromkeys(
+      results.schema.harmless(r['why']) for _, r in null if r.get('why')))
+  words = dict.fromkeys(results.lost_word(r) for _, r in null)
+  unused = missing | diverged
+  kept = [s for s in seeds if s not in unused]
+  values = value(np.array([[c[s]['value'] for s in kept] for c in columns],
+                          float))
+  undefined = {s for s, v in zip(kept, values, strict=True) if np.isnan(v)}
+  lost = [f'{len(lost)} of {len(seeds)} seeds {what}' for lost, what in (
+      (diverged, ' or '.join(words) + f' ({why})' * bool(why)),
+      (missing, 'missing'),
+      (undefined, f'have a {metric} that is not positive')) if lost]
+  return (values[~np.isnan(values)], [s for s in kept if s not in undefined],
+          lost)
+
+
 def read(rows, metric, arms, value, test, *, split='test', state=None,
          group='', across=()):
   """The `Sample` of a comparison.
@@ -236,31 +280,9 @@ def read(rows, metric, arms, value, test, *, split='test', state=None,
   used = [row for column in columns for row in column.values()]
   for field in 'dataset', 'seed_varies':
     only(used, field)
-  tests = {
-      'fresh': test,
-      'fixed_split': f'{test} over training runs on one test set',
-      'resplit': f'corrected resampled {test.removeprefix("paired ")}'}
   varies = used[0].get('seed_varies')
-  if varies not in tests:
-    raise UserError(f'seed_varies={varies} is none of {", ".join(tests)}; '
-                    'use rows from assay.results.read, which adds it.')
-
-  seeds = sorted(set().union(*columns))
-  missing = {s for s in seeds if any(s not in c for c in columns)}
-  null = [r for r in used if r['value'] is None]
-  diverged = {r['seed'] for r in null}
-  why = '; '.join(dict.fromkeys(
-      results.schema.harmless(r['why']) for r in null if r.get('why')))
-  kept = [s for s in seeds if s not in missing | diverged]
-  values = value(np.array([[c[s]['value'] for s in kept] for c in columns],
-                          float))
-  undefined = {s for s, v in zip(kept, values, strict=True) if np.isnan(v)}
-  kept = [s for s in kept if s not in undefined]
-  lost = [f'{len(lost)} of {len(seeds)} seeds {what}' for lost, what in (
-      (diverged, ' or '.join(dict.fromkeys(map(results.lost_word, null)))
-       + f' ({why})' * bool(why)),
-      (missing, 'missing'),
-      (undefined, f'have a {metric} that is not positive')) if lost]
+  named = test_over(varies, test)
+  values, kept, lost = numbers_of(columns, value, metric)
   unfinished, extended = _unfinished(columns)
   lost += filter(None, [unfinished, _not_comparable(columns, across)])
   remarks = []
@@ -268,9 +290,8 @@ def read(rows, metric, arms, value, test, *, split='test', state=None,
     remarks.append(f'{extended} seeds: a new plan, made after a look at these '
                    'rows, which decides falsely more often')
   return Sample(
-      values[~np.isnan(values)],
-      test_to_train(rows, used) if varies == 'resplit' else 0,
-      tests[varies], ' and '.join(lost), remarks, where_tested(used, extended),
+      values, test_to_train(rows, used) if varies == 'resplit' else 0,
+      named, ' and '.join(lost), remarks, where_tested(used, extended),
       wrong_of(columns, kept) if varies == 'fixed_split' else None)
 
 

@@ -108,7 +108,7 @@ def load(table, options=Options()):
 def _better_in_words(better, options):
   by = 'as said' if options.better else 'by its name'
   return f'{better} is better, {by}' if better else (
-      'which end is better is not known')
+      'better which way? give --higher_is_better or --lower_is_better')
 
 
 # --- Which column plays which part -------------------------------------------
@@ -144,9 +144,34 @@ def _parts(table, options, said):
   if 'split' in parts and files.is_numeric(columns[parts['split']]):
     column = parts.pop('split')
     parts.setdefault(SEED, column)
+  if METHOD in parts and SEED not in parts:
+    counts = [c for c in columns if c not in parts.values()
+              and c not in options.metrics and _counts(table, parts, c)]
+    if len(counts) == 1:
+      parts[SEED] = counts[0]
   shown = [f'{part} = {column}' for part, column in parts.items()]
   said.append('columns: ' + (', '.join(shown) or 'one a method'))
   return parts
+
+
+def _counts(table, parts, column):
+  """Whether a column of an unknown name has whole numbers as seeds have.
+
+  The same three or more in the rows of each method, none twice.
+  """
+  if names.plain(column) in names.SETTINGS or names.better(column) or (
+      not files.is_numeric(table.columns[column])):
+    return False
+  values, own = gather.values(table, column), {}
+  if any(v is None or v != v // 1 for v in values):
+    return False
+  told = [p for p in (METHOD, DATASET, 'metric') if p in parts]
+  for *key, value in zip(*(table.columns[parts[p]] for p in told), values,
+                         strict=True):
+    own.setdefault(tuple(key), []).append(value)
+  first, *others = map(sorted, own.values())
+  return (len(set(first)) == len(first) > 2 and bool(others)
+          and all(other == first for other in others))
 
 
 def _repeats(cells):

@@ -99,8 +99,10 @@ def main(argv=None):
     print(work.as_lines(data, found))
   if flags.figure:
     from assay.judge import draw
-    draw.save(found, pathlib.Path(flags.figure))
-    print(f'drawn: {flags.figure}', file=sys.stderr)
+    lacks = draw.save(found, pathlib.Path(flags.figure))
+    print(f'drawn: {flags.figure}'
+          + f'; its font has no {lacks}, boxes stand there' * bool(lacks),
+          file=sys.stderr)
   return 0 if found.decided else 2
 
 

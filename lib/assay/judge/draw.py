@@ -1,6 +1,8 @@
 """Figures: differences with their intervals, mean ranks, power, profiles."""
 
 import math
+import re
+import warnings
 
 import numpy as np
 
@@ -15,6 +17,9 @@ SUFFIXES = ('.svg', '.png', '.pdf')
 def save(found, path):
   """Draws what was found to a file, by its ending.
 
+  Returns:
+    The characters of names that the font lacks.
+
   Raises:
     UserError: another ending, or nothing to draw.
   """
@@ -26,7 +31,19 @@ def save(found, path):
                     + ('choose what a seed varies by --varies'
                        if found.answers else 'give three or more methods, or '
                        'several seeds of each') + '.')
-  figure(found.comparisons, ranks).savefig(path, dpi=150)
+  shown = figure(found.comparisons, ranks)
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter('always')
+    shown.savefig(path, dpi=150)
+  lacks = {}
+  for warning in caught:
+    glyph = re.match(r'Glyph (\d+) ', str(warning.message))
+    if glyph:
+      lacks[chr(int(glyph[1]))] = True
+    else:
+      warnings.warn_explicit(warning.message, warning.category,
+                             warning.filename, warning.lineno)
+  return ''.join(lacks)
 
 
 def figure(comparisons, summaries=()):

@@ -95,9 +95,11 @@ def _doubled(table, parts, i, j, what):
   a, b = table.lines[i], table.lines[j]
   if settings:
     c = settings[0]
-    remedy = (f'they differ in {some(differ)}: choose by --where {c}='
-              f'{table.columns[c][j]}, take the last by --last {c}, or name '
-              'the column that tells them apart by --columns')
+    remedy = (f'they differ in {some(settings)}: choose by --where {c}='
+              f'{table.columns[c][j]}, '
+              + f'take the last by --last {c}, ' * (
+                  names.plain(c) in names.PROGRESS)
+              + f'or say what {c} is by --columns, as seed={c} or dataset={c}')
   else:
     remedy = 'keep one of them' + ', or add a column of seeds' * (
         'seed' not in parts)

@@ -5,6 +5,8 @@ A guess by name is always said, and `--columns` overrules it.
 
 import re
 
+import numpy as np
+
 from assay import metrics
 from assay.metrics import HIGHER, LOWER
 
@@ -38,6 +40,9 @@ SETTINGS = {
     'timestamp', 'wall_time', 'start_time', 'end_time', 'n', 'count',
     'num_params', 'params', 'size', 'train_size', 'test_size', 'n_train',
     'n_test', 'relative_time'}
+# Of these the last row of a seed may be meant.
+PROGRESS = {'step', 'steps', 'global_step', 'epoch', 'epochs', 'timestamp',
+            'iteration', 'wall_time', 'relative_time', 'runtime'}
 FINISHED = {'finished', 'completed', 'complete', 'success', 'succeeded',
             'done', 'ok'}
 
@@ -133,4 +138,6 @@ def in_range(metric, values):
   metric than one in [0, 1], and its range says nothing.
   """
   known = metrics.KNOWN.get(metric)
-  return bool(known) and all(known.low <= v <= known.high for v in values)
+  return bool(known) and bool(
+      known.low <= np.min(values, initial=known.low)
+      and np.max(values, initial=known.high) <= known.high)

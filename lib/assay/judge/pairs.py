@@ -1,7 +1,7 @@
 """Two methods, one number a seed: the verdict a card's claim would have.
 
-A pair is written as rows and judged by the checks of `assay.claims`, so that
-equal numbers have equal verdicts, whoever brings them.
+A pair is judged by the checks of `assay.claims`, so that equal numbers have
+equal verdicts, whoever brings them.
 """
 
 import dataclasses
@@ -10,15 +10,13 @@ import itertools
 import numpy as np
 
 from assay import claims
-from assay.claims import intervals, rules
+from assay.claims import intervals, rules, samples
 from assay.errors import UserError
-from assay.judge import files, show
+from assay.judge import files, gather, show
 from assay.judge import names as known_names
 from assay.judge.varies import Varies
 from assay.metrics import HIGHER, LOWER
 
-_FIELDS = dict(config='given', split='test', state='last', group='',
-               scale='as given')
 MOST = 5000  # comparisons in one table; above it nobody reads them
 
 
@@ -141,27 +139,21 @@ def by_seed(cells, names, varies, *, metric, check=None, by=0.0, dataset='',
                       'pairs need the same seeds.')
   _check_words(check, by, better)
   better = better or known_names.better(metric)
-  seeds = numbered(cells)
-  a, b = cells
-  both = [(a[s][0], b[s][0]) for s in seeds if s in a and s in b
-          and a[s][0] is not None and b[s][0] is not None]
+  seeds, (a, b) = numbered(cells), cells
+  both = np.array([(x, b[s][0]) for s, (x, _) in a.items() if x is not None
+                   and s in b and b[s][0] is not None])
   # Claims take the range of a metric from its name.
-  named = metric if known_names.in_range(
-      metric, itertools.chain(*both)) else 'value'
-  fields = _FIELDS | dict(dataset=dataset, metric=named, n=1,
-                          seed_varies=varies.kind)
-  rows = [{**fields, 'method': arm, 'seed': seeds[seed], 'value': value,
-           **({'why': why} if why else {})}
-          for arm, own in zip(('ours', 'baseline'), cells, strict=True)
-          for seed, (value, why) in own.items()]
-  means = tuple(map(float, np.mean(both, axis=0))) if both else (np.nan,) * 2
-  if varies.kind == 'resplit':  # n_test / n_train, as rows tell it
-    rows = [row | {'n': varies.ratio} for row in rows] + [
-        _FIELDS | dict(dataset=dataset, metric='none', method='none', seed=0,
-                       split='train', value=0, n=1)]
+  named = metric if known_names.in_range(metric, both) else 'value'
+  means = tuple(map(float, both.mean(axis=0))) if len(both) else (np.nan,) * 2
   check = check or side(means, better)
   test = _check(check, named, by)
-  sample = test.read(rows)
+  values, _, lost = samples.numbers_of(
+      [{seeds[s]: {'value': value, 'why': why}
+        for s, (value, why) in own.items()} for own in cells],
+      test.value, named)
+  sample = samples.Sample(
+      values, varies.ratio, samples.test_over(varies.kind, 'paired t'),
+      ' and '.join(lost), [], {})
   verdict = test.judge_sample(sample)
   note = '; '.join(filter(None, (note, verdict.note)))
   tested = (f'{dataset}, ' if dataset else '') + (
@@ -185,7 +177,7 @@ def _check_words(check, by, better):
 
 def numbered(cells):
   """{seed: number}: claims sort seeds, and these may be texts."""
-  seeds = dict.fromkeys(s for own in cells for s in own)
+  seeds = dict.fromkeys(itertools.chain(*cells))
   return {seed: i for i, seed in enumerate(seeds)}
 
 
@@ -223,6 +215,20 @@ def every_pair(data, varies, ours=None, common=False):
                   dataset=dataset, better=data.better[metric], common=common)
           for dataset, metric, a, b, methods in listed(data, ours)]
   return with_holm(made)
+
+
+def lacking(data):
+  """Sentences on methods without seeds that others have."""
+  found = []
+  for (dataset, metric), methods in data.cells.items():
+    seeds = dict.fromkeys(itertools.chain(*methods.values()))
+    for method, own in methods.items():
+      lacks = [s for s in seeds if s not in own]
+      if lacks:
+        found.append(f'{method} has no {metric}' + f' on {dataset}' * bool(
+            dataset) + f' of seed {gather.some(lacks)}')
+  return [f'{gather.some(found, 3)}: add it, or compare by --common on the '
+          'seeds that both have'] if found else []
 
 
 def listed(data, ours=None):

@@ -10,6 +10,7 @@ from assay.report import bars, tables, verdicts
 
 COLUMNS = ('metric', 'ours', 'baseline', 'difference [95 %]', 'n', 't p',
            'flip p', 'Holm p', 'verdict')
+WIDTH = 80  # of lines
 
 
 def p_text(p):
@@ -93,28 +94,33 @@ def paragraph(c):
   """Lines on one comparison: word, sentence, bar, what stands beside it."""
   v, indent = c.verdict, ' ' * 11
   lines = [f'{c.standing.upper():10} {title(c)}',
-           *_wrapped(sentence(c), indent)]
+           *wrapped(sentence(c), indent)]
   means = (f'{c.ours} {verdicts.digits(c.means[0])}, {c.baseline} '
            f'{verdicts.digits(c.means[1])}'
            + f' ({c.better} is better)' * bool(c.better))
   sd = '' if c.sd is None else (
       f'standard deviation of the differences {verdicts.digits(c.sd)}')
   bar = bars.bar(v)
-  lines.append(f'{indent}{bar}  {means}' if bar else indent + means)
+  if bar and len(indent + bar + means) + 2 <= WIDTH:
+    bar, means = f'{bar}  {means}', ''
   beside = verdicts.beside(v, 'bootstrap over examples')
   if v.naive:
     beside += ', as if re-splits shared no examples'
-  for text in (sd, beside, v.note if c.corrected != 'undecided' else ''):
-    lines += _wrapped(text, indent) if text else []
+  note = v.note if c.corrected != 'undecided' else ''
+  for text in (bar, means, sd, beside, note):
+    lines += wrapped(text, indent) if text else []
   return '\n'.join(lines)
 
 
-def _wrapped(text, indent, width=80):
+def wrapped(text, indent, hanging=0):
+  """Lines of a text of up to `WIDTH`, all but the first `hanging` further in.
+  """
   # No number is parted from what it belongs to.
   text = re.sub(r' %|[pn] [=<] [\d.,]+|\[[^]]*\]|\d+ seeds?',
                 lambda found: found[0].replace(' ', '\xa0'), text)
   return [line.replace('\xa0', ' ') for line in textwrap.wrap(
-      text, width, initial_indent=indent, subsequent_indent=indent,
+      text, WIDTH, initial_indent=indent,
+      subsequent_indent=indent + ' ' * hanging,
       break_on_hyphens=False, break_long_words=False)]
 
 
@@ -144,7 +150,7 @@ def _p(p):
   return '' if p is None else '<0.001' if p < 0.001 else f'{p:.2g}'
 
 
-def terminal(made, width=80):
+def terminal(made):
   """Comparisons as lines: all of each if they are few, else a line for each."""
   if len(made) <= 6:
     return '\n\n'.join(map(paragraph, made))
@@ -196,7 +202,8 @@ def as_dict(c):
       'difference': finite(v.estimate), 'low': finite(v.low),
       'high': finite(v.high), 'naive': both(v.naive),
       'bootstrap': both(v.bootstrap),
-      'n': v.n, 'sd_of_differences': c.sd, 'p': v.p,
+      'n': v.n, 'n_that_would_settle_it': v.needed,
+      'sd_of_differences': c.sd, 'p': v.p,
       'p_sign_flip': c.verdict.p_sign_flip, 'p_holm': c.p_holm,
       'comparisons': c.count, 'test': v.method, 'note': v.note,
       'better': c.better, 'varies': c.varies.kind if c.varies else 'examples',
@@ -213,7 +220,7 @@ def three_answers(answers):
   lines = ['Nothing is decided: what does a seed vary? The verdict depends on '
            'it. Say one of']
   for kind, (_, text) in KINDS.items():
-    lines += _wrapped(f'--varies {kind}: {text}'
+    lines += wrapped(f'--varies {kind}: {text}'
                       + ' (and --train and --test)' * (kind == 'resplit'),
                       '  ')
   lines.append(f'and it would say (re-splits: with test/train {ratio:.3g})')
@@ -223,6 +230,9 @@ def three_answers(answers):
       p = p_text(c.verdict.p)
       lines.append(f'    {kind:12} {c.state:10} {verdicts.numbers(c.verdict)}'
                    + f', {p}' * bool(p))
+    note = own['fresh'].verdict.note
+    if own['fresh'].verdict.p is None and note:
+      lines += wrapped(note, ' ' * 17)
   return '\n'.join(lines)
 
 
@@ -242,7 +252,7 @@ def summary(found):
       lines.append(f'  mean rank {rank:5.2f}  {method}'
                    + f'  {_of_three("interquartile mean", iqm.get(method))}')
     apart = '; '.join(f'{a} before {b}' for a, b in ranks.differ)
-    lines += _wrapped(
+    lines += wrapped(
         f'Friedman: chi2 = {ranks.chi2:.3g}, {p_text(ranks.p)} (Iman and '
         'Davenport); ranks closer than '
         f'{ranks.critical_difference:.3g} are not told apart (Nemenyi). '

@@ -56,15 +56,13 @@ def judged(data, flags):
     by_kind = {k: _of_seeds(data, v, flags, wanted) for k, v in kinds.items()}
     answers = [dict(zip(by_kind, own, strict=True)) for own in itertools.islice(
         zip(*by_kind.values(), strict=True), SHOWN)]
-    return Found([], answers, [], [])
+    return Found([], answers, [], ([] if flags.common else pairs.lacking(data)))
   varies = varies_lib.varies_of(flags.varies, flags.train, flags.test,
                                 flags.ratio)
   made = _of_seeds(data, varies, flags, wanted)
   summaries, said = _summaries(data, made, varies, flags)
-  if any(' missing' in c.verdict.note for c in made):
-    said.append('not all methods have the same seeds: --common compares on '
-                'those that both have')
-  return Found(made, [], summaries, said)
+  return Found(made, [], summaries, said + (
+      [] if flags.common else pairs.lacking(data)))
 
 
 def _wanted(flags):
@@ -180,8 +178,8 @@ def _summary(data, metric, made, flags):
 
 def as_lines(data, found):
   """All there is to say, as lines of text."""
-  parts = [f'{data.name}\n' + '\n'.join(
-      f'  {text}' for text in [*data.said, *found.said])]
+  parts = ['\n'.join([data.name, *itertools.chain(*(
+      show.wrapped(text, '  ', 2) for text in [*data.said, *found.said]))])]
   if found.answers:
     parts.append(show.three_answers(found.answers))
   if found.comparisons:

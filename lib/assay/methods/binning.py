@@ -197,8 +197,7 @@ def apply_spline(params, logits):
   the T at which its confidence is that, or as near to it as T in [e^-20, e^20]
   gets (not below 1 / C). 45 passes over the logits.
   """
-  p, _ = _probabilities(logits)
-  confidence = p.max(axis=1)
+  confidence = _probabilities(logits)[0].max(axis=1)
   t = np.interp(confidence, params['confidence'], params['rank'])
   target = confidence + _spline(params['values']).derivative()(t)
   z = np.asarray(logits, np.float64)

@@ -24,6 +24,15 @@ def bins_of(confidence, num_bins, binning='floor'):
 
   Raises:
     ValueError: another binning.
+
+  Example:
+    >>> import numpy as np
+    >>> from assay.metrics.equal_mass import bins_of
+    >>> confidence = np.array([.1, .2, .3, .4, .5])
+    >>> bins_of(confidence, 3, 'floor').tolist()
+    [0, 0, 1, 1, 2]
+    >>> bins_of(confidence, 2, 'array_split').tolist()
+    [0, 0, 0, 1, 1]
   """
   if binning not in BINNINGS:
     raise ValueError(f'binning={binning!r} is none of {", ".join(BINNINGS)}.')

@@ -152,4 +152,5 @@ def _verdict(entry):
       pair('naive'), tested, elsewhere,
       tuple((str(name), _verdict(part)) for name, part in entry.get(
           'parts', ())), pair('bootstrap'), pair('region'),
-      float(entry['p_sign_flip']) if 'p_sign_flip' in entry else None)
+      float(entry['p_sign_flip']) if 'p_sign_flip' in entry else None,
+      int(entry['needed']) if 'needed' in entry else None)
