@@ -298,7 +298,7 @@ def _errors(rows, split='test'):
                        minus='erm')
   state = 'best' if any(r['state'] == 'best' for r in rows) else 'last'
   return plots.comparison(rows, 'rmse', papers.reported('c_mixup', variant),
-                          state=state)
+                          state=state, baseline='erm')
 
 
 FIGURES = {'rmse': _errors,

@@ -59,6 +59,19 @@ def test_a_finished_block_is_not_run_again(tmp_path):
   assert seeds_of(made) == [(2, 3), (6, 7)]
 
 
+def test_a_damaged_block_is_computed_again_once_it_is_moved_away(tmp_path):
+  made = study(tmp_path, seeds_at_once=3)
+  for block in made.blocks('erm'):
+    finish(block)
+  path = tmp_path / 'rows' / 'erm.3.jsonl'
+  path.write_text(path.read_text().replace('1.5', 'NaN'))
+  with pytest.raises(UserError, match='erm.3.jsonl:2: .* Or move it away to '
+                     'compute it again.$'):
+    made.rows()
+  path.rename(tmp_path / 'away')
+  assert seeds_of(made) == [(3, 4, 5)]
+
+
 def test_arms_whose_names_begin_alike_are_kept_apart(tmp_path):
   made = study(tmp_path)
   finish(next(made.blocks('erm,width=1.5')))

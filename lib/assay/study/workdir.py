@@ -176,7 +176,11 @@ class Workdir:
 
   def _read(self, path):
     """The rows of one block."""
-    rows = results.read_rows(path)
+    try:
+      rows = results.read_rows(path)
+    except UserError as error:  # few keep copies of what a run leaves
+      raise UserError(f'{error} Or move it away to compute it again.'
+                      ) from error
     for row in rows[:1]:
       whose.check(path, {'paper': row['paper'], 'variant': row['config']},
                   self._mine)
