@@ -106,6 +106,9 @@ PRINTED = {
     '--config=configs/nope.py':
         '--config=configs/nope.py: there is no such file; run from the '
         "repository's root, or give the file's path.",
+    '--config=configs/gpicl.py:smoke':
+        '--config=configs/gpicl.py:smoke is that of another paper; give it to '
+        'python -m experiments.gpicl.',
     '--config=README.md':
         '--config=README.md: is no configuration; give a Python file with '
         'get_config and VARIANTS.',

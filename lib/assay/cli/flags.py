@@ -6,6 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from assay import config as config_lib
+from assay import papers
 from assay.cli import folders, sweeps
 from assay.config import between
 from assay.errors import UserError, check_names
@@ -120,6 +121,7 @@ def asked(paper, argv):
   sweep, others = sweeps.taken(others)
   fields = config_lib.pairs(
       others, [action.option_strings[-1] for action in made._actions])
+  _check_own(paper, flags.config)
   module, variant = config_lib.chosen(flags.config)
   if flags.list:
     return Asked(paper, flags, listed=module.VARIANTS)
@@ -152,6 +154,15 @@ def _config(paper, module, variant, fields, arms):
   check_names(f'--arms, {paper}:{variant}', filter(None, arms.split(',')),
               config.arms, 'arm')
   return config
+
+
+def _check_own(paper, config):
+  """Raises a UserError for the card of another paper."""
+  path = pathlib.Path(config.partition(':')[0])
+  if path.stem != paper and path.resolve() == (
+      papers.ROOT / 'configs' / f'{path.stem}.py') and path.exists():
+    raise UserError(f'--config={config} is that of another paper; give it to '
+                    f'python -m experiments.{path.stem}.')
 
 
 def _check(flags):
