@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from test_results import row
 
 from assay import papers
 from assay.data import synthetic
@@ -98,13 +97,3 @@ def test_unknown_names_are_refused():
     papers.configs('c_mixup').get_config('airfoyl')
   with pytest.raises(UserError, match='similarity: .*nose'):
     prepared(small(similarity='nose'), 'c_mixup')
-
-
-def test_errors_are_shown_beside_those_without_mixing():
-  # Arms of a workdir come by their names: the first one is c_mixup.
-  rows = [row(value, seed=seed, method=method, config='diabetes',
-              seed_varies='fresh', scale='reduced', run='a')
-          for method, value in (('c_mixup', 1.), ('erm', 2.))
-          for seed in range(3)]
-  figure = papers.configs('c_mixup').FIGURES['rmse'](rows)
-  assert figure.axes[1].get_xlabel() == 'minus that of erm, same seed'

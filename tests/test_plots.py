@@ -6,7 +6,7 @@ from matplotlib.text import Text
 import numpy as np
 import pytest
 
-from assay import claims
+from assay import claims, papers
 from assay.errors import UserError
 from assay.metrics import calibration, selective
 from assay.report import plots, tables
@@ -505,3 +505,13 @@ def test_heat_map_by_hand():
   assert unseen.images[0].get_clim() == seen.images[0].get_clim() == (2., 8.)
   with pytest.raises(UserError, match='no row has metric=mape'):
     plots.heat_map(rows, 'mape', 'method', 'size', {'unseen': {}})
+
+
+def test_errors_of_c_mixup_are_shown_beside_those_without_mixing():
+  # Arms of a workdir come by their names: the first one is c_mixup.
+  rows = [row(value, seed=seed, method=method, config='diabetes',
+              seed_varies='fresh', scale='reduced', run='a')
+          for method, value in (('c_mixup', 1.), ('erm', 2.))
+          for seed in range(3)]
+  figure = papers.configs('c_mixup').FIGURES['rmse'](rows)
+  assert figure.axes[1].get_xlabel() == 'minus that of erm, same seed'
