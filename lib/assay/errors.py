@@ -38,3 +38,10 @@ def check_names(field, names, known, what):
     if name not in known:
       raise UserError(f'{field}: no {what} {name!r}; use some of '
                       f'{", ".join(known)}.')
+
+
+def some_of(values, most=8, between=', '):
+  """The first of the values, for a message: `a, b, c and 4 more`."""
+  values = list(map(str, values))
+  return between.join(values[:most]) + f' and {len(values) - most} more' * (
+      len(values) > most)

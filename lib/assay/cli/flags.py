@@ -89,7 +89,7 @@ def parser(paper):
   add('--fresh', action='store_true', help='train what is kept, too, and '
       'compare: other bits are an error (see python -m assay fits)')
   add('--deterministic', action='store_true',
-      help='the same bits on a GPU too; slower there')
+      help='the same bits on a GPU too')
   add('--strict', action='store_true',
       help='stop at the first loss that is not finite')
   add('--dry_run', action='store_true', help='say what the run will take, '

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import re
 
-from assay.errors import UserError
+from assay.errors import UserError, some_of
 from assay.judge import files, gather, names
 
 METHOD, SEED, DATASET = 'method', 'seed', 'dataset'
@@ -135,7 +135,7 @@ def _parts(table, options, said):
   if 'metric' in parts and 'value' not in parts:
     raise UserError(f'{table.name}: column {parts["metric"]} names the metric, '
                     'but no column has its value; name it by --columns '
-                    f'value=COLUMN, one of {gather.some(columns)}.')
+                    f'value=COLUMN, one of {some_of(columns)}.')
   if METHOD not in parts:
     texts = [c for c in columns if c not in parts.values() and _repeats(
         columns[c]) and not files.is_numeric(columns[c])]
@@ -187,7 +187,7 @@ def _chosen(table, parts, options, said):
     tests = [v for v in found if v.strip().lower() in ('test', 'testing')]
     if len(found) > 1 and len(tests) != 1:
       raise UserError(f'{table.name}: rows of several {split} '
-                      f'({gather.some(found)}) cannot be compared; choose '
+                      f'({some_of(found)}) cannot be compared; choose '
                       f'by --where {split}=VALUE.')
     if len(found) > 1:
       where[split] = tests[0]
@@ -197,7 +197,7 @@ def _chosen(table, parts, options, said):
                       f'some of {", ".join(table.columns)}.')
     keep = [i for i, c in enumerate(table.columns[column]) if _same(c, want)]
     if not keep:
-      found = gather.some(collections.Counter(map(str, table.columns[column])))
+      found = some_of(collections.Counter(map(str, table.columns[column])))
       raise UserError(f'--where: no row has {column}={want}; use one of '
                       f'{found}.')
     left = len(table.lines) - len(keep)
@@ -241,8 +241,8 @@ def _wide(table, parts, options, said):
   metric = options.metrics[0] if options.metrics else 'value'
   left = [c for c in table.columns if c not in methods
           and c not in parts.values()]
-  said.append(f'wide: a column for each method ({gather.some(methods)})'
-              + f'; not used: {gather.some(left)}' * bool(left))
+  said.append(f'wide: a column for each method ({some_of(methods)})'
+              + f'; not used: {some_of(left)}' * bool(left))
   datasets = gather.datasets(table, parts)
   seeds = (_seeds(table, parts, said) if SEED in parts or DATASET not in parts
            else _counted(datasets, said))
@@ -261,7 +261,7 @@ def _long(table, parts, options):
   for metric in wanted:
     if metric not in metrics:
       raise UserError(f'--metric: {table.name} has no {metric!r}; use some of '
-                      f'{gather.some(dict.fromkeys(metrics))}.')
+                      f'{some_of(dict.fromkeys(metrics))}.')
   methods, seeds = _methods_and_seeds(table, parts, [])
   rows = list(zip(range(len(values)), gather.datasets(table, parts), metrics,
                   methods, seeds, values, strict=True))
@@ -287,7 +287,7 @@ def _half_long(table, parts, options, said):
   left = [c for c in table.columns if c not in wanted
           and c not in parts.values()]
   if left:
-    said.append(f'not used: {gather.some(left)}')
+    said.append(f'not used: {some_of(left)}')
   datasets, rows = gather.datasets(table, parts), []
   for metric in wanted:
     rows += zip(range(len(methods)), datasets, [metric] * len(methods),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from assay.errors import UserError
+from assay.errors import UserError, some_of
 from assay.judge import files, names
 
 
@@ -28,12 +28,6 @@ def texts(table, column):
 def datasets(table, parts):
   return (texts(table, parts['dataset']) if 'dataset' in parts
           else [''] * len(table.lines))
-
-
-def some(values, most=8):
-  values = list(map(str, values))
-  return ', '.join(values[:most]) + f' and {len(values) - most} more' * (
-      len(values) > most)
 
 
 def cells(table, rows, parts, options, said):
@@ -95,7 +89,7 @@ def _doubled(table, parts, i, j, what):
   a, b = table.lines[i], table.lines[j]
   if settings:
     c = settings[0]
-    remedy = (f'they differ in {some(settings)}: choose by --where {c}='
+    remedy = (f'they differ in {some_of(settings)}: choose by --where {c}='
               f'{table.columns[c][j]}, '
               + f'take the last by --last {c}, ' * (
                   names.plain(c) in names.PROGRESS)

@@ -11,8 +11,8 @@ import numpy as np
 
 from assay import claims
 from assay.claims import intervals, rules, samples
-from assay.errors import UserError
-from assay.judge import files, gather, show
+from assay.errors import UserError, some_of
+from assay.judge import files, show
 from assay.judge import names as known_names
 from assay.judge.varies import Varies
 from assay.metrics import HIGHER, LOWER
@@ -226,8 +226,8 @@ def lacking(data):
       lacks = [s for s in seeds if s not in own]
       if lacks:
         found.append(f'{method} has no {metric}' + f' on {dataset}' * bool(
-            dataset) + f' of seed {gather.some(lacks)}')
-  return [f'{gather.some(found, 3)}: add it, or compare by --common on the '
+            dataset) + f' of seed {some_of(lacks)}')
+  return [f'{some_of(found, 3)}: add it, or compare by --common on the '
           'seeds that both have'] if found else []
 
 

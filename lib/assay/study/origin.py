@@ -11,6 +11,7 @@ import hashlib
 import json
 
 from assay import disk
+from assay.errors import some_of
 
 FILE = 'code.json'
 UNKNOWN = {'commit': 'unknown', 'sources': 'unknown'}
@@ -67,8 +68,7 @@ def _has_begun(folder):
 def _told(folder, before, mine, old, new):
   changed = sorted(name for name in old.keys() | new.keys()
                    if old.get(name) != new.get(name)) if old else []
-  more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
-  what = f'{", ".join(changed[:3])}{more} differ' if changed else (
+  what = f'{some_of(changed, 3)} differ' if changed else (
       f'commit {before["commit"][:13]} there, {mine["commit"][:13]} here')
   return (f'{folder} was begun with other code ({what}). This run goes on with '
           'the code of today; its file tells both. Use another --workdir for '

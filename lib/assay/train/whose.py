@@ -9,7 +9,7 @@ or two terminals. So a checkpoint, what a block saved and its description hold
 import json
 
 from assay import disk
-from assay.errors import UserError
+from assay.errors import UserError, some_of
 
 
 def plain(fields):
@@ -32,10 +32,9 @@ def check(path, theirs, mine):
   differ = [text for field in mine if field in theirs
             for text in _differences(field, theirs[field], mine[field])]
   if differ:
-    more = f' and {len(differ) - 3} more' if len(differ) > 3 else ''
     raise UserError(
         f'{path} is of {told(theirs)}, and {told(mine)} should be there '
-        f'({"; ".join(differ[:3])}{more}). Put back the one that belongs '
+        f'({some_of(differ, 3, "; ")}). Put back the one that belongs '
         'there, move it away to compute it again, or use another --workdir.')
 
 
