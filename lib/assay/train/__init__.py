@@ -82,7 +82,7 @@ class Settings:
   Attributes:
     mesh: sizes of axes, see `sharding.make_mesh`.
     steps_per_call: steps in one compiled call; 1 calls the jitted step itself,
-      the default for convolutions on a CPU. Else by default as many as take two
+      the default on a CPU for convolutions of `lax`. Else by default as many as take two
       seconds, measured.
     seed_map: `vmap`, or `loop` (one seed after another; the default for
       convolutions on a CPU or GPU, and attention on a CPU).
