@@ -432,13 +432,14 @@ def _errors(rows, split='test'):
   from assay.report import plots
 
   variant = rows[0]['config']
-  if get_config(variant).report_epochs:
+  config = get_config(variant)
+  if config.report_epochs:
     return plots.sweep(rows, 'rmse', 'epoch', split=split, state='last')
   if split == 'train':
     return None
-  if get_config(variant).sweep == 'bandwidth':
-    return plots.sweep(rows, 'rmse', 'bandwidth', ('manifold_mixup',),
-                       minus='erm')
+  if config.sweep == 'bandwidth':
+    limit = 'manifold_mixup' if config.swept_arms == HIDDEN else 'mixup'
+    return plots.sweep(rows, 'rmse', 'bandwidth', (limit,), minus='erm')
   state = 'best' if any(r['state'] == 'best' for r in rows) else 'last'
   return plots.comparison(rows, 'rmse', papers.reported('c_mixup', variant),
                           state=state, baseline='erm')
