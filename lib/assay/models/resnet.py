@@ -16,14 +16,16 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
+from assay.models.convolution import Conv
+
 # N(0, 2 / fan_out), as the published code of both papers.
 KAIMING = nn.initializers.variance_scaling(2., 'fan_out', 'normal')
 
 
 def convolution(features, size, stride, dtype):
   """A convolution of `size` x `size`, zero-padded evenly, without a bias."""
-  return nn.Conv(features, (size, size), stride, padding=size // 2,
-                 use_bias=False, dtype=dtype, kernel_init=KAIMING)
+  return Conv(features, (size, size), stride, padding=size // 2,
+              use_bias=False, dtype=dtype, kernel_init=KAIMING)
 
 
 def batch_norm(train, dtype):
