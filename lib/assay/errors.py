@@ -8,6 +8,22 @@ class UserError(ValueError):
   """Says what value is wrong and what to do; the CLI prints it plainly."""
 
 
+_called = {}  # folder that a person has not named -> what they named
+
+
+def call(folder, name):
+  """Lets messages give a folder of ours the name that the user gave."""
+  _called[str(folder)] = str(name)
+
+
+def plain(message):
+  """An error or a message as text, with folders as the user named them."""
+  text = str(message)
+  for folder, name in _called.items():
+    text = text.replace(folder, name)
+  return text
+
+
 def told(main):
   """Turns `main(argv) -> status` into one that tells such an error in a line.
 
@@ -19,7 +35,7 @@ def told(main):
     try:
       return main(argv)
     except (UserError, OSError) as error:
-      print('error:', ' '.join(str(error).split()), file=sys.stderr)
+      print('error:', ' '.join(plain(error).split()), file=sys.stderr)
       return 2
 
   return wrapped
