@@ -1,6 +1,7 @@
 """Workdirs in an object store: a real S3 server on loopback, and its faults."""
 
 import collections
+import contextlib
 import itertools
 import os
 import shutil
@@ -11,14 +12,17 @@ import time
 
 import pytest
 import store_server
+import toy
 import toy_study
 
 from assay import __main__ as door
-from assay import cli, disk, papers, results, stores
+from assay import cli, disk, papers, results, stores, train
 from assay.errors import UserError, plain
 from assay.stores import bucket as bucket_lib
 from assay.stores import lease as lease_lib
 from assay.stores.bucket import ABSENT
+from assay.train import distant as fits
+from assay.train.distant import Distant
 
 NAMES = itertools.count()
 
@@ -80,8 +84,9 @@ def test_a_store_that_refuses_is_told_in_a_line(server, url, impatient):
   place = stores.Bucket(url)
   refused(lambda: stores.Bucket('s3://no-such-bucket/x').names(),
           's3://no-such-bucket/x: there is no such bucket')
-  for status, words in [(403, 'AWS_ACCESS_KEY_ID'), (500, 'status 500, 3 tries'),
-                        ('drop', 'does not answer'), (501, 'cannot do')]:
+  for status, words in [
+      (403, 'AWS_ACCESS_KEY_ID'), (500, 'status 500, 3 tries'),
+      ('drop', 'does not answer'), (501, 'cannot do')]:
     with server.fails(lambda *asked, status=status: status):
       for call in (lambda: place.write('a', b'1'), lambda: place.read('a'),
                    place.names, lambda: place.remove(['a'])):
@@ -89,7 +94,7 @@ def test_a_store_that_refuses_is_told_in_a_line(server, url, impatient):
   assert place.names() == []
 
 
-def test_what_is_dropped_now_and_then_is_asked_again(server, url, monkeypatch):
+def test_what_is_dropped_at_times_is_asked_again(server, url, monkeypatch):
   monkeypatch.setattr(bucket_lib, 'RETRIES', {
       'max_retries': 40, 'initial_delay': '10ms', 'max_delay': '20ms'})
   tries = collections.Counter()
@@ -198,7 +203,7 @@ def test_a_mirror_is_made_anew_from_the_store(url):
   place.remove(['rows/erm.0.jsonl'])
   two = held(url)
   assert {path.name for path in two.folder.glob('*/*')} == {'erm.1.jsonl'}
-  with pytest.raises(stores.Held, match=f'process {os.getpid()} on .*, on this'):
+  with pytest.raises(stores.Held, match=f'process {os.getpid()} on .*, on'):
     stores.Mirror(url)
   two.close()
   assert not list(two.folder.glob('[!.]*'))
@@ -369,3 +374,81 @@ def test_what_is_written_one_by_one_is_not_written_to_stores(
     assert cli.main('c_mixup', ['--config=configs/c_mixup.py:smoke', flag,
                                 f'--workdir={url}']) == 2
     assert 'give a folder' in capsys.readouterr().err
+
+
+# --- Kept fits ----------------------------------------------------------------
+
+
+def ask(store, seeds=(0, 1), **fields):
+  """(Fitted, what was told, the steps of calls) of the toy."""
+  said, calls = [], []
+  return toy.fit(seeds, settings=train.Settings(
+      fits=store, announce=said.append, steps_per_call=18,
+      progress=lambda step, *more: calls.append(step), **fields)), said, calls
+
+
+def distant(url, folder):
+  fits._AWAY.clear()  # as a process of its own
+  return Distant(url, folder)
+
+
+def test_fits_are_shared_by_all_machines(url, tmp_path, capsys, monkeypatch):
+  mine, *_ = ask(distant(url, tmp_path / 'a'))
+  store = distant(url, tmp_path / 'b')
+  theirs, said, calls = ask(store)
+  assert theirs.taken == (0, 1) and not calls and not said
+  toy.assert_same_bits((theirs.state.params, theirs.best, theirs.curves),
+                       (mine.state.params, mine.best, mine.curves))
+  # The same from the copy that was made of it, without the arrays.
+  place = stores.Bucket(url)
+  gone, = (n for n in place.names(f'{mine.keys[1]}/') if n.endswith('.npz'))
+  arrays = place.read(gone)[0]
+  place.remove([gone])
+  assert ask(store)[0].taken == (0, 1)
+  monkeypatch.setenv('ASSAY_FITS', url)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  assert door.main(['fits', 'verify']) == 1
+  assert f'{url}/{mine.keys[1]}: ' in capsys.readouterr().out
+  place.write(gone, arrays[:-100] + bytes(100))
+  again, said, calls = ask(distant(url, tmp_path / 'c'))
+  assert calls and 'cannot be used' in said[0]
+  toy.assert_same_bits(again.state.params, mine.state.params)
+  assert door.main(['fits', 'verify']) == 0
+  assert door.main(['fits', 'list']) == 0
+  assert '2 fits' in capsys.readouterr().out
+  assert door.main(['fits', 'prune', mine.keys[0]]) == 0
+  assert {n.partition('/')[0] for n in place.names()} == {mine.keys[1]}
+  _, _, calls = ask(store)  # the copy counts no longer
+  assert calls
+
+
+def test_a_store_of_fits_that_fails_stops_nobody(server, url, tmp_path,
+                                                 impatient):
+  store = distant(url, tmp_path / 'a')
+  with server.fails(lambda *asked: 500):
+    fitted, said, calls = ask(store)
+  assert calls and fitted.keys
+  assert 'cannot be used' in said[0] and 'not kept' in said[-1]
+  assert all('does not answer' in text for text in said)
+  with server.fails(lambda *asked: 403):
+    assert ask(distant(url, tmp_path / 'b'))[2]
+  store = distant(url, tmp_path / 'c')
+  assert store.keys() == []
+
+
+def test_who_asks_for_the_same_waits(url, tmp_path, fast):
+  key, waits = 'made-up', []
+  a, b = (distant(url, tmp_path / name) for name in 'ab')
+
+  def waiting():
+    waits.append(True)
+    if len(waits) == 2:
+      held.close()
+
+  with contextlib.ExitStack() as held:
+    held.enter_context(a.locked([key]))
+    with pytest.raises(BlockingIOError), b.locked([key], patient=False):
+      pass
+    with b.locked([key], waiting):
+      assert len(waits) == 2
+  assert stores.Bucket(url).names() == []

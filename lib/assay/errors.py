@@ -1,6 +1,7 @@
 """The one exception for conditions that the person at the keyboard can mend."""
 
 import functools
+import re
 import sys
 
 
@@ -19,8 +20,9 @@ def call(folder, name):
 def plain(message):
   """An error or a message as text, with folders as the user named them."""
   text = str(message)
-  for folder, name in _called.items():
-    text = text.replace(folder, name)
+  for folder in sorted(_called, key=len, reverse=True):
+    text = re.sub(re.escape(folder) + r'(?![\w-])', lambda _, name=_called[
+        folder]: name, text) if folder in text else text
   return text
 
 

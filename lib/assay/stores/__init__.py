@@ -19,10 +19,10 @@ TensorStore alone knows both stores, retries within bounds and writes on a
 condition, and is there with Orbax: nothing is to be installed.
 """
 
-from assay.stores.bucket import Bucket
+from assay.stores.bucket import ABSENT, Bucket
 from assay.stores.lease import Held, Lease
 from assay.stores.mirror import NEEDED, Mirror, copied, of, written
-from assay.stores.url import is_url, path
+from assay.stores.url import folder_name, is_url, path
 
-__all__ = ['NEEDED', 'Bucket', 'Held', 'Lease', 'Mirror', 'copied', 'is_url',
-           'of', 'path', 'written']
+__all__ = ['ABSENT', 'NEEDED', 'Bucket', 'Held', 'Lease', 'Mirror', 'copied',
+           'folder_name', 'is_url', 'of', 'path', 'written']

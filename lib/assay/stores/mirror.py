@@ -20,7 +20,6 @@ import fnmatch
 import hashlib
 import os
 import pathlib
-import re
 import shutil
 import tempfile
 
@@ -29,7 +28,7 @@ from assay.errors import call
 from assay.stores import lease
 from assay.stores.bucket import ABSENT, Bucket
 from assay.stores.lease import Held, Lease
-from assay.stores.url import is_url
+from assay.stores.url import folder_name, is_url
 
 LEASE = '.lease'
 MARKER = '.whole'
@@ -66,7 +65,8 @@ class Mirror:
   def __init__(self, url, part=''):
     self.bucket = Bucket(url)
     self.url = self.bucket.url
-    self.folder = _folder_of(f'{self.url}{part}').absolute()
+    self.folder = (disk.cache_dir() / 'workdirs' / folder_name(
+        f'{self.url}{part}')).absolute()
     self._seen, self._lease = {}, None  # name -> generation
     self._opened = contextlib.ExitStack()
     self.folder.mkdir(parents=True, exist_ok=True)
@@ -256,13 +256,6 @@ def written(path):
 def _know(mirror):
   _mirrors[mirror.folder] = mirror
   call(mirror.folder, mirror.url)
-
-
-def _folder_of(url):
-  """The mirror of a place, in the user's cache folder."""
-  digest = hashlib.sha256(url.encode()).hexdigest()[:8]
-  name = re.sub(r'[^\w.,=+-]+', '_', url, flags=re.ASCII)[:100]
-  return disk.cache_dir() / 'workdirs' / f'{name}-{digest}'
 
 
 def _matches(name, pattern):

@@ -1,5 +1,6 @@
 """Names of places in object stores."""
 
+import hashlib
 import pathlib
 import re
 
@@ -41,3 +42,10 @@ def split(url):
                     'name a folder.')
   scheme, bucket, below = found.groups(default='')
   return scheme, bucket, below.strip('/')
+
+
+def folder_name(url):
+  """A name for a local folder that stands for a place; others have others."""
+  digest = hashlib.sha256(str(url).encode()).hexdigest()[:8]
+  name = re.sub(r'[^\w.,=+-]+', '_', str(url), flags=re.ASCII)[:100]
+  return f'{name}-{digest}'
