@@ -105,10 +105,18 @@ def test_a_value_that_is_not_finite_becomes_null_with_a_reason():
   assert row['value'] is None and row['why'] == 'diverged'
 
 
-def test_run_names_config_and_commit():
+def test_run_names_config_and_code(monkeypatch):
   assert study().run == study().run
   assert study().run != study(config=dict(width=9)).run
   assert len(study().run) == 8
+  files = {'lib/assay/losses.py': 'one', 'configs/c_mixup.py': 'two'}
+  monkeypatch.setattr('assay.study.code.sources', lambda *_: files)
+  before = study().run
+  monkeypatch.setattr('assay.study._commit', lambda: 40 * '1')
+  files['configs/c_mixup.py'] = 'a claim more'
+  assert study().run == before  # what computes is the same
+  files['lib/assay/losses.py'] = 'edited'
+  assert study().run != before
 
 
 def test_a_copy_is_told_its_commit(monkeypatch):

@@ -161,15 +161,15 @@ def of_one_shape(**arrays):
   return found
 
 
-def check_labels(labels, num_classes):
+def check_labels(labels, num_classes, name='labels'):
   """Refuses labels [N] that are not integers in [0, num_classes); host."""
   if not np.issubdtype(labels.dtype, np.integer):
-    raise ValueError(f'labels have dtype {labels.dtype}; they must be '
+    raise ValueError(f'{name} have dtype {labels.dtype}; they must be '
                      'integers.')
   out = (labels < 0) | (labels >= num_classes)
   if out.any():
     i = np.argmax(out)
-    raise ValueError(f'labels[{i}] is {labels[i]}; it must be in '
+    raise ValueError(f'{name}[{i}] is {labels[i]}; it must be in '
                      f'[0, {num_classes}).')
 
 

@@ -78,9 +78,11 @@ class Study:
     self.code = code.of(papers.ROOT, self.paper)
     self.sources = code.sources(papers.ROOT, self.paper)
     self._states = [origin.state(self.commit, self.sources)]
-    named = [self.paper, self.config.to_dict(), self.commit]
-    if not self.commit.isalnum() or self.commit == 'unknown':
-      named.append(self._states[0]['sources'])  # the commit does not tell all
+    # What computes, not the commit: rows of two that differ elsewhere, as in
+    # another paper, a page or this paper's claims, can be compared.
+    named = [self.paper, self.config.to_dict(), {
+        file: digest for file, digest in self.sources.items()
+        if not file.startswith('configs/')}]
     self.run = hashlib.sha256(
         json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     if self.workdir is None:

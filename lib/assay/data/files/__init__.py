@@ -11,6 +11,7 @@ from assay.data.files.described import Described
 from assay.data.files.readers import (
     read_binary_images,
     read_binary_labels,
+    read_cells,
     read_idx,
     read_mat,
     read_npz,
