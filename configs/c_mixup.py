@@ -55,7 +55,10 @@ SHIFT = dict(
           'v_rex', 'coral', 'group_dro', 'fish'))
 SKILLCRAFT = SHIFT | dict(dataset='skillcraft', bandwidth=1.0)
 CRIME = SHIFT | dict(dataset='crime', bandwidth=4.0)
-SHIFTED = ('skillcraft', 'crime')
+# From random weights, where the paper starts from those of ImageNet.  # ours
+RCF = SHIFT | dict(dataset='rcf_mnist', bandwidth=0.2, pooled=True, num_seeds=5,
+                   learning_rate=1e-3, domains_per_batch=2, scale='recast')
+SHIFTED = ('skillcraft', 'crime', 'rcf_mnist')
 
 VARIANTS = papers.variants({
     'diabetes': (
@@ -117,6 +120,13 @@ VARIANTS = papers.variants({
         'every arm tuned on the validation domains, with equal budget',
         base | dict(trials=6)) for name, base in (
             ('skillcraft', SKILLCRAFT), ('crime', CRIME))},
+    'rcf_mnist': (
+        'angles of Fashion-MNIST, color reversed in testing; for a GPU', RCF),
+    'rcf_mnist_small': (
+        'the same for a CPU: 10,000 images, a small ResNet', RCF | dict(
+            arms=('erm', 'mixup', 'manifold_mixup', 'c_mixup', *HIDDEN),
+            split_sizes=(10_000, 2000, 2000), model='resnet8', width=8,
+            num_epochs=10, scale='reduced')),
     'smoke': ('seconds: diabetes, three arms, two epochs', DIABETES | dict(
         arms=('erm', 'mixup', *HIDDEN), num_epochs=2, num_seeds=2)),
 })
@@ -226,11 +236,17 @@ _SHIFTED = {
         'group_dro': ((.138, .005), (.168, .009)),
         'fish': ((.128, 0.), (.152, .001)),
         'mixup': ((.128, .002), (.154, .001)),
-        _OURS: ((.123, 0.), (.146, .002))}}
+        _OURS: ((.123, 0.), (.146, .002))},
+    'rcf_mnist': {
+        'erm': ((.162, .003),), 'irm': ((.153, .003),),
+        'ib_irm': ((.167, .003),), 'v_rex': ((.154, .011),),
+        'coral': ((.163, .016),), 'group_dro': ((.232, .016),),
+        'fish': ((.263, .017),), 'mixup': ((.176, .003),),
+        _OURS: ((.146, .005),)}}
 PUBLISHED += tuple(
     number for dataset, table in _SHIFTED.items()
     for method, values in table.items()
-    for metric, value in zip(('rmse', 'worst_rmse'), values, strict=True)
+    for metric, value in zip(('rmse', 'worst_rmse'), values, strict=False)
     for number in papers.published(
         'distribution shift table', metric, {method: value}, n=3,
         tag='2src' if method.endswith('c_mixup') and metric == 'rmse'
@@ -363,6 +379,16 @@ CLAIMS = (
       for claim in _claims(
           ', distribution shift table', (dataset, f'{dataset}_tuned'),
           _under_shift(arm, dataset), gated=False)),
+    *_claims(', distribution shift table (from weights of ImageNet)',
+             ('rcf_mnist', 'rcf_mnist_small'), {
+                 f'below {name}': (
+                     f'Where the color misleads C-Mixup has a lower test RMSE '
+                     f'than {what}.', less('rmse', _OURS, arm))
+                 for name, what, arm in (
+                     ('ERM', 'training without mixing', 'erm'),
+                     ('mixup', 'mixup', 'mixup'),
+                     ('manifold mixup', 'manifold mixup', 'manifold_mixup'))},
+             gated=False),
     # Margins are a quarter of C-Mixup's published gain: .686 over ERM on
     # SkillCraft, .005 over mixup on Crime.
     *claims_of('ours: what a bandwidth selects', ('crime',), {

@@ -118,7 +118,7 @@ PRINTED = {
         'airfoil_bandwidths, airfoil_similarity, airfoil_overfitting, '
         'airfoil_pooled, airfoil_tuned, synthetic, skillcraft, crime, '
         'skillcraft_bandwidths, crime_bandwidths, skillcraft_tuned, '
-        'crime_tuned, smoke.',
+        'crime_tuned, rcf_mnist, rcf_mnist_small, smoke.',
     '--sedes=3': 'unknown flag --sedes=3; did you mean --seeds?',
     '--seeds=0': '--seeds=0 must be 1 or more and at most 100000.',
     '--arms=mixap':

@@ -9,7 +9,7 @@ from assay.errors import UserError
 from assay.metrics import domains as by_domain
 from assay.metrics import regression
 from assay.study import Study, replaced
-from assay.testbeds import networks, tabular_domains
+from assay.testbeds import networks, tabular_domains, tabular_images
 from assay.testbeds import tabular as testbed
 
 SETS = ('skillcraft', 'crime')
@@ -196,3 +196,36 @@ def test_tuning_looks_at_validation_domains_alone(made):
   assert {r['split'] for r in rows if 'setting' in r} == {'val'}
   assert {r['n'] for r in rows if r['split'] == 'train'} <= {60}
   assert errors(rows).keys() == {('irm', 0), ('irm', 1)}
+
+
+def test_images_are_a_table_whose_network_has_statistics(monkeypatch):
+  rng = np.random.default_rng(0)
+  gray = rng.integers(0, 256, (100, 28, 28, 1), np.uint8)
+  monkeypatch.setattr(tabular_images.images, 'load', lambda name, data_dir: {
+      'train_x': gray})
+  arms = ('erm', 'manifold_c_mixup')
+  config = replaced(papers.configs('c_mixup').get_config('rcf_mnist_small'), {
+      'split_sizes': (48, 20, 20), 'batch_size': 16, 'num_epochs': 2,
+      'width': 2, 'num_seeds': 1, 'arms': arms})
+  shared, own = testbed.load(config.net, (0, 1))
+  assert shared['x'].shape == (88, 28, 28, 3)
+  assert [set(shared['domain'][own[f'{k}_rows'][0]]) for k in (
+      'train', 'val', 'test')] == [{0, 1}, {2}, {0, 1}]
+  np.testing.assert_array_equal(*np.sort(own['train_rows']))
+  seen = []
+
+  class Kept(Study):
+
+    def stand_on(self, arm, fitted):
+      seen.append(fitted.state.extra)
+      return super().stand_on(arm, fitted)
+
+  rows = papers.load('c_mixup').run(config, Kept(
+      'c_mixup', 'rcf_mnist_small', config))
+  assert {r['group'] for r in rows} == {
+      '', 'color follows angle', 'color reversed'}
+  assert {r['method'] for r in rows} == set(arms)
+  for extra in seen:
+    mean = extra['batch_stats']['trunk']['BatchNorm_0']['mean']
+    assert np.abs(mean).min() > 0 and extra['domains']['weights'].shape == (
+        1, 2)

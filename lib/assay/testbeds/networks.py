@@ -19,6 +19,12 @@ _TABLES = {
     'skillcraft': dict(split_sizes=(1878, 806, 711), batch_size=32),
     'crime': dict(split_sizes=(1390, 231, 373), num_epochs=200,
                   learning_rate=1e-3),
+    # Rotated and colored Fashion-MNIST. The released code starts from weights
+    # of ImageNet; this learning rate is for those.
+    'rcf_mnist': dict(
+        split_sizes=(40_000, 10_000, 10_000), batch_size=64, num_epochs=30,
+        learning_rate=7e-5, model='resnet18', width=64, dtype='float32',
+        data_seed=0),
 }
 
 

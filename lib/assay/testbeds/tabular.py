@@ -34,7 +34,7 @@ from assay import losses, train
 from assay.data import tabular
 from assay.models import mlp
 from assay.study import replaced, tune
-from assay.testbeds import tabular_data
+from assay.testbeds import tabular_data, tabular_images
 from assay.testbeds.tabular_data import METRICS as METRICS
 from assay.testbeds.tabular_data import load as load
 from assay.testbeds.tabular_data import make_items as make_items
@@ -76,6 +76,8 @@ class Arm(NamedTuple):
 
 def make_model(net):
   """The network of `config.net`."""
+  if 'model' in net:
+    return tabular_images.make_model(net)
   return mlp.MLP(net.width, initialization=net.initialization)
 
 
@@ -92,12 +94,13 @@ def make_grad(config, arm, model):
 
   def loss_fn(params, extra, batch, key):
     del key  # nothing random is left after drawing
-    predictions = arm.predict(model, {'params': params}, batch)
+    live = tabular_images.InTraining(model, extra)
+    predictions = arm.predict(live, {'params': params}, batch)
     loss = arm.loss(predictions, batch['y'])
     weight = batch.get('weight', jnp.ones_like(loss))
     chex.assert_equal_shape([predictions, batch['y']])
     chex.assert_shape([loss, weight], (len(predictions),))
-    return jnp.mean(weight * loss), (extra, {})
+    return jnp.mean(weight * loss), (live.extra, {})
 
   return arm.gradient(config, model, jax.value_and_grad(loss_fn, has_aux=True))
 
@@ -117,14 +120,15 @@ def fit(config, block, arm, source, stage='fit'):
   """
   net = config.net
   model, tx = make_model(net), optax.adam(net.learning_rate)
-  width = (source.shared or source.own)['x'].shape[-1]
+  shape = (source.shared['x'].shape[1:] if source.shared
+           else source.own['x'].shape[2:])
   steps_per_epoch = net.split_sizes[0] // net.batch_size
   mean = lambda split: evaluate.mean_loss(
       losses.squared, make_apply(config), tabular.draw_from(split),
       source.own[f'{split}_rows'].shape[1])
   return block.fit(
       stage, config,
-      train.make_init(lambda key: model.init(key, jnp.zeros((1, width)))
+      train.make_init(lambda key: model.init(key, jnp.zeros((1, *shape)))
                       | tabular_data.memory(source), tx),
       train.make_step(make_grad(config, arm, model), tx),
       arm.draw(config, tabular.draw_from('train')), source,
@@ -188,7 +192,8 @@ def run(config, study, arms, data=load, grid=()):
   """
   sizes, of, tuning = config.net.split_sizes, data, {}
   # Tested on rows that tuning does not see, as those of other domains are.
-  if config.trials and not tabular.domain_names(config.net.dataset):
+  if config.trials and not tabular_data.domain_names(
+      config.net.dataset):
     of = functools.partial(data, held_out=2 * sizes[2])
     tuning = {'split_sizes': (sizes[0] - sizes[2], sizes[1], 0)}
   for unit, name, fields in study.planned():

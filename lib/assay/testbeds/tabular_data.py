@@ -5,9 +5,11 @@ import numpy as np
 
 from assay import metrics, train
 from assay.data import domains, tabular
+from assay.data.images import colored
 from assay.errors import UserError
 from assay.metrics import domains as by_domain
 from assay.metrics import regression
+from assay.testbeds import tabular_images
 
 METRICS = {'rmse': regression.rmse, 'mape': regression.mape,
            'pearson': regression.pearson}
@@ -15,6 +17,8 @@ METRICS = {'rmse': regression.rmse, 'mape': regression.mape,
 
 def load(net, seeds, data_dir=None, held_out=0):
   """(shared, own) of what `data.tabular` loads and splits."""
+  if net.dataset == tabular_images.NAME:
+    return tabular_images.load(net, seeds, data_dir)
   shared = tabular.load(net.dataset, data_dir)
   if shared['y'].shape[1] > 1:
     raise UserError(f'dataset={net.dataset} has several targets; '
@@ -43,11 +47,12 @@ def make_source(net, seeds, data_dir=None, data=load):
 def make_items(net, seeds, stream='order'):
   """`items` of a source: shuffled positions of training rows, by epoch.
 
-  Of a table with domains by seed alone, as the code of C-Mixup has it.
+  Of a table with domains by seed alone, as the code of C-Mixup has it; its
+  partners are others in each epoch.
   """
+  reshuffle = stream != 'order' or not domain_names(net.dataset)
   orders = [tabular.epoch_items(net.split_sizes[0], net.batch_size, seed,
-                                stream, not tabular.domain_names(net.dataset))
-            for seed in seeds]
+                                stream, reshuffle) for seed in seeds]
   return lambda position, start, stop: orders[position](start, stop)
 
 
@@ -62,6 +67,12 @@ def training_rows(source):
 
 
 # --- Domains -----------------------------------------------------------------
+
+
+def domain_names(dataset):
+  """What the domains of a data set are called, in order; ()."""
+  return (colored.DOMAINS if dataset == tabular_images.NAME
+          else tabular.domain_names(dataset))
 
 
 def memory(source):
@@ -89,7 +100,7 @@ def record_domains(add, config, source, predictions, y):
     return
   where = dict(split='test', state='best')
   of = np.asarray(source.shared['domain'])[source.own['test_rows']]
-  names = tabular.domain_names(config.net.dataset)
+  names = domain_names(config.net.dataset)
   for metric in {'rmse', 'pearson'}.intersection(config.metrics):
     function = METRICS[metric]
     for k in np.unique(of):

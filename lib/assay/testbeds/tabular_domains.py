@@ -15,7 +15,7 @@ import numpy as np
 from assay import losses
 from assay.data import domains as batches
 from assay.methods import domains
-from assay.testbeds import tabular
+from assay.testbeds import tabular, tabular_images
 
 # At a strength of 1; ours, as no code of these baselines was released.
 WEIGHTS = {'irm': 1., 'bottleneck': .1, 'rex': 1., 'coral': 1.}
@@ -66,7 +66,8 @@ def penalized(*names):
 
     def loss_fn(params, extra, batch, key):
       del key
-      predictions, features = model.apply(
+      live = tabular_images.InTraining(model, extra)
+      predictions, features = live.apply(
           {'params': params}, batch['x'], method='with_features')
       predictions, y = (
           standardized(v, batch) for v in (predictions, batch['y']))
@@ -75,7 +76,7 @@ def penalized(*names):
         loss += config.strength * WEIGHTS[name] * penalty(
             name, predictions, y, features, batch['domain'],
             len(extra['domains']['weights']))
-      return loss, (extra, {})
+      return loss, (live.extra, {})
 
     return jax.value_and_grad(loss_fn, has_aux=True)
 
@@ -88,14 +89,15 @@ def group_dro(config, model, plain):
 
   def loss_fn(params, extra, batch, key):
     del key
-    predictions = model.apply({'params': params}, batch['x'])
+    live = tabular_images.InTraining(model, extra)
+    predictions = live.apply({'params': params}, batch['x'])
     means, _ = domains.risks(
         losses.squared(*(standardized(v, batch) for v in (
             predictions, batch['y']))),
         batch['domain'], len(extra['domains']['weights']))
     weights = domains.group_weights(
         extra['domains']['weights'], means, config.strength * GROUP_STEP_SIZE)
-    return weights @ means, (extra | {'domains': {'weights': weights}}, {})
+    return weights @ means, (live.extra | {'domains': {'weights': weights}}, {})
 
   return jax.value_and_grad(loss_fn, has_aux=True)
 

@@ -23,6 +23,7 @@ from assay.data.files.search import (
     array_sha256,
     cache_dir,
     find,
+    find_unverified,
     read,
 )
 from assay.data.files.sources import (
