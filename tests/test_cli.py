@@ -490,7 +490,7 @@ def test_folders_that_cannot_be_are_refused(name, tmp_path, capsys):
   assert len(text.splitlines()) == 1 and len(text) < 400
 
 
-# --- What is said where it helps -----------------------------------------------
+# --- What is said where it helps ----------------------------------------------
 
 
 def test_a_paper_that_is_none_is_answered_with_the_papers():
