@@ -3,6 +3,7 @@
 import difflib
 import functools
 import os
+import re
 import sys
 
 READER_GONE = 141  # as of a process that SIGPIPE ended
@@ -10,6 +11,23 @@ READER_GONE = 141  # as of a process that SIGPIPE ended
 
 class UserError(ValueError):
   """Says what value is wrong and what to do; the CLI prints it plainly."""
+
+
+_called = {}  # folder that a person has not named -> what they named
+
+
+def call(folder, name):
+  """Lets messages give a folder of ours the name that the user gave."""
+  _called[str(folder)] = str(name)
+
+
+def plain(message):
+  """An error or a message as text, with folders as the user named them."""
+  text = str(message)
+  for folder in sorted(_called, key=len, reverse=True):
+    text = re.sub(re.escape(folder) + r'(?![\w-])', lambda _, name=_called[
+        folder]: name, text) if folder in text else text
+  return text
 
 
 def told(main):
@@ -29,7 +47,7 @@ def told(main):
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
       return READER_GONE
     except (UserError, OSError) as error:
-      print('error:', ' '.join(str(error).split()), file=sys.stderr)
+      print('error:', ' '.join(plain(error).split()), file=sys.stderr)
       return 2
 
   return wrapped
