@@ -16,7 +16,7 @@ from assay.data import synthetic
 from assay.data import tabular as tables
 from assay.errors import check_names
 from assay.methods import mixup
-from assay.testbeds import tabular
+from assay.testbeds import tabular, tabular_domains
 from configs import c_mixup as card
 
 MAX_TABLE = 10_000  # rows; a table of partners grows with their square
@@ -154,7 +154,7 @@ ARMS = {
     'local_mixup': mixing(mixup.uniform, 'input', local=True),
     'c_mixup': mixing(mixup.similar, 'input'),
     'manifold_c_mixup': mixing(mixup.similar, 'hidden'),
-}
+} | tabular_domains.ARMS
 
 
 # --- Data of the theory, and the run -----------------------------------------
@@ -183,7 +183,7 @@ def data(net, seeds, data_dir=None, held_out=0):
 
 def run(config, study):
   """Trains every arm on every seed; returns the rows."""
-  return tabular.run(config, study, ARMS, data, card.GRID)
+  return tabular.run(config, study, ARMS, data, card.grid_of(config))
 
 
 if __name__ == '__main__':

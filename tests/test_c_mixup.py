@@ -58,7 +58,7 @@ def test_every_arm_differs_from_erm_and_learns():
   config = small(num_epochs=6)
   bias = lambda fitted: fitted.state.params['output']['affine']['bias']
   erm = bias(trained(config, 'erm'))
-  for arm in c_mixup.ARMS:
+  for arm in papers.configs('c_mixup').ARMS:
     fitted = trained(config, arm)
     assert (fitted.curves['val'][-1] < fitted.curves['val'][0]).all(), arm
     assert arm == 'erm' or (np.abs(bias(fitted) - erm) > 1e-4).all(), arm

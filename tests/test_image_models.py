@@ -66,7 +66,7 @@ def convolutions(model, variables, size=32):
       (1, size, size, 3), jnp.float32))
   return [(e.outvars[0].aval.shape, e.invars[1].aval.shape,
            {v.aval.dtype for v in (*e.invars, *e.outvars)})
-          for e in jaxpr.eqns if e.primitive.name == 'conv_general_dilated']
+          for e in jaxpr.eqns if e.primitive.name == 'convolve']
 
 
 # --- The networks at their published sizes ------------------------------------

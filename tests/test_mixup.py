@@ -724,3 +724,18 @@ def test_parts_of_the_anchors_make_the_whole(monkeypatch):
   monkeypatch.setattr(bandwidths, 'MAX_PAIRS', 630)  # 9 rows a part
   for got, want in zip(measures(), whole, strict=True):
     np.testing.assert_array_equal(got, want)
+
+
+def test_series_and_several_targets_are_labels_like_others():
+  rng = np.random.default_rng(0)
+  y = rng.normal(size=(30, 4, 5)).astype(np.float32)  # series of five targets
+  key, flat = jax.random.key(0), y.reshape(30, 20)
+  bandwidth = mixup.bandwidth_for(y, .3)
+  assert mixup.effective_partners(flat, bandwidth) == pytest.approx(.3, rel=.02)
+  got = mixup.similar_partners(key, y, y, bandwidth)
+  np.testing.assert_array_equal(
+      got, mixup.similar_partners(key, flat, flat, bandwidth))
+  lam = mixup.sample_lam(key, 2., 30, per_example=True)
+  mixed = mixup.mix(y, y[got], lam)
+  np.testing.assert_allclose(
+      mixed[3], lam[3] * y[3] + (1 - lam[3]) * y[got[3]], rtol=1e-5, atol=1e-6)

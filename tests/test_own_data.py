@@ -127,8 +127,8 @@ def test_other_arguments_that_cannot_be_used(table, tmp_path, monkeypatch):
     tabular.load(f'{tmp_path}/', target='price')
   with pytest.raises(UserError, match="'diabetes' has its own"):
     tabular.load('diabetes', target='price')
-  with pytest.raises(UserError, match="'crime'; known: .*path of a CSV file"):
-    tabular.load('crime', target='price')
+  with pytest.raises(UserError, match="'crimes'; known: .*path of a CSV file"):
+    tabular.load('crimes', target='price')
   monkeypatch.setattr(tables, 'MAX_BYTES', len(PRICES) - 1)
   with pytest.raises(UserError, match='more than 71; use `assay.data.stream`'):
     tabular.load(path, target='price')

@@ -79,7 +79,7 @@ def parser(paper):
       help='devices by axis (default: seeds over all devices)')
   add('--steps_per_call', type=int, metavar='N',
       help='steps in one compiled call (default: as many as take two seconds; '
-      '1 for convolutions on a CPU)')
+      '1 for convolutions of lax on a CPU)')
   add('--seed_map', choices=('vmap', 'loop'),
       help='seeds mapped or one after another (default: by device and model)')
   add('--save_every', type=float, default=60., metavar='SECONDS',

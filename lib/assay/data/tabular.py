@@ -20,7 +20,9 @@ def _diabetes(data_dir):
 
 # `shipped`: no file has to be found; `target` is a column of what `read` gives;
 # `low` and `high` are the smallest
-# and largest value of each predictor, then of the target.
+# and largest value of each predictor, then of the target. A table with domains
+# has `domain`, their column; `domains`, what it holds there -> rows, in order;
+# `each`, what one is called; and `unused` columns.
 TABLES = {
     # Diabetes progression (Efron et al., 2004): age, sex, body mass index,
     # blood pressure, six serum measurements; progression after one year.
@@ -39,6 +41,27 @@ TABLES = {
         read=functools.partial(files.read, 'no2'), target=0, num_rows=500,
         low=(4.12713, -18.6, 0.3, -5.4, 2, 1, 32, 1.22378),
         high=(8.34854, 21.1, 9.9, 4.3, 359, 24, 608, 6.39509)),
+    # The target is the latency of a player's actions [ms]; domains are leagues.
+    'skillcraft': dict(
+        read=functools.partial(files.read, 'skillcraft'), target=13,
+        num_rows=3395, unused=(0,), domain=1, each='league',
+        domains=dict(enumerate((167, 347, 553, 811, 806, 621, 35, 55), 1)),
+        low=(16, 0, 3, 22.0596, 0, 0, 0, 0, 0, 0.0006789964, 6.6667, 2.0389, 5,
+             7.6982e-05, 2, 0, 0, 24.0936),
+        high=(44, 168, 1e6, 389.8314, 0.043088364, 0.0017521902, 10,
+              0.0030193465, 0.0040408028, 0.0079706424, 237.1429, 18.5581, 58,
+              0.0051493, 13, 0.0009022744, 0.0030837, 176.3721)),
+    # The target is the rate of violent crimes, scaled to [0, 1] as all columns.
+    'crime': dict(
+        read=functools.partial(files.read, 'crime'), target=126, num_rows=1994,
+        unused=(1, 2, 3), domain=0, each='state', domains={
+            1: 43, 2: 3, 4: 20, 5: 25, 6: 278, 8: 25, 9: 69, 10: 1, 11: 1,
+            12: 90, 13: 37, 16: 7, 18: 48, 19: 20, 20: 1, 21: 26, 22: 22,
+            23: 17, 24: 12, 25: 121, 27: 7, 28: 19, 29: 42, 32: 5, 33: 21,
+            34: 211, 35: 10, 36: 46, 37: 46, 38: 8, 39: 109, 40: 36, 41: 31,
+            42: 101, 44: 26, 45: 28, 46: 9, 47: 35, 48: 156, 49: 24, 50: 4,
+            51: 33, 53: 40, 54: 14, 55: 60, 56: 7},
+        low=(0,) * 123, high=(1,) * 123),
 }
 
 
@@ -56,7 +79,9 @@ def load(name, data_dir=None, target=None, delimiter=None):
     delimiter: of a CSV file, see `tables.read`.
 
   Returns:
-    dict of x [N, D] float32 and y [N, Q] float32; Q is 1 as published.
+    dict of x [N, D] float32 and y [N, Q] float32; Q is 1 as published. A table
+    with domains has `domain` [N] int32 too, a position in `domain_names`; what
+    it lacks is the mean of the known values of its column.
 
   Raises:
     UserError: the name is unknown, the file is missing or another one, or
@@ -79,15 +104,27 @@ def load(name, data_dir=None, target=None, delimiter=None):
     raise UserError(f'target={target!r} is for a CSV file; {name!r} has its '
                     'own: leave it out.')
   spec = TABLES[name]
-  table = _as_described(name, spec, data_dir) if isinstance(
-      data_dir, files.Described) and 'shipped' not in spec else (
-          spec['read'](data_dir))
-  y = table[:, [spec['target']]]
-  x = np.delete(table, spec['target'], axis=1)
-  shape = spec['num_rows'], len(spec['low'])
+  made_up = isinstance(data_dir, files.Described) and 'shipped' not in spec
+  table = (_as_described(name, spec, data_dir) if made_up
+           else spec['read'](data_dir))
+  domain = {'domain': table[:, spec['domain']]} if 'domain' in spec else {}
+  left_out = [*spec.get('unused', ()), *([spec['domain']] if domain else [])]
+  shape = spec['num_rows'], len(spec['low']) + len(left_out)
   if table.shape != shape:
     raise UserError(f'Table {name!r} has shape {table.shape}, not {shape}; '
                     'install the versions in setup.cfg.')
+  y = table[:, [spec['target']]]
+  x = np.delete(table, [spec['target'], *left_out], axis=1)
+  if domain:
+    x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
+    codes, domain['domain'] = np.unique(domain['domain'], return_inverse=True)
+    found = dict(zip(codes.tolist(), np.bincount(domain['domain']).tolist(),
+                     strict=True))
+    if found != spec['domains']:
+      raise UserError(f'Table {name!r} has rows of {found}, not of '
+                      f'{spec["domains"]} by {spec["each"]}; use the file as '
+                      'published.')
+    domain['domain'] = domain['domain'].astype(np.int32)
   # A NaN is unequal to all, so this also says that all values are finite.
   columns = np.concatenate([x, y], axis=1)
   for bound, found in (('low', columns.min(0)), ('high', columns.max(0))):
@@ -96,13 +133,27 @@ def load(name, data_dir=None, target=None, delimiter=None):
           f'Table {name!r}: the {bound} ends of its columns are '
           f'{found.tolist()}, not {list(spec[bound])}; install the versions '
           'in setup.cfg.')
-  return {'x': x.astype(np.float32), 'y': y.astype(np.float32)}
+  return {'x': x.astype(np.float32), 'y': y.astype(np.float32)} | domain
+
+
+def domain_names(name):
+  """What the domains of a table are called, in order: 'state 47' ...; or ()."""
+  spec = TABLES.get(name, {})
+  return tuple(f'{spec["each"]} {code}' for code in spec.get('domains', ()))
 
 
 def _as_described(name, spec, described):
   """What `read` would give, made up."""
   table = described.table(name, spec['num_rows'], spec['low'], spec['high'])
-  return np.insert(table[:, :-1], spec['target'], table[:, -1], axis=1)
+  others = {i: np.zeros(len(table)) for i in spec.get('unused', ())}
+  if 'domain' in spec:
+    others[spec['domain']] = np.repeat(*map(list, (
+        spec['domains'], spec['domains'].values())))
+  predictors = iter(table[:, :-1].T)
+  others[spec['target']] = table[:, -1]
+  return np.column_stack([
+      others[i] if i in others else next(predictors)
+      for i in range(len(spec['low']) + len(others) - 1)])
 
 
 def is_own(name):
@@ -221,8 +272,9 @@ def draw_from(split):
 
   `item` [B] int32 counts within the split. `own` is that of one seed. The
   table, x [N, D] and y [N, 1], is in `shared`, or in `own` where each seed
-  has its own data. The batch is x [B, D] and y [B, 1]. An item beyond the
-  split gives NaN: the compiled program cannot raise an error.
+  has its own data. The batch is x [B, D] and y [B, 1], and domain [B] where
+  the table has domains. An item beyond the split gives NaN: the compiled
+  program cannot raise an error.
 
   Raises:
     UserError: no such split.
@@ -236,8 +288,11 @@ def draw_from(split):
     # `take` fills with NaN where indexing would repeat the last row.
     rows = jnp.take(own[f'{split}_rows'], item)
     x = jnp.take(table['x'], rows, axis=0)
-    return {'x': (x - own['low'][None]) * own['scale'][None],
-            'y': jnp.take(table['y'], rows, axis=0)}
+    batch = {'x': (x - own['low'][None]) * own['scale'][None],
+             'y': jnp.take(table['y'], rows, axis=0)}
+    if 'domain' in table:
+      batch['domain'] = jnp.take(table['domain'], rows)
+    return batch
 
   return draw
 
@@ -272,14 +327,28 @@ def epoch_items(num_examples, batch_size, seed, stream='order',
     raise UserError(f'seed={seed} is negative; use 0 or more.')
   steps = num_examples // batch_size
 
+  def order_of(epoch):
+    order = keys.generator(seed, stream, epoch).permutation(
+        num_examples)[:steps * batch_size].astype(np.int32)
+    return order.reshape(steps, batch_size)
+
+  return by_epoch(order_of, steps, reshuffle)
+
+
+def by_epoch(order_of, steps, reshuffle=True):
+  """`items(start, stop)` of a function that gives those of a whole epoch.
+
+  Args:
+    order_of: `epoch -> [steps, B]` int32, a pure function.
+    steps: of an epoch.
+    reshuffle: False takes the first epoch for all.
+  """
   made = {}  # the last epoch, for callers that ask step by step
 
   def epoch_order(epoch):
     order = made.get(epoch)
     if order is None:
-      order = keys.generator(seed, stream, epoch).permutation(
-          num_examples)[:steps * batch_size].astype(np.int32)
-      order = order.reshape(steps, batch_size)
+      order = order_of(epoch)
       made.clear()
       made[epoch] = order
     return order
@@ -287,14 +356,13 @@ def epoch_items(num_examples, batch_size, seed, stream='order',
   def items(start, stop):
     if not 0 <= start <= stop:
       raise ValueError(f'start={start}, stop={stop}: 0 <= start <= stop fails.')
-    out = np.empty((stop - start, batch_size), np.int32)
     step = start
+    parts = [epoch_order(start // steps if reshuffle else 0)[:0]]
     while step < stop:
       epoch, first = divmod(step, steps)
       last = min(steps, first + stop - step)
-      part = epoch_order(epoch if reshuffle else 0)[first:last]
-      out[step - start:step - start + len(part)] = part
-      step += len(part)
-    return out
+      parts.append(epoch_order(epoch if reshuffle else 0)[first:last])
+      step += last - first
+    return np.concatenate(parts)
 
   return items

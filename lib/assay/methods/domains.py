@@ -184,7 +184,7 @@ def fish(grad_fn, num_parts, learning_rate):
     grad_fn: `(params, extra, batch, key) -> ((loss, (extra, metrics)), grads)`
       whose loss is a mean over the batch.
     num_parts: domains of a batch, which is made of as many equal parts, each
-      of one domain; see `data.tabular.domain_items`.
+      of one domain; see `data.domains.items`.
     learning_rate: > 0 of the walk, [] float.
 
   Returns:

@@ -8,6 +8,9 @@ by its label: close labels are likely, far ones are not. On your own arrays:
     lam = mixup.sample_lam(other_key, alpha=2.0, batch_size=len(y))
     x_mixed, y_mixed = (mixup.mix(a, a[partner], lam) for a in (x, y))
 
+x and y may have any shape behind their first axis: several targets, or series.
+`bandwidth_for(y, 0.1)` is the bandwidth at which partners are some 10 % of all.
+
 Pairing is a part of drawing: `paired(draw, choose)` wraps a `draw`, and
 `choose` is one of `uniform`, `similar`, `pooled` and `matched`. Blending is a
 function of the batch (`blend`) or of hidden representations (`manifold`).
@@ -36,8 +39,9 @@ def similar_partners(key, anchors, candidates, bandwidth):
 
   Args:
     key: typed key [].
-    anchors: [B, Q] or [B] float, in the units of the bandwidth.
-    candidates: [N, Q] or [N] float, same units.
+    anchors: [B, ...] float, in the units of the bandwidth: labels [B], several
+      targets [B, Q], or series of them [B, T, Q].
+    candidates: [N, ...] float, same units.
     bandwidth: s > 0, [] float; towards 0 an anchor keeps to equals, inf is
       uniform.
 
@@ -71,8 +75,8 @@ def log_similarity(anchors, candidates, bandwidth):
   """[B, N] float, -|anchor - candidate|^2 / (2 bandwidth^2).
 
   Args:
-    anchors: [B, Q] or [B] float.
-    candidates: [N, Q] or [N] float.
+    anchors: [B, ...] float; the norm is over all but the first axis.
+    candidates: [N, ...] float.
     bandwidth: > 0, [] float.
 
   Example:
@@ -84,8 +88,8 @@ def log_similarity(anchors, candidates, bandwidth):
   """
   # Dividing first keeps bandwidth^2 from underflowing to 0.
   a, c = anchors / bandwidth, candidates / bandwidth
-  if a.ndim == 1:
-    a, c = a[:, None], c[:, None]
+  if a.ndim != 2:
+    a, c = (v.reshape(len(v), -1) for v in (a, c))
   if a.shape[1] <= 16:
     # A sum over a trailing axis of [B, N, Q] would be ten times slower.
     squared = sum(jnp.square(a[:, q, None] - c[None, :, q])

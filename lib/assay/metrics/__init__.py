@@ -39,6 +39,11 @@ KNOWN = {
     **_metrics(_ANY, LOWER, 'nll'),
     **_metrics(_POSITIVE, LOWER, 'rmse', 'mape'),
     **_metrics((-1, 1), HIGHER, 'pearson'),
+    # Of the worst domain, and the ends of its interval.
+    **_metrics(_POSITIVE, LOWER, 'worst_rmse', 'worst_rmse_low',
+               'worst_rmse_high'),
+    **_metrics((-1, 1), HIGHER, 'worst_pearson', 'worst_pearson_low',
+               'worst_pearson_high'),
     **_metrics(_SHARE, None, 'coverage_50', 'coverage_80', 'coverage_95'),
     # Distances to the Bayes predictor. That of one sample may be below 0.
     **_metrics(_ANY, LOWER, 'nll_gap', 'nll_gap_in_standard_errors'),

@@ -5,6 +5,8 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
+from assay.models import convolution
+
 
 class CNN(nn.Module):
   """[B, H, W, C] float -> logits [B, num_classes] float32.
@@ -38,9 +40,9 @@ class CNN(nn.Module):
   @nn.compact
   def __call__(self, x, train=False):
     for features in self.features:
-      x = nn.Conv(features, (3, 3), strides=2, padding=1,
-                  use_bias=not self.normalize, dtype=self.dtype,
-                  kernel_init=nn.initializers.he_normal())(x)
+      x = convolution.Conv(
+          features, (3, 3), strides=2, padding=1, use_bias=not self.normalize,
+          dtype=self.dtype, kernel_init=nn.initializers.he_normal())(x)
       if self.normalize:
         x = nn.BatchNorm(use_running_average=not train, momentum=0.9,
                          epsilon=1e-5, dtype=self.dtype)(x)

@@ -6,6 +6,8 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
+from assay.models import convolution
+
 # N(0, 2 / fan_out), as the published code.
 KAIMING = nn.initializers.variance_scaling(2., 'fan_out', 'normal')
 
@@ -44,8 +46,9 @@ class DenseNet(nn.Module):
       raise ValueError(f'{len(self.block_sizes)} blocks need images of at '
                        f'least {smallest} pixels a side, not '
                        f'{x.shape[1]}x{x.shape[2]}.')
-    conv = functools.partial(nn.Conv, padding='SAME', use_bias=False,
-                             dtype=self.dtype, kernel_init=KAIMING)
+    conv = functools.partial(
+        convolution.Conv, padding='SAME', use_bias=False, dtype=self.dtype,
+        kernel_init=KAIMING)
     act = lambda x: nn.relu(nn.BatchNorm(
         use_running_average=not train, momentum=0.9, epsilon=1e-5,
         dtype=self.dtype)(x))

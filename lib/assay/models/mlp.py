@@ -78,5 +78,12 @@ class MLP(nn.Module):
 
   def decode(self, hidden):
     """[B, width] -> [B, num_outputs]."""
-    hidden = nn.leaky_relu(self.hidden_1(hidden), self.negative_slope)
-    return self.output(hidden)
+    return self.output(self._second(hidden))
+
+  def with_features(self, x):
+    """The outputs, and what they are affine in: [B, width] after both."""
+    features = self._second(self.encode(x))
+    return self.output(features), features
+
+  def _second(self, hidden):
+    return nn.leaky_relu(self.hidden_1(hidden), self.negative_slope)

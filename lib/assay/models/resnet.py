@@ -1,4 +1,4 @@
-"""Residual networks for small images: ResNet-18, ResNet-34, WideResNet.
+"""Residual networks for small images: ResNet-8, -18, -34, WideResNet.
 
     model = resnet.resnet18(num_classes=10, dtype=jnp.bfloat16)
     variables = model.init(key, jnp.zeros((1, 32, 32, 3)))
@@ -16,14 +16,16 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
+from assay.models.convolution import Conv
+
 # N(0, 2 / fan_out), as the published code of both papers.
 KAIMING = nn.initializers.variance_scaling(2., 'fan_out', 'normal')
 
 
 def convolution(features, size, stride, dtype):
   """A convolution of `size` x `size`, zero-padded evenly, without a bias."""
-  return nn.Conv(features, (size, size), stride, padding=size // 2,
-                 use_bias=False, dtype=dtype, kernel_init=KAIMING)
+  return Conv(features, (size, size), stride, padding=size // 2,
+              use_bias=False, dtype=dtype, kernel_init=KAIMING)
 
 
 def batch_norm(train, dtype):
@@ -59,7 +61,7 @@ class ResNet(nn.Module):
 
   Attributes:
     stage_sizes: blocks of each stage.
-    num_classes: logits.
+    num_classes: logits; 0 gives what they are made of, [B, features].
     width: features of the stem and the first stage.
     dtype: of the convolutions; parameters, statistics and logits are float32.
   """
@@ -76,9 +78,11 @@ class ResNet(nn.Module):
       for i in range(num_blocks):
         stride = 2 if stage > 0 and i == 0 else 1
         x = Block(self.width * 2 ** stage, stride, self.dtype)(x, train)
-    return nn.Dense(self.num_classes)(x.mean((1, 2), dtype=jnp.float32))
+    x = x.mean((1, 2), dtype=jnp.float32)
+    return nn.Dense(self.num_classes)(x) if self.num_classes else x
 
 
+resnet8 = functools.partial(ResNet, (1, 1, 1))
 resnet18 = functools.partial(ResNet, (2, 2, 2, 2))
 resnet34 = functools.partial(ResNet, (3, 4, 6, 3))
 

@@ -6,6 +6,8 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
+from assay.models import convolution
+
 # N(0, 2 / fan_out), as torchvision.
 KAIMING = nn.initializers.variance_scaling(2., 'fan_out', 'normal')
 
@@ -42,8 +44,8 @@ class VGG(nn.Module):
                        f'{x.shape[1]}x{x.shape[2]}.')
     for stage in self.stages:
       for features in stage:
-        x = nn.Conv(features, (3, 3), padding=1, dtype=self.dtype,
-                    kernel_init=KAIMING)(x)
+        x = convolution.Conv(features, (3, 3), padding=1, dtype=self.dtype,
+                             kernel_init=KAIMING)(x)
         x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9,
                                  epsilon=1e-5, dtype=self.dtype)(x))
       x = nn.max_pool(x, (2, 2), (2, 2))

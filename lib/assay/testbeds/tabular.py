@@ -1,10 +1,11 @@
 """Regression on tables: which training of a small network predicts best?
 
-Each seed splits a table anew into rows for training, validation and test. An
-arm trains a network with two hidden layers on them by Adam, without a schedule,
-for a fixed number of epochs; reported are the parameters with the lowest
-validation error of all epochs (`best`) and the last ones. Whatever else a paper
-does fills a socket of an `Arm`.
+Each seed splits a table anew into rows for training, validation and test; one
+with domains is split by domain, alike for all seeds. An arm trains a network
+with two hidden layers on them by Adam, without a schedule, for a fixed number
+of epochs; reported are the parameters with the lowest validation error of all
+epochs (`best`) and the last ones. Whatever else a paper does fills a socket of
+an `Arm`; those for domains stand in `tabular_domains`.
 
     ARMS = {'plain': tabular.Arm(),
             'absolute': tabular.Arm(loss=lambda p, y: jnp.abs(p - y)[:, 0])}
@@ -27,19 +28,20 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from assay import losses, train
 from assay.data import tabular
-from assay.errors import UserError
-from assay.metrics import regression
 from assay.models import mlp
 from assay.study import replaced, tune
+from assay.testbeds import tabular_data, tabular_images
+from assay.testbeds.tabular_data import METRICS as METRICS
+from assay.testbeds.tabular_data import load as load
+from assay.testbeds.tabular_data import make_items as make_items
+from assay.testbeds.tabular_data import make_source as make_source
+from assay.testbeds.tabular_data import training_rows as training_rows
 from assay.train import evaluate
 
-METRICS = {'rmse': regression.rmse, 'mape': regression.mape,
-           'pearson': regression.pearson}
 SPLITS = tabular.SPLITS
 
 
@@ -51,6 +53,8 @@ class Arm(NamedTuple):
       `weight` [B] examples count differently.
     predict: `(model, variables, batch) -> [B, Q]`, in training alone.
     loss: `(predictions, y) -> [B]`, in training alone.
+    gradient: `(config, model, gradient) -> gradient`; `extra` has the weights
+      of domains, see `tabular_data.memory`.
     prepare: `(config, block, source) -> source`, with what `draw` reads of each
       seed besides its table: on the host, once a block.
     noted: `(config, source) -> {metric: [S]}`, what is said about the training
@@ -61,53 +65,10 @@ class Arm(NamedTuple):
   predict: Callable = lambda model, variables, batch: model.apply(
       variables, batch['x'])
   loss: Callable = losses.squared
+  gradient: Callable = lambda config, model, gradient: gradient
   prepare: Callable = lambda config, block, source: source
   noted: Callable = lambda config, source: {}
   fields: tuple = ()
-
-
-# --- Data --------------------------------------------------------------------
-
-
-def load(net, seeds, data_dir=None, held_out=0):
-  """(shared, own) of what `data.tabular` loads and splits."""
-  shared = tabular.load(net.dataset, data_dir)
-  if shared['y'].shape[1] > 1:
-    raise UserError(f'dataset={net.dataset} has several targets; '
-                    'the networks predict one number: name one column.')
-  return shared, tabular.own_splits(shared, net.split_sizes, seeds, net.dataset,
-                                    net.normalize, held_out)
-
-
-def make_source(net, seeds, data_dir=None, data=load):
-  """The data of a block of seeds, before an arm prepares it.
-
-  Args:
-    net: `config.net`.
-    seeds: S integers.
-    data_dir: where to look for files first.
-    data: `(net, seeds, data_dir) -> (shared, own)`, where x and y are; own has
-      train_rows, val_rows, test_rows [S, n], low and scale [S, D].
-  """
-  shared, own = data(net, seeds, data_dir)
-  return train.Source(shared, own, make_items(net, seeds))
-
-
-def make_items(net, seeds, stream='order'):
-  """`items` of a source: shuffled positions of training rows, by epoch."""
-  orders = [tabular.epoch_items(net.split_sizes[0], net.batch_size, seed,
-                                stream) for seed in seeds]
-  return lambda position, start, stop: orders[position](start, stop)
-
-
-def training_rows(source):
-  """[(x [n, D] normalized, y [n, Q])] that each seed is trained on."""
-  draw, found = tabular.draw_from('train'), []
-  for i in range(len(source.own['train_rows'])):
-    own = {k: v[i] for k, v in source.own.items()}
-    batch = draw(source.shared, own, np.arange(len(own['train_rows'])), None)
-    found.append((np.asarray(batch['x']), np.asarray(batch['y'])))
-  return found
 
 
 # --- The network and its training --------------------------------------------
@@ -115,6 +76,8 @@ def training_rows(source):
 
 def make_model(net):
   """The network of `config.net`."""
+  if 'model' in net:
+    return tabular_images.make_model(net)
   return mlp.MLP(net.width, initialization=net.initialization)
 
 
@@ -125,19 +88,21 @@ def make_apply(config, arm=None):
   return lambda params, extra, x: model.apply({'params': params, **extra}, x)
 
 
-def make_grad(arm, model):
-  """Gradient of the mean loss of an arm's predictions."""
+def make_grad(config, arm, model):
+  """Gradient of the mean loss of an arm's predictions, or what it makes of it.
+  """
 
   def loss_fn(params, extra, batch, key):
     del key  # nothing random is left after drawing
-    predictions = arm.predict(model, {'params': params}, batch)
+    live = tabular_images.InTraining(model, extra)
+    predictions = arm.predict(live, {'params': params}, batch)
     loss = arm.loss(predictions, batch['y'])
     weight = batch.get('weight', jnp.ones_like(loss))
     chex.assert_equal_shape([predictions, batch['y']])
     chex.assert_shape([loss, weight], (len(predictions),))
-    return jnp.mean(weight * loss), (extra, {})
+    return jnp.mean(weight * loss), (live.extra, {})
 
-  return jax.value_and_grad(loss_fn, has_aux=True)
+  return arm.gradient(config, model, jax.value_and_grad(loss_fn, has_aux=True))
 
 
 def fit(config, block, arm, source, stage='fit'):
@@ -155,15 +120,17 @@ def fit(config, block, arm, source, stage='fit'):
   """
   net = config.net
   model, tx = make_model(net), optax.adam(net.learning_rate)
-  width = (source.shared or source.own)['x'].shape[-1]
+  shape = (source.shared['x'].shape[1:] if source.shared
+           else source.own['x'].shape[2:])
   steps_per_epoch = net.split_sizes[0] // net.batch_size
   mean = lambda split: evaluate.mean_loss(
       losses.squared, make_apply(config), tabular.draw_from(split),
       source.own[f'{split}_rows'].shape[1])
   return block.fit(
       stage, config,
-      train.make_init(lambda key: model.init(key, jnp.zeros((1, width))), tx),
-      train.make_step(make_grad(arm, model), tx),
+      train.make_init(lambda key: model.init(key, jnp.zeros((1, *shape)))
+                      | tabular_data.memory(source), tx),
+      train.make_step(make_grad(config, arm, model), tx),
       arm.draw(config, tabular.draw_from('train')), source,
       num_steps=net.num_epochs * steps_per_epoch, eval_every=steps_per_epoch,
       select=mean('val'), watch={k: mean(k) for k in ('train', 'test')}
@@ -201,6 +168,8 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
           continue  # the same, by epoch, below
         for metric in config.metrics if split == 'test' else ('rmse',):
           add(metric, METRICS[metric], predictions, y, split=split, state=state)
+        if (split, state) == ('test', 'best'):
+          tabular_data.record_domains(add, config, table, predictions, y)
     for epoch in config.report_epochs:
       for split in ('test', 'train'):
         add('rmse', lambda squared: squared ** 0.5,
@@ -221,9 +190,12 @@ def run(config, study, arms, data=load, grid=()):
     grid: field -> values to be tried where `config.trials` is not 0; an arm
       varies learning_rate, width and its own `fields`.
   """
-  sizes, of = config.net.split_sizes, data
-  if config.trials:  # tested on rows that tuning does not see
+  sizes, of, tuning = config.net.split_sizes, data, {}
+  # Tested on rows that tuning does not see, as those of other domains are.
+  if config.trials and not tabular_data.domain_names(
+      config.net.dataset):
     of = functools.partial(data, held_out=2 * sizes[2])
+    tuning = {'split_sizes': (sizes[0] - sizes[2], sizes[1], 0)}
   for unit, name, fields in study.planned():
     arm = arms[name]
 
@@ -234,9 +206,8 @@ def run(config, study, arms, data=load, grid=()):
     if config.trials:
       has = {'learning_rate', 'width', *arm.fields}
       fields = tune.tuned(
-          study, replaced(config, {
-              'split_sizes': (sizes[0] - sizes[2], sizes[1], 0)}),
-          name, tune.trials(grid, has, config.trials),
+          study, replaced(config, tuning), name,
+          tune.trials(grid, has, config.trials),
           functools.partial(measured, splits=('val',)), 'rmse')
     for block in study.blocks(unit):
       measured(replaced(config, fields), block, fields)

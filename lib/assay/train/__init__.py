@@ -82,8 +82,8 @@ class Settings:
   Attributes:
     mesh: sizes of axes, see `sharding.make_mesh`.
     steps_per_call: steps in one compiled call; 1 calls the jitted step itself,
-      the default for convolutions on a CPU. Else by default as many as take two
-      seconds, measured.
+      the default for convolutions on a CPU, but those of `models.convolution`.
+      Else by default as many as take two seconds, measured.
     seed_map: `vmap`, or `loop` (one seed after another; the default for
       convolutions on a CPU or GPU, and attention on a CPU).
     save_every: seconds between saves.

@@ -20,7 +20,10 @@ ATTENTION = re.compile(
 
 
 def traced(one, started, source, item):
-  """Names of the metrics; and which of 'convolution', 'attention' a step holds.
+  """Names of the metrics; and the set of what a step holds.
+
+  Of 'convolution', 'attention', and 'foreign' for convolutions that are not
+  those of `models.convolution`.
 
   Args:
     one: from `lanes.make_one`.
@@ -34,7 +37,8 @@ def traced(one, started, source, item):
                               source.shared, own)
   _, metrics = traced.out_info
   text = str(traced.jaxpr)
-  held = {'convolution': 'conv_general_dilated' in text,
+  foreign = 'conv_general_dilated' in text
+  held = {'convolution': foreign or 'convolve[' in text, 'foreign': foreign,
           'attention': bool(ATTENTION.search(text))}
   return sorted(metrics), {kind for kind, found in held.items() if found}
 
@@ -64,11 +68,11 @@ class Form(NamedTuple):
 def choose(settings, held, num_steps, eval_every, step_bytes, selects=True):
   """The `Form` of a plan.
 
-  Measured on a CPU: a convolution's gradient inside a scan is 6 to 16 times
-  slower than the jitted step, and mapped weights make grouped convolutions; a
-  small MLP gains 8 times from the scan; five transformers one after another
-  take .77 of the time of mapped ones. Mapped convolutions are grouped ones on
-  a GPU, too.
+  Measured on a CPU: inside a scan the gradient of a convolution is 6 to 40
+  times slower than in the jitted step, but those of `models.convolution` are
+  not; these take 1.3 times as long where seeds are mapped; a small MLP gains 8
+  times from the scan; five transformers one after another take .77 of the time
+  of mapped ones. Mapped convolutions are grouped ones on a GPU.
 
   Args:
     settings: a `train.Settings`; what it says is taken.
@@ -82,7 +86,7 @@ def choose(settings, held, num_steps, eval_every, step_bytes, selects=True):
   """
   # Several hosts all run each program: seeds apart would leave some without.
   device = jax.default_backend() if jax.process_count() == 1 else 'several'
-  slow = device == 'cpu' and 'convolution' in held
+  slow = device == 'cpu' and 'foreign' in held
   apart = {'cpu': held, 'gpu': held & {'convolution'}}.get(device)
   seed_map = settings.seed_map or ('loop' if apart else 'vmap')
   if seed_map not in ('vmap', 'loop'):

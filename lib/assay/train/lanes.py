@@ -161,7 +161,7 @@ def _first(function, carry, items, count):
 def _scan(function, carry, items):
   """`lax.scan`, but a call where there is one item.
 
-  On a CPU the gradient of a convolution is many times slower inside a scan.
+  On a CPU the gradient of `lax`'s convolution is many times slower in a scan.
   """
   if jax.tree.leaves(items)[0].shape[0] > 1:
     return jax.lax.scan(function, carry, items)

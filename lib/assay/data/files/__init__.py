@@ -11,6 +11,7 @@ from assay.data.files.described import Described
 from assay.data.files.readers import (
     read_binary_images,
     read_binary_labels,
+    read_cells,
     read_idx,
     read_mat,
     read_npz,
@@ -22,6 +23,7 @@ from assay.data.files.search import (
     array_sha256,
     cache_dir,
     find,
+    find_unverified,
     read,
 )
 from assay.data.files.sources import (

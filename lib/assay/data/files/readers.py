@@ -55,6 +55,28 @@ def read_numbers(path, columns):
   return np.array(rows, np.float64).reshape(-1, columns)
 
 
+def read_cells(path, columns, texts=()):
+  """As `read_numbers`, of cells that may be quoted or missing ('?': NaN).
+
+  Args:
+    path: of a file with commas between cells.
+    columns: cells of each line that counts.
+    texts: positions of cells that are no numbers; they are left out.
+  """
+  rows = []
+  content = _bytes_of(open(path, 'rb'), MAX_TABLE_BYTES)
+  for line in content.decode('utf-8', 'replace').splitlines():
+    cells = [cell.strip(' "') for cell in line.split(',')]
+    try:
+      row = [float('nan' if cell == '?' else cell)
+             for i, cell in enumerate(cells) if i not in texts]
+    except ValueError:
+      continue
+    if len(cells) == columns:
+      rows.append(row)
+  return np.array(rows, np.float64).reshape(-1, columns - len(texts))
+
+
 def read_idx(path):
   """The array of a gzipped idx file of bytes, uint8, as shaped in its header.
 

@@ -45,6 +45,25 @@ def read(name, data_dir=None):
   return alternative['read'](path) if array is None else array
 
 
+def find_unverified(file, how, data_dir=None):
+  """Path of a file whose checksum nobody here knows; its reader looks closely.
+
+  Args:
+    file: its path in the data folder.
+    how: what makes that path, for the error.
+    data_dir: as `find` takes it.
+
+  Raises:
+    UserError: it is in no folder that `find` looks in; says `how`.
+  """
+  folders, _ = _folders(data_dir)
+  for folder in folders:
+    if (folder / file).is_file():
+      return folder / file
+  raise UserError(f'No {file} in {" or ".join(map(str, folders))}. {how} Then '
+                  'name the folder by --data_dir or ASSAY_DATA.')
+
+
 def cache_dir():
   """The folder for fetched files; it may not exist yet."""
   return disk.cache_dir() / 'data'
@@ -71,22 +90,27 @@ def _known():
                    folder for folder, found in folders.items())
 
 
+def _folders(data_dir):
+  """(folders to look in, the user's first; that of the user or None)."""
+  if isinstance(data_dir, Described):
+    data_dir = data_dir.folder
+  origin = 'data_dir' if data_dir else 'ASSAY_DATA'
+  data_dir = data_dir or os.environ.get('ASSAY_DATA')
+  if not data_dir:
+    return [cache_dir()], data_dir
+  # Not by pathlib, which raises where nobody has that home or that name.
+  data_dir = os.path.expanduser(data_dir)
+  if not os.path.isdir(data_dir):
+    raise UserError(f'{origin}={data_dir} is not a folder; name the folder '
+                    'that holds the data files, or leave it unset.')
+  return [pathlib.Path(data_dir), cache_dir()], data_dir
+
+
 def _find(name, data_dir):
   """Path, alternative and, where checking it took that, the array or None."""
   if name not in sources.SOURCES:
     raise UserError(f'No source named {name!r}; known: {_known()}.')
-  if isinstance(data_dir, Described):
-    data_dir = data_dir.folder
-  folders = [cache_dir()]
-  origin = 'data_dir' if data_dir else 'ASSAY_DATA'
-  data_dir = data_dir or os.environ.get('ASSAY_DATA')
-  if data_dir:
-    # Not by pathlib, which raises where nobody has that home or that name.
-    data_dir = os.path.expanduser(data_dir)
-    if not os.path.isdir(data_dir):
-      raise UserError(f'{origin}={data_dir} is not a folder; name the folder '
-                      'that holds the data files, or leave it unset.')
-    folders.insert(0, pathlib.Path(data_dir))
+  folders, data_dir = _folders(data_dir)
   in_files = [a for a in sources.SOURCES[name] if 'file' in a]
   for folder in folders:
     for alternative in in_files:

@@ -96,6 +96,34 @@ SOURCES = {
             read=functools.partial(readers.read_numbers, columns=8),
             url='http://lib.stat.cmu.edu/datasets/NO2.dat'),
     ),
+    # Communities and Crime, normalized (Redmond, 2009). UCI, CC BY 4.0. State,
+    # county, community, its name, fold, 122 predictors, violent crimes by head.
+    'crime': (
+        dict(
+            file='c_mixup/communities.data',
+            size=1_100_821,
+            sha256='d90d85bd66bad9a00fa0ed6c15ac017b'
+                   '5966d528e55ba2940ad028d071353f95',
+            array_sha256='ed8bbacaab905cd792802098d82c0a83'
+                         'c18db0c3f36a754054c5cea94bae540c',
+            read=functools.partial(readers.read_cells, columns=128, texts=(3,)),
+            url='https://archive.ics.uci.edu/ml/machine-learning-databases/'
+                'communities/communities.data'),
+    ),
+    # SkillCraft1 Master Table (Blair, Thompson, Henrey and Chen, 2013). UCI, CC
+    # BY 4.0. Game, league and 18 columns that the file names.
+    'skillcraft': (
+        dict(
+            file='c_mixup/SkillCraft1_Dataset.csv',
+            size=500_257,
+            sha256='84f913e1af3ddd4dd29d82c33d54c057'
+                   '9ca4a0a71cd5ff865372d26b2533112e',
+            array_sha256='ee34ea68f34666ffeba27301f70f3197'
+                         '23fd2a914027859249d2ed61d38199e1',
+            read=functools.partial(readers.read_cells, columns=20),
+            url='https://archive.ics.uci.edu/ml/machine-learning-databases/'
+                '00272/SkillCraft1_Dataset.csv'),
+    ),
     # MNIST (LeCun, Cortes and Burges, 1998). CC BY-SA 3.0 as commonly stated.
     # Copies of the first file differ in the time stamp that gzip wrote.
     'mnist/train_images': _idx(

@@ -1,0 +1,116 @@
+"""Data of the testbed `tabular`, and what is said of each domain of a table."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from assay import metrics, train
+from assay.data import domains, tabular
+from assay.data.images import colored
+from assay.errors import UserError
+from assay.metrics import domains as by_domain
+from assay.metrics import regression
+from assay.testbeds import tabular_images
+
+METRICS = {'rmse': regression.rmse, 'mape': regression.mape,
+           'pearson': regression.pearson}
+
+
+def load(net, seeds, data_dir=None, held_out=0):
+  """(shared, own) of what `data.tabular` loads and splits."""
+  if net.dataset == tabular_images.NAME:
+    return tabular_images.load(net, seeds, data_dir)
+  shared = tabular.load(net.dataset, data_dir)
+  if shared['y'].shape[1] > 1:
+    raise UserError(f'dataset={net.dataset} has several targets; '
+                    'the networks predict one number: name one column.')
+  if 'domain' in shared:
+    return shared, domains.own_splits(shared, net.split_sizes, seeds,
+                                      net.dataset, net.normalize)
+  return shared, tabular.own_splits(shared, net.split_sizes, seeds, net.dataset,
+                                    net.normalize, held_out)
+
+
+def make_source(net, seeds, data_dir=None, data=load):
+  """The data of a block of seeds, before an arm prepares it.
+
+  Args:
+    net: `config.net`.
+    seeds: S integers.
+    data_dir: where to look for files first.
+    data: `(net, seeds, data_dir) -> (shared, own)`, where x and y are; own has
+      train_rows, val_rows, test_rows [S, n], low and scale [S, D].
+  """
+  shared, own = data(net, seeds, data_dir)
+  return train.Source(shared, own, make_items(net, seeds))
+
+
+def make_items(net, seeds, stream='order'):
+  """`items` of a source: shuffled positions of training rows, by epoch.
+
+  Of a table with domains by seed alone, as the code of C-Mixup has it; its
+  partners are others in each epoch.
+  """
+  reshuffle = stream != 'order' or not domain_names(net.dataset)
+  orders = [tabular.epoch_items(net.split_sizes[0], net.batch_size, seed,
+                                stream, reshuffle) for seed in seeds]
+  return lambda position, start, stop: orders[position](start, stop)
+
+
+def training_rows(source):
+  """[(x [n, D] normalized, y [n, Q])] that each seed is trained on."""
+  draw, found = tabular.draw_from('train'), []
+  for i in range(len(source.own['train_rows'])):
+    own = {k: v[i] for k, v in source.own.items()}
+    batch = draw(source.shared, own, np.arange(len(own['train_rows'])), None)
+    found.append((np.asarray(batch['x']), np.asarray(batch['y'])))
+  return found
+
+
+# --- Domains -----------------------------------------------------------------
+
+
+def domain_names(dataset):
+  """What the domains of a data set are called, in order; ()."""
+  return (colored.DOMAINS if dataset == tabular_images.NAME
+          else tabular.domain_names(dataset))
+
+
+def memory(source):
+  """What `extra` has from the first step on: the weights of domains.
+
+  `{'domains': {'weights': [E]}}`, 1 / E of each domain to train on; {} where a
+  table has none.
+  """
+  if 'domain' not in source.shared:
+    return {}
+  count = len(np.unique(source.shared['domain'][source.own['train_rows'][0]]))
+  return {'domains': {'weights': jnp.full(count, 1 / count)}}
+
+
+def record_domains(add, config, source, predictions, y):
+  """Adds the errors of each test domain, and of the worst with its interval.
+
+  Args:
+    add: from `block.recorder`.
+    config: its `metrics` are read; of percentages nothing is said.
+    source: the data, unprepared.
+    predictions, y: [S, n, 1] of the test rows of the best state.
+  """
+  if 'domain' not in source.shared:
+    return
+  where = dict(split='test', state='best')
+  of = np.asarray(source.shared['domain'])[source.own['test_rows']]
+  names = domain_names(config.net.dataset)
+  for metric in {'rmse', 'pearson'}.intersection(config.metrics):
+    function = METRICS[metric]
+    for k in np.unique(of):
+      add(metric, lambda p, t, d, k=k, function=function: function(
+          p[d == k], t[d == k]), predictions, y, of, group=names[k],
+          n=int((of[0] == k).sum()), **where)
+    worst = [by_domain.worst(
+        function, *each, higher_is_worse=metrics.KNOWN[
+            metric].better == metrics.LOWER)
+             for each in zip(predictions, y, of, strict=True)]
+    for end, field in (('', 'value'), ('_low', 'low'), ('_high', 'high')):
+      add(f'worst_{metric}{end}', [getattr(w, field) for w in worst],
+          n=of.shape[1], **where)
