@@ -424,14 +424,16 @@ def test_help_and_errors_import_nothing_slow(words):
     assert len(told) == 1
 
 
-@pytest.mark.parametrize('flag', ['--workdir=gs://bucket/x',
+@pytest.mark.parametrize('flag', ['--workdir=ftp://bucket/x',
+                                  '--workdir=s3:///x',
                                   '--data_dir=s3://bucket/data'])
-def test_object_stores_are_refused_in_one_line(flag, tmp_path, monkeypatch,
-                                               capsys):
+def test_places_that_are_no_folder_are_refused_in_one_line(
+    flag, tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(papers.ROOT)
   assert cli.main('c_mixup', [SMOKE, flag]) == 2
   told = capsys.readouterr().err
-  assert flag in told and 'use a folder' in told and told.count('\n') == 1
+  assert flag.partition('=')[2] in told and 'a folder.' in told
+  assert told.count('\n') == 1
   monkeypatch.setenv('ASSAY_FITS', 'gs://bucket/fits')
   assert cli.main('c_mixup', [SMOKE, f'--workdir={tmp_path}']) == 2
   assert 'ASSAY_FITS=gs://bucket/fits' in capsys.readouterr().err

@@ -1,11 +1,29 @@
 """The one exception for conditions that the person at the keyboard can mend."""
 
 import functools
+import re
 import sys
 
 
 class UserError(ValueError):
   """Says what value is wrong and what to do; the CLI prints it plainly."""
+
+
+_called = {}  # folder that a person has not named -> what they named
+
+
+def call(folder, name):
+  """Lets messages give a folder of ours the name that the user gave."""
+  _called[str(folder)] = str(name)
+
+
+def plain(message):
+  """An error or a message as text, with folders as the user named them."""
+  text = str(message)
+  for folder in sorted(_called, key=len, reverse=True):
+    text = re.sub(re.escape(folder) + r'(?![\w-])', lambda _, name=_called[
+        folder]: name, text) if folder in text else text
+  return text
 
 
 def told(main):
@@ -19,7 +37,7 @@ def told(main):
     try:
       return main(argv)
     except (UserError, OSError) as error:
-      print('error:', ' '.join(str(error).split()), file=sys.stderr)
+      print('error:', ' '.join(plain(error).split()), file=sys.stderr)
       return 2
 
   return wrapped

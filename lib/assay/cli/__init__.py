@@ -15,7 +15,7 @@ import sys
 from assay import papers
 from assay.cli import flags
 from assay.cli.devices import set_up_devices  # noqa: F401
-from assay.errors import UserError
+from assay.errors import UserError, plain
 
 
 def main(paper, argv=None):
@@ -32,7 +32,7 @@ def main(paper, argv=None):
   except UserError as error:
     if debug:
       raise
-    print(f'error: {error}', file=sys.stderr)
+    print(f'error: {plain(error)}', file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     if debug:

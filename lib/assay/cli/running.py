@@ -10,7 +10,7 @@ import jax
 from assay import config as config_lib
 from assay import disk, papers, results, train
 from assay.cli import devices, flags, sweeps
-from assay.errors import check_names
+from assay.errors import check_names, plain
 from assay.study import Study, profiling, scalars, versions
 from assay.study.progress import Progress
 from assay.train import checkpoint, dry_run, hosts
@@ -76,7 +76,7 @@ def _run(paper, asked, given):
   if given.dry_run:
     _print_once(f'{paper}:{asked.variant}: nothing would be trained.')
   elif _is_first():
-    return 0, show(paper, rows, asked.workdir, study)
+    return 0, show(paper, rows, study)
   return 0, []
 
 
@@ -143,7 +143,7 @@ def _print_once(text):
     print(text)
 
 
-def show(paper, rows, workdir, study):
+def show(paper, rows, study):
   """Prints tables and verdicts; writes table.md and the figures.
 
   What is written is about all rows of the workdir, what is printed about the
@@ -154,6 +154,7 @@ def show(paper, rows, workdir, study):
   """
   from assay.report import figures, page, plots
 
+  workdir = study.workdir
   judged = page.judge(rows, paper)
   own = [row for row in rows if study.asks_for(row)]
   page.show(own, paper,
@@ -166,7 +167,7 @@ def show(paper, rows, workdir, study):
     plots.save(figure, written[-1])
   if len(own) < len(rows):
     print('\nMore seeds or arms are there: python -m assay results '
-          + shlex.quote(str(workdir)))
-  print('\nWritten: ' + ', '.join(map(str, written))
-        + f', {workdir / "runs"}/')
+          + shlex.quote(plain(workdir)))
+  print(plain('\nWritten: ' + ', '.join(map(str, written))
+              + f', {workdir / "runs"}/'))
   return own

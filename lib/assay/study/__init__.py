@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from assay import config as config_lib
-from assay import disk, papers, results, train
+from assay import disk, papers, results, stores, train
 from assay.errors import UserError, check_names
 from assay.results import code
 from assay.study import origin
@@ -261,7 +261,8 @@ def load(workdir, method, seed, state=None):
   """See `assay.load`."""
   if state not in (None, 'best', 'last'):
     raise UserError(f'state={state!r}; use best or last.')
-  found = [path for path in sorted(pathlib.Path(workdir).glob(
+  workdir = stores.copied(workdir, '*/fit/seeds_*/*.json')
+  found = [path for path in sorted(workdir.glob(
       '*/fit/seeds_*/config.json')) if FOLDER.fullmatch(path.parent.name)]
   arms = sorted({path.parents[2].name for path in found})
   if method not in arms:

@@ -9,6 +9,7 @@ who gives the same command again after an upgrade wants to lose no work.
 """
 
 import asyncio
+from concurrent import futures
 import contextlib
 import logging as python_logging
 import os
@@ -26,7 +27,7 @@ import jax
 from jax.experimental import multihost_utils
 import jax.numpy as jnp
 
-from assay import disk
+from assay import disk, stores
 from assay.errors import UserError
 from assay.train import whose
 
@@ -46,6 +47,8 @@ def open_manager(directory):
   import orbax.checkpoint as ocp  # 0.7 s, not needed for --help
 
   _say_errors_once()
+  if mirror := stores.of(directory):
+    mirror.get_saves(directory)
   for path, reason in _undescribed(directory):
     _put_aside(path, reason)
   if jax.process_count() > 1:  # the first process has moved them
@@ -58,7 +61,38 @@ def open_manager(directory):
             cleanup_tmp_directories=True))
   manager.save = _writing(directory)(manager.save)
   manager.close = _writing(directory)(manager.close)
+  if mirror:
+    _send(manager, mirror, directory)
   return manager
+
+
+def _send(manager, mirror, directory):
+  """Has each save put into a store once it is whole, beside the training.
+
+  The next `save`, and `close`, wait for it and raise what went wrong.
+  """
+  sender, sent, save, close = (futures.ThreadPoolExecutor(1), [], manager.save,
+                               manager.close)
+
+  def put():
+    manager.wait_until_finished()
+    mirror.put_saves(directory)
+
+  def wait():
+    while sent:
+      sent.pop().result()
+
+  def save_and_send(*args, **more):
+    wait()
+    save(*args, **more)
+    sent.append(sender.submit(put))
+
+  def wait_and_close():
+    wait()
+    sender.shutdown()
+    close()
+
+  manager.save, manager.close = save_and_send, wait_and_close
 
 
 def _undescribed(directory):
@@ -270,6 +304,8 @@ def read(directory, owner=None):
   import orbax.checkpoint as ocp
 
   _say_errors_once()
+  if mirror := stores.of(directory):
+    mirror.get_saves(directory)
   for path, reason in _undescribed(directory):
     raise UserError(f'{path} cannot be read ({reason}); train its seeds again, '
                     'in another workdir.')
