@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import store_server
+from test_hosts import explicit, free_port
 import toy
 import toy_study
 
@@ -325,6 +327,29 @@ def test_killed_and_continued_is_the_same(url, whole, monkeypatch, tmp_path):
   made.progress = lambda *report: calls.append(report[2])
   assert_same(url, toy_study.run(made), whole)
   assert calls == [12, 18]
+
+
+def start_two(url, stop_at=''):
+  """Two processes of one run; the second has a place to die."""
+  port = free_port()
+  return [start(url, ASSAY_STOP_AT=stop_at * i, JAX_NUM_CPU_DEVICES='1', **{
+      k: str(v) for k, v in explicit(i, 2, port).items()}) for i in (0, 1)]
+
+
+def test_several_hosts_are_one_run(url, whole):
+  first, second = start_two(url, 'step:18')
+  end(second, -signal.SIGKILL)
+  assert 'another process of this run was lost' in end(first, 2)
+  # Both go on from what the first has put there.
+  for process in start_two(url):
+    said, error = process.communicate(timeout=240)
+    assert process.returncode == 0, error
+    assert 'erm 6\n' not in said and 'other 18\n' in said
+  rows = results.read([url])
+  assert len(rows) == len(whole[0])
+  for row, want in zip(rows, whole[0], strict=True):
+    assert row | {'value': 0} == want | {'value': 0}
+    np.testing.assert_allclose(row['value'], want['value'], rtol=1e-5)
 
 
 def told(call):
