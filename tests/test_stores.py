@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from test_hosts import explicit, free_port
 import toy
 import toy_study
 
+import assay
 from assay import __main__ as door
 from assay import cli, disk, papers, results, stores, train
 from assay.errors import UserError, plain
@@ -261,8 +263,10 @@ def test_a_save_is_whole_or_not_there(server, url, impatient):
   assert sorted(p.name for p in (other.folder / name).iterdir()) == ['10', '20']
   one.close()
   one = held(url)
-  one.get_saves(saves)
+  # Before it is read it is seen that there is one.
   assert sorted(p.name for p in saves.iterdir()) == ['20', '30']
+  assert not list(saves.glob('*/*'))
+  one.get_saves(saves)
   assert (saves / '20/d/array').read_bytes() == b'x' * 20
   one.put_saves(saves)
   assert {n.split('/')[3] for n in one.bucket.names(f'{name}/')} == {'20', '30'}
@@ -361,7 +365,7 @@ def told(call):
 
 
 def test_a_store_that_fails_ends_a_run_that_loses_nothing(
-    server, url, whole, impatient):
+    server, url, whole, impatient, monkeypatch):
   failing = lambda method, path: 500 if method == 'PUT' and (
       '/rows/' in path or '/12/' in path) else None
   made, calls = toy_study.study(url), []
@@ -372,6 +376,13 @@ def test_a_store_that_fails_ends_a_run_that_loses_nothing(
   assert_same(url, toy_study.run(made), whole)
   # Step 12 was here and not there when the first one ended.
   assert calls[:1] == [18]
+  monkeypatch.setattr(papers, 'load', lambda paper: types.SimpleNamespace(
+      make_apply=lambda config, arm: lambda params, extra, x: toy.predict(
+          params, x)))
+  x = np.ones((2, toy.DIMS), np.float32)
+  (apply, params), (like, others) = (
+      assay.load(workdir, 'erm', 1) for workdir in (url, whole[1]))
+  np.testing.assert_array_equal(apply(params, x), like(others, x))
 
 
 def test_what_a_store_holds_is_read_as_a_folder_is(url, capsys, tmp_path):
