@@ -115,7 +115,7 @@ PROMISES = (
      'test_hosts.py::test_killed_at_any_time_a_run_of_two_ends_right'),
     ('Processes that SLURM or Open MPI started are one run, as those that are '
      'told of each other by hand.',
-     'test_hosts.py::test_launchers_start_one_run_that_survives_its_processes'),
+     'test_hosts.py::test_two_processes_are_one_run_that_survives_them'),
     ('A single task of an allocation, a shell in it and a laptop are one '
      'process and wait for nobody.',
      'test_hosts.py::test_one_process_waits_for_nobody'),

@@ -288,6 +288,12 @@ def test_the_key_changes_with_flags_that_change_bits(monkeypatch):
     assert key_of() != want
   with jax.enable_x64(True):
     assert key_of() != want
+  name = 'jax_disable_most_optimizations'
+  before = jax.config.values[name]
+  jax.config.update(name, not before)
+  changed = key_of()
+  jax.config.update(name, before)
+  assert changed != want == key_of()
   monkeypatch.setattr(naming, 'LOOP', naming.LOOP + 1)
   assert key_of() != want
 
