@@ -253,7 +253,8 @@ PUBLISHED += tuple(
         else 'recall', dataset=dataset,
         of=tuple(v for v in VARIANTS if v.startswith(dataset))))
 
-COLUMNS = (('effective_partners', 'train', '%'),)
+COLUMNS = (('effective_partners', 'train', '%'), ('worst_rmse_low', 'test'),
+           ('worst_rmse_high', 'test'))
 
 # A quarter of the published gaps: C-Mixup to ERM .184, to manifold mixup .346.
 _TO_ERM, _TO_MIXUP = .046, .086
@@ -432,13 +433,14 @@ def _errors(rows, split='test'):
   from assay.report import plots
 
   variant = rows[0]['config']
-  if get_config(variant).report_epochs:
+  config = get_config(variant)
+  if config.report_epochs:
     return plots.sweep(rows, 'rmse', 'epoch', split=split, state='last')
   if split == 'train':
     return None
-  if get_config(variant).sweep == 'bandwidth':
-    return plots.sweep(rows, 'rmse', 'bandwidth', ('manifold_mixup',),
-                       minus='erm')
+  if config.sweep == 'bandwidth':
+    limit = 'manifold_mixup' if config.swept_arms == HIDDEN else 'mixup'
+    return plots.sweep(rows, 'rmse', 'bandwidth', (limit,), minus='erm')
   state = 'best' if any(r['state'] == 'best' for r in rows) else 'last'
   return plots.comparison(rows, 'rmse', papers.reported('c_mixup', variant),
                           state=state, baseline='erm')

@@ -13,20 +13,22 @@ LIB = papers.ROOT / 'lib' / 'assay'
 # nothing of it; `study` writes rows through `results`.
 ROOMS = {
     '__main__': {'cli', 'new', 'judge', 'report', 'errors'},
-    'cli': {'study', 'train', 'report', 'results', 'papers', 'config', 'disk',
-            'errors'},
+    'cli': {'study', 'train', 'report', 'results', 'papers', 'config', 'stores',
+            'disk', 'errors'},
     'new': {'errors'},
     'testbeds': {'study', 'train', 'methods', 'models', 'metrics', 'losses',
                  'data', 'keys', 'config', 'errors'},
-    'study': {'train', 'results', 'papers', 'config', 'disk', 'errors'},
-    'train': {'data', 'models', 'disk', 'errors'},
+    'study': {'train', 'results', 'papers', 'config', 'stores', 'disk',
+              'errors'},
+    'train': {'data', 'models', 'stores', 'disk', 'errors'},
     'methods': {'models', 'losses', 'metrics', 'errors'},
     'data': {'disk', 'keys', 'errors'},
     'judge': {'report', 'claims', 'results', 'metrics', 'errors'},
     'report': {'claims', 'results', 'papers', 'config', 'metrics', 'disk',
                'errors'},
     'claims': {'results', 'metrics', 'errors'},
-    'results': {'disk', 'errors'},
+    'results': {'stores', 'disk', 'errors'},
+    'stores': {'disk', 'errors'},
     'models': {'errors'}, 'metrics': {'errors'},
     'losses': {'metrics', 'errors'},
     'papers': {'config', 'errors'}, 'config': {'errors'}, 'disk': {'errors'},
@@ -99,8 +101,8 @@ for name in sys.argv[1:]:
 
 def test_claims_results_reports_and_cards_need_no_jax():
   names = [f'assay.{name}' for name in modules() if name.partition('.')[0] in (
-      'claims', 'results', 'report', 'judge', 'papers', 'config', 'disk',
-      'errors')]
+      'claims', 'results', 'report', 'judge', 'papers', 'config', 'stores',
+      'disk', 'errors')]
   names += [f'configs.{paper}' for paper in papers.names('configs')]
   subprocess.run([sys.executable, '-c', WITHOUT_JAX, *names], check=True,
                  cwd=papers.ROOT, timeout=120)

@@ -16,6 +16,7 @@ import uuid
 from assay.errors import UserError
 
 LOCK = '.lock'  # in a folder that one process at a time may write
+_followed = {}  # folder -> called with each file that is whole in it
 TEMPORARY = '.*.' + 32 * '[0-9a-f]' + '.tmp'  # names of files not yet whole
 
 
@@ -66,6 +67,18 @@ def write_bytes(path, data, written=lambda: None):
     sync(path.parent)
   except OSError as error:
     raise unwritable(path, error.errno) from error
+  for folder, call in list(_followed.items()):
+    if path.is_relative_to(folder):
+      call(path)
+
+
+def follow(folder, call):
+  """Has `call(path)` follow each `write_bytes` below a folder.
+
+  Returns a function that ends it.
+  """
+  _followed[folder] = call
+  return lambda: _followed.pop(folder, None)
 
 
 def sync(folder):

@@ -15,7 +15,7 @@ import sys
 from assay import papers
 from assay.cli import flags
 from assay.cli.devices import set_up_devices  # noqa: F401
-from assay.errors import UserError
+from assay.errors import UserError, plain
 
 
 def main(paper, argv=None):
@@ -23,6 +23,7 @@ def main(paper, argv=None):
   argv = sys.argv[1:] if argv is None else argv
   debug = '--debug' in argv
   try:
+    papers.check(paper)
     asked = flags.asked(paper, argv)
     if asked.listed:
       return _list(asked.listed)
@@ -32,7 +33,7 @@ def main(paper, argv=None):
   except UserError as error:
     if debug:
       raise
-    print(f'error: {error}', file=sys.stderr)
+    print(f'error: {plain(error)}', file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     if debug:
@@ -52,9 +53,10 @@ def before_imports():
     return
   package, _, paper = sys.orig_argv[-len(sys.argv)].removeprefix(
       '-m').partition('.')
-  if package != 'experiments' or paper not in papers.names():
+  if package != 'experiments' or not paper:
     return
   try:
+    papers.check(paper)
     asked = flags.asked(paper, sys.argv[1:])
   except UserError:
     sys.exit(main(paper))

@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from assay import config as config_lib
-from assay import papers
+from assay import papers, stores
 from assay.cli import folders, sweeps
 from assay.config import between
 from assay.errors import UserError, check_names
@@ -64,9 +64,9 @@ def parser(paper):
   add('--config', default=f'configs/{paper}.py', metavar='FILE:VARIANT',
       help='configuration file and variant (default: %(default)s)')
   add('--list', action='store_true', help='list the variants and stop')
-  add('--workdir', help='where results go (default: out/<paper>/<variant>, '
-      'with what --config.FIELD=VALUE changes: '
-      'out/<paper>/<variant>,width=64)')
+  add('--workdir', help='where results go: a folder, s3://BUCKET/FOLDER or '
+      'gs://BUCKET/FOLDER (default: out/<paper>/<variant>, with what '
+      '--config.FIELD=VALUE changes: out/<paper>/<variant>,width=64)')
   add('--seeds', type=int, metavar='N', help='run seeds 0 to N-1 (default: as '
       'the config planned)')
   add('--arms', default='', metavar='A,B', help='run only these arms')
@@ -131,7 +131,9 @@ def asked(paper, argv):
           getattr(module, 'FIRST', (variant,)) if not (
               sweep or fields or ':' in flags.config) else (variant,))}
   # What a run is called after its variant and what the command changes in it.
-  name = {each: folders.name_of(each, module.get_config(each), config)
+  file = pathlib.Path(flags.config.partition(':')[0])
+  own = '' if file.stem == paper else f',{file.stem}'  # another's variants
+  name = {each: folders.name_of(each, module.get_config(each), config, own)
           for each, config in configs.items()}
   if sweep:
     found, runs = sweeps.planned(
@@ -140,7 +142,7 @@ def asked(paper, argv):
         Run(variant, _config(paper, module, variant, fields | field,
                              flags.arms), *more)
         for field, *more in runs), found)
-  workdir = pathlib.Path(flags.workdir or f'out/{paper}')
+  workdir = stores.path(flags.workdir or folders.default(paper))
   alone = flags.workdir and len(configs) == 1
   return Asked(paper, flags, tuple(
       Run(each, config, workdir if alone else workdir / name[each])
@@ -179,10 +181,14 @@ def _check(flags):
     if getattr(flags, name) == '':
       raise UserError(f'--{name}=; name the folder {what}, or leave the flag '
                       'out.')
-    if '://' in str(getattr(flags, name)):
-      raise UserError(f'--{name}={getattr(flags, name)}: object stores cannot '
-                      'be written or read; use a folder, on several hosts one '
-                      'that all of them see.')
+  if stores.is_url(flags.data_dir):
+    raise UserError(f'--data_dir={flags.data_dir}: data files are not read '
+                    'from object stores; use a folder.')
+  if flags.workdir and stores.is_url(stores.path(flags.workdir)):
+    for name in ('tensorboard', 'profile'):
+      if getattr(flags, name):
+        raise UserError(f'--{name}: is not written to object stores; leave it '
+                        'out, or give a folder as --workdir.')
 
 
 def mesh_sizes(text):

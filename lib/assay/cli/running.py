@@ -9,8 +9,8 @@ import jax
 
 from assay import config as config_lib
 from assay import disk, papers, results, train
-from assay.cli import devices, flags, sweeps
-from assay.errors import check_names
+from assay.cli import devices, flags, folders, sweeps
+from assay.errors import check_names, plain
 from assay.study import Study, profiling, scalars, versions
 from assay.study.progress import Progress
 from assay.train import checkpoint, dry_run, hosts
@@ -35,7 +35,8 @@ def run(asked):
       from assay.report import page
 
       variants = [each.variant for each in asked.runs]
-      print(f'\n{page.ending(asked.paper, shown, variants)}')
+      print('\n' + page.ending(asked.paper, shown, variants,
+                               folders.finished(asked.paper)))
   return 0
 
 
@@ -76,7 +77,7 @@ def _run(paper, asked, given):
   if given.dry_run:
     _print_once(f'{paper}:{asked.variant}: nothing would be trained.')
   elif _is_first():
-    return 0, show(paper, rows, asked.workdir, study)
+    return 0, show(paper, rows, study)
   return 0, []
 
 
@@ -143,7 +144,7 @@ def _print_once(text):
     print(text)
 
 
-def show(paper, rows, workdir, study):
+def show(paper, rows, study):
   """Prints tables and verdicts; writes table.md and the figures.
 
   What is written is about all rows of the workdir, what is printed about the
@@ -154,6 +155,7 @@ def show(paper, rows, workdir, study):
   """
   from assay.report import figures, page, plots
 
+  workdir = study.workdir
   judged = page.judge(rows, paper)
   own = [row for row in rows if study.asks_for(row)]
   page.show(own, paper,
@@ -166,7 +168,7 @@ def show(paper, rows, workdir, study):
     plots.save(figure, written[-1])
   if len(own) < len(rows):
     print('\nMore seeds or arms are there: python -m assay results '
-          + shlex.quote(str(workdir)))
-  print('\nWritten: ' + ', '.join(map(str, written))
-        + f', {workdir / "runs"}/')
+          + shlex.quote(plain(workdir)))
+  print(plain('\nWritten: ' + ', '.join(map(str, written))
+              + f', {workdir / "runs"}/'))
   return own

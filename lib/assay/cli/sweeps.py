@@ -17,7 +17,8 @@ import re
 from typing import NamedTuple
 
 from assay import config as config_lib
-from assay.errors import UserError
+from assay import stores
+from assay.errors import UserError, plain
 
 FLAG = '--sweep.'
 USAGE = f'{FLAG}FIELD=VALUE,VALUE'
@@ -121,7 +122,7 @@ def planned(paper, variant, name, module, fields, sweep, workdir):
   field = path.rpartition('.')[2]
   # `airfoil,alpha=1.0` swept over bandwidths is `airfoil-bandwidth,alpha=1.0`.
   default = f'out/{paper}/{variant}-{field}{name.removeprefix(variant)}'
-  workdir = pathlib.Path(workdir or default)
+  workdir = stores.path(workdir or default)
   folders = {value: workdir / f'{field}={value}' for value in values}
   return Sweep(field, workdir, folders), [
       ({path: text}, folder, f'{paper}:{variant} with {field}={text}')
@@ -155,20 +156,31 @@ def show(paper, sweep):
   from rich.console import Console
 
   from assay import disk, results
-  from assay.report import page, plots, tables
+  from assay.report import page, tables
 
-  field, workdir, folders = sweep
+  field, _, folders = sweep
   rows = joined(field, folders)
   runs = results.read_runs(folders.values())
   table = page.table_of(rows, paper)
   console = Console()
   console.print('', tables.to_terminal(table, console.width), sep='\n')
-  results.write(workdir / 'rows.jsonl', rows)
-  for name, run_info in runs.items():
-    disk.write_json(workdir / 'runs' / f'{name}.json', run_info)
-  text = '\n\n'.join([tables.to_markdown(table), page.tested_on(rows, runs)])
-  disk.write_bytes(workdir / 'table.md', f'{text}\n'.encode())
-  written = [workdir / 'rows.jsonl', workdir / 'table.md']
+  with stores.written(sweep.workdir) as workdir:
+    results.write(workdir / 'rows.jsonl', rows)
+    for name, run_info in runs.items():
+      disk.write_json(workdir / 'runs' / f'{name}.json', run_info)
+    text = '\n\n'.join([tables.to_markdown(table), page.tested_on(rows, runs)])
+    disk.write_bytes(workdir / 'table.md', f'{text}\n'.encode())
+    written = [workdir / 'rows.jsonl', workdir / 'table.md',
+               *_plotted(rows, field, table['metrics'], workdir)]
+  print('\nWritten: ' + ', '.join(plain(path) for path in written))
+
+
+def _plotted(rows, field, metrics, workdir):
+  """Draws each metric over the field; returns the files."""
+  from assay import results
+  from assay.report import plots
+
+  files = []
   test = [row for row in rows if row['split'] == 'test' and row['group'] == '']
   state = 'best' if any(row['state'] == 'best' for row in test) else 'last'
   datasets = results.group_by(test, 'dataset')
@@ -176,8 +188,8 @@ def show(paper, sweep):
     # The interval over re-splits asks rows of training for their number.
     own = [row for row in rows if row['dataset'] == dataset]
     measured = results.group_by(tested, 'metric')
-    for metric in filter(measured.get, table['metrics']):
+    for metric in filter(measured.get, metrics):
       where = f'_{dataset}' if len(datasets) > 1 else ''
-      written.append(workdir / f'{metric}_by_{field}{where}.png')
-      plots.save(plots.sweep(own, metric, field, state=state), written[-1])
-  print('\nWritten: ' + ', '.join(map(str, written)))
+      files.append(workdir / f'{metric}_by_{field}{where}.png')
+      plots.save(plots.sweep(own, metric, field, state=state), files[-1])
+  return files

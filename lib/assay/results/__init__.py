@@ -6,14 +6,15 @@ A row is one measured result, a flat dict: the fields in `FIELDS`, perhaps those
 in `ATTACHED` (`why` there is no value; which examples a classifier got `wrong`,
 see `pack`), and any other key as a sweep field (what the variant varies, by its
 config name). A PATH is a workdir, a folder `results/<paper>` or a `.jsonl`
-file; the folder `runs/` beside its rows tells how they were made.
+file, here or in an object store (`s3://bucket/x`); the folder `runs/` beside
+its rows tells how they were made.
 """
 
 import hashlib
 import json
 import pathlib
 
-from assay import disk
+from assay import disk, stores
 from assay.errors import UserError
 from assay.results import files, schema
 from assay.results.files import write
@@ -109,7 +110,7 @@ def read_run(file):
 
 def _files(path):
   """The row files of a path, and the folder of its runs."""
-  path = pathlib.Path(path)
+  path = _here(path)
   if path.is_file():
     up = path.parent.parent if path.parent.name == 'rows' else path.parent
     return [path], up / 'runs'
@@ -122,6 +123,19 @@ def _files(path):
     raise UserError(f'{path}: no rows there; give a workdir, a folder '
                     'results/<paper> or a .jsonl file.')
   return found, path / 'runs'
+
+
+def _here(path):
+  """A path on this machine; of a place in a store, that of a copy."""
+  if not stores.is_url(path):
+    return pathlib.Path(path)
+  patterns = ('*.jsonl', 'rows/*.jsonl', 'runs/*.json')
+  above, _, name = str(path).rstrip('/').rpartition('/')
+  if not name.endswith('.jsonl'):
+    return stores.copied(path, *patterns)
+  above, _, folder = above.rpartition('/') if above.endswith('/rows') else (
+      above, '', '')
+  return stores.copied(above, *patterns) / folder / name
 
 
 def read_rows(path):

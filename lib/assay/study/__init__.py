@@ -3,7 +3,6 @@
 from collections.abc import Callable
 import dataclasses
 import hashlib
-from importlib import metadata
 import json
 import os
 import pathlib
@@ -17,13 +16,13 @@ import jax
 import numpy as np
 
 from assay import config as config_lib
-from assay import disk, papers, results, train
+from assay import disk, papers, results, stores, train
 from assay.errors import UserError, check_names
 from assay.results import code
 from assay.study import origin
 from assay.study.blocks import FOLDER, Block
 from assay.study.workdir import Memory, Workdir
-from assay.train import checkpoint, fits, sharding, whose
+from assay.train import checkpoint, fits, naming, sharding, whose
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
             'scikit-learn')
@@ -237,7 +236,7 @@ class Study:
 def versions():
   """{'python' or a package: its version} of what rows depend on."""
   return {'python': platform.python_version()} | {
-      package: metadata.version(package) for package in PACKAGES}
+      package: naming.version(package) for package in PACKAGES}
 
 
 def replaced(config, fields):
@@ -261,7 +260,8 @@ def load(workdir, method, seed, state=None):
   """See `assay.load`."""
   if state not in (None, 'best', 'last'):
     raise UserError(f'state={state!r}; use best or last.')
-  found = [path for path in sorted(pathlib.Path(workdir).glob(
+  workdir = stores.copied(workdir, '*/fit/seeds_*/*.json')
+  found = [path for path in sorted(workdir.glob(
       '*/fit/seeds_*/config.json')) if FOLDER.fullmatch(path.parent.name)]
   arms = sorted({path.parents[2].name for path in found})
   if method not in arms:

@@ -11,6 +11,8 @@ import math
 import sys
 import time
 
+from assay.errors import plain
+
 EVERY = 60.  # seconds between lines where there is no terminal, at least
 RECENT = 60.  # seconds that the rate looks back
 
@@ -104,7 +106,7 @@ class Progress:
 
   def say(self, text):
     """Prints a message; on a terminal above the live lines."""
-    self._said = time.monotonic()
+    self._said, text = time.monotonic(), plain(text)
     if self._live:
       self._live.console.print(text, highlight=False, markup=False)
     else:

@@ -7,6 +7,8 @@
       predictions/<arm>.0.npz         its predictions
       curves/<arm>.0.npz              its learning curves
       rows.jsonl, runs/<run>.json     all rows; how they came about
+
+One in an object store is worked on in a folder here, see `stores.mirror`.
 """
 
 import functools
@@ -19,7 +21,7 @@ import jax
 import numpy as np
 
 from assay import config as config_lib
-from assay import disk, results
+from assay import disk, results, stores
 from assay.errors import UserError
 from assay.train import checkpoint, whose
 
@@ -54,7 +56,7 @@ class Workdir:
   written before `claim`, so that a run that is refused leaves nothing.
 
   Attributes:
-    folder: its path.
+    folder: its path; of a place in a store, that of its mirror.
     release: lets another run have it; so does the end of this process.
 
   Raises:
@@ -64,7 +66,8 @@ class Workdir:
 
   def __init__(self, folder, paper, variant, config):
     """Looks at it; every process of a run must."""
-    self.folder = pathlib.Path(folder)
+    self._mirror = self._mirrored(folder) if stores.is_url(folder) else None
+    self.folder = self._mirror.folder if self._mirror else pathlib.Path(folder)
     self._arms = list(config.arms)
     self._mine = {'paper': paper, 'variant': variant,
                   'config': config.to_dict()}
@@ -91,7 +94,7 @@ class Workdir:
       return False
     if jax.process_index() == 0:  # it writes, for all
       self._take()
-    wait_for_first('workdir')
+    self._wait('workdir')
     if not self._holds():
       raise UserError(f'--workdir={self.folder}: process '
                       f'{jax.process_index()} does not see what the first one '
@@ -99,8 +102,28 @@ class Workdir:
     self._claimed = True
     return True
 
+  def _mirrored(self, url):
+    """The mirror of a place in a store, until this is collected."""
+    index = jax.process_index()
+    try:
+      mirror = stores.Mirror(url, f'#{index}' * (index > 0))
+    except stores.Held as error:
+      raise _used(url, error) from error
+    weakref.finalize(self, mirror.close)
+    if index > 0:
+      mirror.get(stores.NEEDED)
+    return mirror
+
+  def _wait(self, name):
+    """Waits for the first process; all see then what it wrote."""
+    wait_for_first(name)
+    if self._mirror and jax.process_index() > 0:
+      self._mirror.get(stores.NEEDED)
+
   def _holds(self):
     """Whether there is a config."""
+    if self._mirror:
+      return self._mirror.bucket.read('config.json')[0] is not None
     try:
       return (self.folder / 'config.json').exists()
     except OSError as error:  # no path can be so long
@@ -114,11 +137,15 @@ class Workdir:
   def _locked(self):
     """Lets the folder go; it is held until then, or until this is collected."""
     try:
+      if self._mirror:
+        self._mirror.hold()
+        return weakref.finalize(self, self._mirror.close)
       self.folder.mkdir(parents=True, exist_ok=True)
       release = disk.lock_folder(self.folder)
+    except stores.Held as error:
+      raise _used(self.folder, error) from error
     except BlockingIOError as error:
-      raise UserError(f'another run is using {self.folder}; wait for it, or '
-                      'choose another --workdir.') from error
+      raise _used(self.folder) from error
     except OSError as error:
       if (self.folder / disk.LOCK).is_symlink():
         raise UserError(f'{self.folder / disk.LOCK} is a link, and is not '
@@ -220,7 +247,7 @@ class Workdir:
     rows = [row for *_, path in self._files() for row in self._read(path)]
     if jax.process_index() == 0:
       results.write(self.folder / 'rows.jsonl', rows)
-    wait_for_first('rows')
+    self._wait('rows')
     return results.read([self.folder])
 
   def write(self, block, rows, arrays, info):
@@ -244,7 +271,7 @@ class Workdir:
       checkpoint.stop_here('rows', 0)
       results.write(self.folder / 'rows' / f'{block.name}.jsonl', rows,
                     functools.partial(checkpoint.stop_here, 'renaming', 0))
-    wait_for_first(block.name)
+    self._wait(block.name)
 
   def _write_run(self, info, started):
     path = self.folder / 'runs' / f'{info["run"]}.json'
@@ -260,6 +287,12 @@ class Workdir:
     disk.write_json(path, info | {
         'device_kind': ', '.join(kinds), 'fits': fits, 'spent': spent,
         'wall_seconds': round(sum(spent.values()), 1)})
+
+
+def _used(folder, by=''):
+  by = f' ({by})' if str(by) else ''
+  return UserError(f'another run is using {folder}{by}; wait for it, or choose '
+                   'another --workdir.')
 
 
 def _unusable(folder, error):

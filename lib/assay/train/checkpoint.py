@@ -26,9 +26,9 @@ import jax
 from jax.experimental import multihost_utils
 import jax.numpy as jnp
 
-from assay import disk
+from assay import disk, stores
 from assay.errors import UserError
-from assay.train import whose
+from assay.train import sent, whose
 
 OWNER = 'whose'  # beside the checksums of a save
 
@@ -46,6 +46,8 @@ def open_manager(directory):
   import orbax.checkpoint as ocp  # 0.7 s, not needed for --help
 
   _say_errors_once()
+  if mirror := stores.of(directory):
+    mirror.get_saves(directory)
   for path, reason in _undescribed(directory):
     _put_aside(path, reason)
   if jax.process_count() > 1:  # the first process has moved them
@@ -55,9 +57,12 @@ def open_manager(directory):
         pathlib.Path(directory).absolute(),
         options=ocp.CheckpointManagerOptions(
             max_to_keep=2, enable_async_checkpointing=True,
-            cleanup_tmp_directories=True))
+            cleanup_tmp_directories=True,
+            **sent.alone(directory) if mirror else {}))
   manager.save = _writing(directory)(manager.save)
   manager.close = _writing(directory)(manager.close)
+  if mirror:
+    sent.send(manager, mirror, directory)
   return manager
 
 
@@ -142,6 +147,8 @@ def save(manager, step, tree, owner=None):
 
   # The writer runs beside the training steps, which reuse donated buffers.
   copied = jax.tree.map(jnp.copy, tree)
+  if stores.of(manager.directory):
+    copied = jax.tree.map(sent.whole, copied)
   stop_here('before_save', step)
   manager.save(step, args=ocp.args.StandardSave(copied),
                custom_metadata=_checksums(copied) | {
@@ -270,6 +277,8 @@ def read(directory, owner=None):
   import orbax.checkpoint as ocp
 
   _say_errors_once()
+  if mirror := stores.of(directory):
+    mirror.get_saves(directory)
   for path, reason in _undescribed(directory):
     raise UserError(f'{path} cannot be read ({reason}); train its seeds again, '
                     'in another workdir.')

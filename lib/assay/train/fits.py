@@ -4,10 +4,11 @@ A fit is the training of one seed, named by what it computes, see `naming`. What
 is kept are the parameters and all else that a `train.Fitted` has but the state
 of the optimizer and the key.
 
-Fits are kept in `$ASSAY_FITS`, by default in the user's cache folder; the empty
-text or `off` keeps none. Not kept are streamed data that tell no checksum,
-programs that call back into Python (what they do is not in the program), runs
-on several hosts, and what is too large to pass through the host.
+Fits are kept in `$ASSAY_FITS`, a folder or a place in an object store, by
+default in the user's cache folder; the empty text or `off` keeps none. Not kept
+are streamed data that tell no checksum, programs that call back into Python
+(what they do is not in the program), runs on several hosts, and what is too
+large to pass through the host.
 """
 
 import contextlib
@@ -18,9 +19,10 @@ import time
 import jax
 import numpy as np
 
-from assay import disk
+from assay import disk, stores
 from assay.errors import UserError
 from assay.train import checkpoint, naming, sharding, whose
+from assay.train.distant import Distant
 from assay.train.store import Damaged, Store
 
 NOTE = 'fits.json'  # beside a block's checkpoints
@@ -32,9 +34,8 @@ def default_store():
   named = os.environ.get('ASSAY_FITS')
   if named in ('', 'off'):
     return None
-  if '://' in (named or ''):
-    raise UserError(f'ASSAY_FITS={named}: object stores cannot be written or '
-                    'read; name a folder.')
+  if stores.is_url(named):
+    return Distant(stores.path(named))
   return Store(pathlib.Path(named or disk.cache_dir() / 'fits').expanduser())
 
 

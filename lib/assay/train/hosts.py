@@ -16,7 +16,7 @@ import traceback
 
 import numpy as np
 
-from assay.errors import UserError
+from assay.errors import UserError, plain
 from assay.train import launchers, meeting
 
 AGAIN = ('Start the same command on all hosts again: it continues from the '
@@ -146,7 +146,7 @@ def together(debug=False):
     if debug or not isinstance(error, UserError) and not _lost(error):
       traceback.print_exc()
     else:
-      print(f'error: {_lost(error) or error}', file=sys.stderr)
+      print(f'error: {plain(_lost(error) or error)}', file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     if _joined.get('first'):

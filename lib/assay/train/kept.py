@@ -2,7 +2,7 @@
 
 import os
 
-from assay.errors import UserError
+from assay.errors import UserError, plain
 from assay.train import fits
 from assay.train.store import Damaged
 
@@ -38,7 +38,8 @@ def show(store):
     except Damaged as error:
       text = f'damaged: {error}'
     print(f'{key}  {size / 1e6:8.1f} MB  {age / DAY:5.1f} days  {text}')
-  print(f'{len(store.keys())} fits, {total / 1e6:.1f} MB, in {store.folder}')
+  print(plain(f'{len(store.keys())} fits, {total / 1e6:.1f} MB, in '
+              f'{store.folder}'))
 
 
 def verify(store):
@@ -46,8 +47,8 @@ def verify(store):
   bad = [f'{part.folder / key}: {error}' for part, key in _entries(store)
          if (error := _damage(part, key))]
   for text in bad:
-    print(text)
-  print(f'{len(store.keys())} fits in {store.folder}: '
+    print(plain(text))
+  print(plain(f'{len(store.keys())} fits in {store.folder}: ')
         + (f'{len(bad)} damaged; they are trained again when they are asked '
            'for' if bad else 'all whole'))
   return not bad
@@ -64,7 +65,7 @@ def _entries(store):
 def _damage(store, key):
   """Why an entry cannot be used; None where it can."""
   try:
-    store.read(key)
+    store.read_again(key)
   except Damaged as error:
     return error
   return None
@@ -103,7 +104,7 @@ def prune(store, keys, days=None, megabytes=None):
   kept = [key for key in sorted(gone) if not store.forget(key)]
   store.clean()
   freed = sum(sizes[key][0] for key in gone if key not in kept)
-  print(f'{len(gone) - len(kept)} fits removed, {freed / 1e6:.1f} MB; '
-        f'{len(known) - len(gone) + len(kept)} left in {store.folder}')
+  print(plain(f'{len(gone) - len(kept)} fits removed, {freed / 1e6:.1f} MB; '
+              f'{len(known) - len(gone) + len(kept)} left in {store.folder}'))
   for key in kept:
     print(f'{key} is being trained just now and stays')

@@ -72,6 +72,10 @@ class Store:
       raise Damaged(_reason(error)) from error
     return arrays, info
 
+  def read_again(self, key):
+    """`read`, without a copy that another store has made of an entry."""
+    return self.read(key)
+
   def information(self, key):
     """What `write` was given, and `arrays`, a list of name, shape, dtype."""
     try:
@@ -118,11 +122,11 @@ class Store:
         file.flush()
         os.fsync(file.fileno())
       disk.sync(temporary)
-      self._take_place(temporary, key)
+      self.take_place(temporary, key)
     finally:
       shutil.rmtree(temporary, ignore_errors=True)
 
-  def _take_place(self, temporary, key):
+  def take_place(self, temporary, key):
     """Renames a folder to a key's, unless a whole entry is there."""
     try:
       if self.read(key) is not None:
