@@ -17,7 +17,7 @@ argument.
 """
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from assay.metrics.arguments import check_labels, checked_probabilities
 
@@ -113,7 +113,7 @@ def threshold(scores, alpha, confidence=None):
     >>> conformal.threshold([0.4, 0.1, 0.3, 0.2], alpha=0.1)  # too few
     inf
   """
-  scores = _column(scores)
+  scores = column(scores)
   if not 0 <= alpha <= 1:
     raise ValueError(f'alpha={alpha} must be in [0, 1].')
   n = len(scores)
@@ -123,36 +123,11 @@ def threshold(scores, alpha, confidence=None):
     if not 0 < confidence < 1:
       raise ValueError(f'confidence={confidence} must be in (0, 1).')
     ks = np.arange(1, n + 1)
-    enough = stats.beta.sf(1 - alpha, ks, n + 1 - ks) >= confidence
+    enough = special.betaincc(ks, n + 1 - ks, 1 - alpha) >= confidence
     k = int(ks[np.argmax(enough)]) if enough.any() else n + 1
   if k > n:
     return float('inf')
   return float(np.partition(scores, k - 1)[k - 1]) if k else float('-inf')
-
-
-def p_values(calibration_scores, scores):
-  """(1 + number of calibration scores that are at least the score) / (n + 1).
-
-  Of an example exchangeable with the calibration examples it is at most alpha
-  with probability at most alpha; and it is where the score is above
-  `threshold(calibration_scores, alpha)`.
-
-  Args:
-    calibration_scores: [n] float, no NaN.
-    scores: [N] float, no NaN.
-
-  Returns:
-    [N] float64 in [1 / (n + 1), 1].
-
-  Example:
-    >>> from assay.methods import conformal
-    >>> conformal.p_values([0.4, 0.1, 0.3, 0.2], [0.5, 0.3, 0.])
-    array([0.2, 0.6, 1. ])
-  """
-  calibration, scores = _column(calibration_scores), _column(scores)
-  n = len(calibration)
-  below = np.searchsorted(np.sort(calibration), scores, 'left')
-  return (1 + n - below) / (n + 1)
 
 
 def sets(scores, threshold, at_least_one=False):
@@ -204,7 +179,8 @@ def _same(labels, rows):
   check_labels(labels, rows.shape[1])
 
 
-def _column(scores):
+def column(scores):
+  """Scores as float64 [n]; refuses other shapes, none, and NaN."""
   scores = np.asarray(scores, float)
   if scores.ndim != 1 or not scores.size or np.isnan(scores).any():
     raise ValueError(f'scores {scores.shape} must be [n], n at least 1, and '

@@ -57,7 +57,7 @@ Example:
 """
 
 from assay.methods.ood_scores.activations import ash, dice, react, she
-from assay.methods.ood_scores.alarms import threshold
+from assay.methods.ood_scores.alarms import p_values, threshold
 from assay.methods.ood_scores.detectors import Detector, Score, plain
 from assay.methods.ood_scores.gaussians import (
     mahalanobis,

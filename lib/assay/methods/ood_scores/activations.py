@@ -13,10 +13,11 @@ Example:
 
 import numpy as np
 
-from assay.methods.ood_scores.arrays import by_block, setting
+from assay.methods.ood_scores.arrays import by_block
 from assay.methods.ood_scores.detectors import Score
 from assay.methods.ood_scores.gaussians import group_means
 from assay.methods.ood_scores.logits import energy_of
+from assay.methods.ood_scores.settings import setting
 
 
 def _fit_react(features, head, *, percentile=90.):

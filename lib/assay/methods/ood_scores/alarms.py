@@ -24,8 +24,7 @@ def threshold(scores, rate, confidence=None):
   scores are equal. That is an average over sets of known examples; with one at
   hand the rate is Beta(n + 1 - k, k), k = ceil((n + 1) (1 - rate)), and with a
   `confidence` it is at most `rate` for that share of sets. It promises nothing
-  about how much is found. `conformal.p_values(-scores, -new)` has a p-value for
-  each new example; it is at most `rate` where its score is below the limit.
+  about how much is found.
 
   Args:
     scores: [n] float of known examples, higher for known; no NaN.
@@ -36,4 +35,27 @@ def threshold(scores, rate, confidence=None):
     float; -infinity, so no alarm at all, if n is too small for the promise
     (n + 1 < 1 / rate, without confidence).
   """
-  return -conformal.threshold(-np.asarray(scores, float), rate, confidence)
+  return -conformal.threshold(-conformal.column(scores), rate, confidence)
+
+
+def p_values(scores, new):
+  """(1 + number of known scores that are at most the new one) / (n + 1).
+
+  Small for what is from elsewhere: at most `rate` exactly where the new score
+  is below `threshold(scores, rate)`.
+
+  Args:
+    scores: [n] float of known examples, as for `threshold`.
+    new: [N] float, scores of new examples; no NaN.
+
+  Returns:
+    [N] float64 in [1 / (n + 1), 1].
+
+  Example:
+    >>> from assay.methods import ood_scores
+    >>> ood_scores.p_values([1., 2., 3., 4.], [0., 2., 9.])
+    array([0.2, 0.6, 1. ])
+  """
+  known = np.sort(conformal.column(scores))
+  as_low = np.searchsorted(known, conformal.column(new), 'right')
+  return (1 + as_low) / (len(known) + 1)

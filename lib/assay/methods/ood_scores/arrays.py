@@ -8,8 +8,6 @@ Example:
 mend it.
 """
 
-import operator
-
 import numpy as np
 
 from assay.metrics import arguments
@@ -53,21 +51,6 @@ def by_block(function, *arrays, rows=BLOCK):
   return np.concatenate([
       function(*(a[i:i + rows].astype(float) for a in arrays))
       for i in range(0, len(arrays[0]), rows)])
-
-
-def setting(value, name, low, high=np.inf):
-  """A number in [low, high], or a ValueError."""
-  if not low <= value <= high:
-    raise ValueError(f'{name}={value} must be in [{low:g}, {high:g}].')
-  return value
-
-
-def whole(value, name, low, high=np.inf):
-  """An integer in [low, high], or a ValueError."""
-  try:
-    return setting(operator.index(value), name, low, high)
-  except TypeError as e:
-    raise ValueError(f'{name}={value} must be an integer.') from e
 
 
 def _numbers(values, name):

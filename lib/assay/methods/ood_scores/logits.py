@@ -16,8 +16,9 @@ Example:
 import numpy as np
 from scipy import special
 
-from assay.methods.ood_scores.arrays import by_block, setting, whole
+from assay.methods.ood_scores.arrays import by_block
 from assay.methods.ood_scores.detectors import plain
+from assay.methods.ood_scores.settings import setting, whole
 
 
 def energy_of(logits, temperature=1.):

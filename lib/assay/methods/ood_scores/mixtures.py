@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import special
-from sklearn import mixture
 
-from assay.methods.ood_scores.arrays import by_block, whole
+from assay.methods.ood_scores.arrays import by_block
 from assay.methods.ood_scores.detectors import Score
 from assay.methods.ood_scores.gaussians import Gaussian, fit_gaussian
+from assay.methods.ood_scores.settings import whole
 
 LEAST_VARIANCE = 1e-3  # of the variance within classes
 
@@ -41,6 +41,7 @@ class Mixtures(NamedTuple):
 
 
 def _fit(features, labels, *, components=2):
+  from sklearn import mixture  # slow to import, and only used here
   components = whole(components, 'components', 1)
   gaussian = fit_gaussian(features, labels)
   parts = []

@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.methods.ood_scores.arrays import by_block, whole
+from assay.methods.ood_scores.arrays import by_block
 from assay.methods.ood_scores.detectors import Score
 from assay.methods.ood_scores.gaussians import group_means, unit
+from assay.methods.ood_scores.settings import whole
 
 AT_ONCE = 2**24  # similarities of a block of rows to the whole bank
 SPARE = 16  # neighbors beyond k whose distance is computed exactly

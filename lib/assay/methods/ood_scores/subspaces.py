@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.methods.ood_scores.arrays import BLOCK, by_block, whole
+from assay.methods.ood_scores.arrays import BLOCK, by_block
 from assay.methods.ood_scores.detectors import Score
 from assay.methods.ood_scores.logits import energy_of
+from assay.methods.ood_scores.settings import whole
 
 
 class Outside(NamedTuple):
