@@ -169,7 +169,7 @@ def markdown(results, environment, command, day=None):
     numbers = [f'{line[k]:.4g} {line["unit"]}'.strip() if line['n'] > 1 or
                k == 'median' else '' for k in ('median', 'min', 'max')]
     rows.append('| ' + ' | '.join(
-        [line['what'], *numbers, str(line['n']), target]) + ' |')
+        [line['what'].replace('|', r'\|'), *numbers, str(line['n']), target]) + ' |')
   return '\n'.join([*rows, '', signed(command, environment, day)])
 
 
