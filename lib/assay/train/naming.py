@@ -148,11 +148,17 @@ def surroundings():
   xla = {name: sorted(
       word for word in os.environ.get(name, '').split()
       if not word.startswith(NO_BITS)) for name in ENVIRONMENT}
-  return [{package: metadata.version(package) for package in PACKAGES},
+  return [{package: version(package) for package in PACKAGES},
           jax.devices()[0].device_kind, _processor(), xla,
           # Those that no context manager sets are no attributes.
           {name: str(getattr(jax.config, name, jax.config.values.get(name)))
            for name in FLAGS}]
+
+
+@functools.cache  # a file is read and parsed for it
+def version(package):
+  """The version of an installed package."""
+  return metadata.version(package)
 
 
 def _processor():
