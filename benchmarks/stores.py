@@ -22,7 +22,8 @@ from assay import disk, stores
 from assay.train import checkpoint
 from benchmarks import measuring
 
-MEGABYTES = 1, 13, 100
+MEGABYTES = 1, 13, 60
+PLACES = 'a folder', 'a store'
 ARRAYS = 20  # of a state
 
 
@@ -43,7 +44,7 @@ def _server():
 
 def saves(report, quick):
   """A save and a resume of states of several sizes, and files of rows."""
-  repeats = 2 if quick else 5
+  repeats = 2 if quick else 3
   with _server(), tempfile.TemporaryDirectory() as folder:
     os.environ['XDG_CACHE_HOME'] = f'{folder}/cache'
     for size in MEGABYTES[:1] if quick else MEGABYTES:
@@ -60,16 +61,21 @@ def saves(report, quick):
         return found
 
       for i in range(repeats):
-        for where, place in (('a folder', pathlib.Path(folder, f'{size}-{i}')),
-                             ('a store', f's3://assay/{size}-{i}')):
+        for where, place in zip(PLACES, (
+            pathlib.Path(folder, f'{size}-{i}'), f's3://assay/{size}-{i}'),
+                                strict=True):
           with _opened(place) as here:
             _save(here, tree, where, timed)
           timed(f'resume from {where}',
                 lambda place=place: _resume(place, tree))
       for what, values in times.items():
         report(f'{size} MB: {what}', 'ms', [1e3 * v for v in values])
-    for where, place in (('a folder', pathlib.Path(folder, 'rows')),
-                         ('a store', 's3://assay/rows')):
+      for what in ('a save into', 'resume from'):
+        local, distant = (np.array(times[f'{what} {place}'])
+                          for place in PLACES)
+        report(f'{size} MB: {what} a store / a folder', '', distant / local)
+    for where, place in zip(PLACES, (pathlib.Path(folder, 'rows'),
+                                     's3://assay/rows'), strict=True):
       with _opened(place) as here:
         values = []
         for i in range(10 * repeats):
@@ -95,10 +101,11 @@ def _opened(place):
 
 
 def _save(here, tree, where, timed):
-  manager = checkpoint.open_manager(here / 'erm/fit/seeds_0-0')
+  folder = here / 'erm/fit/seeds_0-0'
+  manager = checkpoint.open_manager(folder)
   checkpoint.save(manager, 1, tree)  # compiles
-  manager.wait_until_finished()
-  time.sleep(.5)
+  manager.close()
+  manager = checkpoint.open_manager(folder)
 
   def whole():
     timed(f'training waits for a save into {where}',

@@ -21,6 +21,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import socket
 import tempfile
 
 from assay import disk
@@ -65,8 +66,9 @@ class Mirror:
   def __init__(self, url, part=''):
     self.bucket = Bucket(url)
     self.url = self.bucket.url
+    # Machines may share the folder of a user's cache.
     self.folder = (disk.cache_dir() / 'workdirs' / folder_name(
-        f'{self.url}{part}')).absolute()
+        f'{self.url}{part} {socket.gethostname()}')).absolute()
     self._seen, self._lease = {}, None  # name -> generation
     self._opened = contextlib.ExitStack()
     self.folder.mkdir(parents=True, exist_ok=True)
