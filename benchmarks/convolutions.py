@@ -1,10 +1,10 @@
 """Steps of image networks on a CPU: `models.convolution` against `lax`.
 
-  python -m benchmarks.convolutions [--only=cnn,resnet8] [--quick] [--json=FILE]
+  python -m benchmarks.convolutions [--only=cnn,peer] [--quick] [--json=FILE]
 
 A step of SGD is called, scanned, and mapped over seeds. Forms take turns, and
 what counts is the time of all threads, so that other work on the machine says
-little. Where PyTorch can be imported, its step takes turns too.
+little. Where PyTorch can be imported, its step takes turns with ours.
 """
 
 import functools
@@ -23,6 +23,12 @@ def networks():
   from assay.models import cnn, resnet
   return {'cnn': (cnn.CNN(), (64, 56, 28, 1)),
           'resnet8': (resnet.ResNet((1, 1, 1), 10, 16), (64, 32, 32, 3))}
+
+
+def of_ours(call, args, kwargs, context):
+  """An interceptor that leaves all as it is."""
+  del context
+  return call(*args, **kwargs)
 
 
 def of_lax(call, args, kwargs, context):
@@ -100,11 +106,9 @@ def measure(name, report, quick):
   model, shape = networks()[name]
   if quick:
     shape = (4, *shape[1:])
-  plain = lambda call, args, kwargs, context: call(*args, **kwargs)
   seeds = (2,) if quick else (5, 10)
   ours, theirs = (forms(*stepper(model, shape, which), seeds)
-                  for which in (plain, of_lax))
-  peer = pytorch(name, shape)
+                  for which in (of_ours, of_lax))
   for calls in (ours, theirs):
     for call, _ in calls.values():
       call()
@@ -115,8 +119,6 @@ def measure(name, report, quick):
       if form == 'called' or turn < 2:  # of other forms one is a minute
         call, steps = theirs[form]
         took.setdefault(f'{form}, lax', []).append(seconds(call) / steps)
-    if peer is not None:
-      took.setdefault('PyTorch', []).append(seconds(peer))
   for form in ours:
     mine, old = (np.array(took[form + more]) for more in ('', ', lax'))
     report(f'{name}: a step, {form}', 'CPU ms', 1e3 * mine)
@@ -125,20 +127,40 @@ def measure(name, report, quick):
     if form != 'called':
       report(f'{name}: {form} / called', '', mine / took['called'],
              at_most=1.1)
-  if peer is not None:
-    report(f'{name}: PyTorch, channels last / ours, called', '', np.divide(
-        took['PyTorch'], took['called']), at_least=.8)
 
 
 # --- The peer -----------------------------------------------------------------
 
 
-def pytorch(name, shape):
-  """A call of one step by PyTorch, or None where it cannot be imported."""
+def measure_peer(report, quick):
+  """PyTorch, channels last, if it is there."""
   try:
     import torch
   except ImportError:
-    return None
+    print('PyTorch cannot be imported: not compared.')
+    return
+  torch.set_num_threads(1)  # the time of threads that wait would count
+  for name, (model, shape) in networks().items():
+    if quick:
+      shape = (4, *shape[1:])
+    calls = forms(*stepper(model, shape, of_ours), ())
+    calls['PyTorch'] = pytorch(name, shape), 1
+    took = {form: [] for form in calls}
+    for turn in range(3 if quick else 13):
+      for form, (call, steps) in calls.items():
+        spent = seconds(call) / steps
+        if turn:
+          took[form].append(spent)
+    report(f'{name}: a step by PyTorch {torch.__version__}, channels last',
+           'CPU ms', 1e3 * np.array(took['PyTorch']))
+    for form in list(took)[:-1]:
+      report(f'{name}: PyTorch / ours, {form}', '', np.divide(
+          took['PyTorch'], took[form]), at_least=.8)
+
+
+def pytorch(name, shape):
+  """A call of one step by PyTorch."""
+  import torch
   from torch import nn
 
   class Block(nn.Module):
@@ -174,13 +196,11 @@ def pytorch(name, shape):
     nn.functional.cross_entropy(model(x), y).backward()
     tx.step()
 
-  for _ in range(3):
-    step()
   return step
 
 
-MEASURES = {name: functools.partial(measure, name)
-            for name in ('cnn', 'resnet8')}
+MEASURES = {'peer': measure_peer} | {
+    name: functools.partial(measure, name) for name in ('cnn', 'resnet8')}
 
 
 if __name__ == '__main__':
