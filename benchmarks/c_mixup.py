@@ -171,6 +171,24 @@ def _turns(config, source, steps_per_call):
   return turns[1:]  # the first of both compiles
 
 
+def measure_alone(report, quick):
+  """One seed on a device: what its mapped axis of length one costs."""
+  config = make_config(num_epochs=12 if quick else 40)
+  source = make_source(config, [0])
+
+  def seconds(seed_map):
+    """Of processors, a step."""
+    told = []
+    fit(config, [0], source, seed_map=seed_map, mesh={'seed': 1},
+        steps_per_call=248, progress=lambda step, *_: told.append(
+            (time.process_time(), step)))
+    taken, steps = np.subtract(told[-1], told[0])  # the first call compiles
+    return taken / steps
+
+  report('fit, one seed: without its mapped axis / with it', '', [
+      seconds('loop') / seconds('vmap') for _ in range(1 if quick else 5)])
+
+
 def measure_drawing(report, quick):
   """Choosing partners beside the rest of the step, which is given them."""
   from assay.methods import mixup
@@ -323,7 +341,7 @@ def stand_in(argv):
 # What is measured from outside comes first: a process that is started counts
 # the memory of the one that starts it as its own peak.
 MEASURES = {'memory': measure_memory, 'start': measure_start,
-            'study': measure_study, 'fit': measure_fit,
+            'study': measure_study, 'fit': measure_fit, 'alone': measure_alone,
             'drawing': measure_drawing}
 
 

@@ -168,8 +168,9 @@ def markdown(results, environment, command, day=None):
         'target' in line) else ''
     numbers = [f'{line[k]:.4g} {line["unit"]}'.strip() if line['n'] > 1 or
                k == 'median' else '' for k in ('median', 'min', 'max')]
+    what = line['what'].replace('|', r'\|')
     rows.append('| ' + ' | '.join(
-        [line['what'], *numbers, str(line['n']), target]) + ' |')
+        [what, *numbers, str(line['n']), target]) + ' |')
   return '\n'.join([*rows, '', signed(command, environment, day)])
 
 

@@ -115,7 +115,7 @@ PROMISES = (
      'test_hosts.py::test_killed_at_any_time_a_run_of_two_ends_right'),
     ('Processes that SLURM or Open MPI started are one run, as those that are '
      'told of each other by hand.',
-     'test_hosts.py::test_launchers_start_one_run_that_survives_its_processes'),
+     'test_hosts.py::test_two_processes_are_one_run_that_survives_them'),
     ('A single task of an allocation, a shell in it and a laptop are one '
      'process and wait for nobody.',
      'test_hosts.py::test_one_process_waits_for_nobody'),
@@ -129,6 +129,26 @@ PROMISES = (
      'test_stream.py::test_training_on_a_stream_is_training_in_memory'),
     ('Each of two hosts reads its own half of every streamed batch.',
      'test_stream.py::test_two_hosts_read_half_of_each_batch'),
+    ('In an object store, too, a run that is killed or asked to stop goes on '
+     'to the same bits, and a second run is refused by name, from this machine '
+     'or another.',
+     'test_stores.py::test_killed_and_continued_is_the_same'),
+    ('A dead holder of a workdir in an object store holds it for 40 seconds at '
+     'most; one that was only asleep writes nothing more.',
+     'test_stores.py::test_a_dead_holder_holds_nothing_for_long'),
+    ('What an object store refuses or drops is asked again, then told in one '
+     'line.',
+     'test_stores.py::test_a_store_that_refuses_is_told_in_a_line'),
+    ('A run whose object store fails loses nothing: the same command puts '
+     'there what it could not.',
+     'test_stores.py::test_a_store_that_fails_ends_a_run_that_loses_nothing'),
+    ('A checkpoint in an object store is whole or not seen.',
+     'test_stores.py::test_a_save_is_whole_or_not_there'),
+    ('Two processes are one run in an object store, too.',
+     'test_stores.py::test_several_hosts_are_one_run'),
+    ('Kept fits in an object store are those of a folder, for all machines; a '
+     'store that fails stops nobody.',
+     'test_stores.py::test_fits_are_shared_by_all_machines'),
     ('The length of a call, which follows measured time, changes no bit; nor '
      'does another one on resume, wherever a run was interrupted.',
      'test_train.py::test_the_length_of_a_call_changes_no_bit'),

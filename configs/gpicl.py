@@ -311,8 +311,11 @@ def _figure(rows, kinds, draw):
   config = get_config(rows[0]['config'])
   if ('state' if config.arms == _BY_STATE else config.sweep) not in kinds:
     return None
-  mine = [row for row in rows if row['dataset'] == config.net.dataset]
-  return draw(plots, mine, config.sweep or 'position', rows)
+  # Which may be another than the variant's.
+  trained = next((row['dataset'] for row in rows if row['split'] == 'seen'),
+                 config.net.dataset)
+  mine = [row for row in rows if row['dataset'] == trained]
+  return draw(plots, mine, config.sweep or 'position', rows) if mine else None
 
 
 def _over(metric, split, kinds):

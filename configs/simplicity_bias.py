@@ -24,7 +24,7 @@ from assay.claims import (
   ratio,
   within,
 )
-from assay.config import Bound, above, between
+from assay.config import Bound, above, among, between
 
 PAPER = papers.Paper(
     'Simplicity bias in a network that theory can follow',
@@ -83,6 +83,7 @@ VARIANTS = papers.variants({
 
 _STEPS, _POSITIVE, _LEVEL = between(1, 10**9), above(0, 1e6), between(0, 100)
 BOUNDS = {
+    'curves': among('slow_alignment', 'alignment_gap', 'masked_accuracy'),
     'metrics': Bound(length=(1, 100)), 'slow_strength': between(0, 1e6),
     'fast_strength': between(0, 1e6), 'fast_probability': between(0, 1),
     'num_examples': _STEPS, 'num_patches': between(1, 10**6),

@@ -18,13 +18,12 @@ if CACHE not in os.environ.get('XDG_CACHE_HOME', ''):
   os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(prefix=CACHE)
   atexit.register(shutil.rmtree, os.environ['XDG_CACHE_HOME'],
                   ignore_errors=True)
-  # Most of the time goes into compiling programs that run briefly.
-  flags = ['--xla_backend_optimization_level=1']
-  # An unknown flag ends the process: this one is given where it was tried.
+  # Most of the time goes into compiling programs that run briefly: as little as
+  # can be. An unknown flag ends the process: this one where it was tried.
+  os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
   if metadata.version('jaxlib').startswith('0.10.'):
-    flags.append('--xla_cpu_use_fusion_emitters=false')
-  os.environ['XLA_FLAGS'] = ' '.join(filter(None, [
-      os.environ.get('XLA_FLAGS'), *flags]))
+    os.environ['XLA_FLAGS'] = ' '.join(filter(None, [
+        os.environ.get('XLA_FLAGS'), '--xla_cpu_use_fusion_emitters=false']))
 # What is trained is kept, and read, only where a test says so.
 os.environ['ASSAY_FITS'] = 'off'
 # But not the processes of `-n 2`: JAX does not write its files at once.
@@ -37,6 +36,8 @@ DATA = [pathlib.Path(os.environ['ASSAY_DATA'])] if os.environ.get(
     'ASSAY_DATA') else sorted(pathlib.Path(__file__).parents[2].glob('*/data'))
 
 jax.config.update('jax_num_cpu_devices', 4)
+PLAIN = bool(os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS'))
+jax.config.update('jax_disable_most_optimizations', PLAIN)
 # Many tests run the same program in a new `fit`: compile it once.
 jax.config.update('jax_compilation_cache_dir', os.environ['XDG_CACHE_HOME'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.)
@@ -89,6 +90,16 @@ def data_dir():
     if (folder / 'c_mixup').is_dir():
       return folder
   pytest.skip('no real data: set ASSAY_DATA to a folder that has c_mixup/')
+
+
+@pytest.fixture
+def optimized():
+  """Programs are compiled as users have them: where the last bit counts."""
+  jax.config.update('jax_disable_most_optimizations', False)
+  jax.clear_caches()
+  yield
+  jax.config.update('jax_disable_most_optimizations', PLAIN)
+  jax.clear_caches()
 
 
 @pytest.fixture

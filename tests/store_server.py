@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 import threading
 import urllib.request
 
@@ -87,3 +88,11 @@ def serving():
       os.environ.pop(name)
       if value is not None:
         os.environ[name] = value
+
+
+if __name__ == '__main__':  # until its input ends
+  made = Server()
+  print(*(f'{name}={value}' for name, value in made.env.items()), '', sep='\n',
+        flush=True)
+  sys.stdin.read()
+  made.close()

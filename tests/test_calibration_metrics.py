@@ -9,7 +9,7 @@ from scipy import optimize, special, stats
 from sklearn import calibration as sklearn_calibration
 from sklearn import metrics as sklearn_metrics
 
-from assay.metrics import calibration, selective
+from assay.metrics import arguments, calibration, selective
 
 NAN, INF = float('nan'), float('inf')
 BINNED = [calibration.expected_calibration_error,
@@ -632,9 +632,44 @@ def test_errors_of_the_number_of_bins(function, num_bins):
     function(HALF, [0] * 4, num_bins)
 
 
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_the_most_probable_class_is_that_of_argmax(dtype):
+  for seed in range(20):
+    probs, labels = random_split(seed, 4, ties=True)
+    probs = probs.astype(dtype)
+    probs[probs == 0] = -0.0 if seed % 2 else 0  # which is no negative number
+    confidence, correct = calibration.top_label(probs, labels)
+    np.testing.assert_array_equal(confidence, probs.max(axis=1))
+    np.testing.assert_array_equal(correct, probs.argmax(axis=1) == labels)
+
+
+def test_a_summary_looks_at_the_probabilities_once(monkeypatch):
+  looks, look = [], arguments._most_probable
+  monkeypatch.setattr(arguments, '_most_probable', lambda *args: (
+      looks.append(args), look(*args))[1])
+  assert calibration.summary(*HAND)['ece'] == pytest.approx(
+      calibration.expected_calibration_error(*HAND))
+  assert len(looks) == 2
+
+
+@pytest.mark.parametrize('num_bins', [1, 2, 15])
+@pytest.mark.parametrize('num_classes', [2, 40])
+def test_classwise_sums_are_those_of_all_places(num_classes, num_bins):
+  """Bit for bit: what is added is added in the order of the rows."""
+  probs, labels = random_split(3, num_classes)
+  bins = np.searchsorted(np.arange(1, num_bins) / num_bins, probs)
+  places = np.arange(num_classes) * num_bins + bins
+  gap = np.bincount(places.ravel(), probs.ravel(), num_bins * num_classes)
+  gap -= np.bincount(places[np.arange(len(labels)), labels],
+                     minlength=len(gap))
+  assert calibration.classwise_calibration_error(
+      probs, labels, num_bins) == np.abs(gap).sum() / probs.size
+
+
 def test_blocks_of_rows_do_not_show(monkeypatch):
   probs, labels = random_split(11, 5)
   whole = [m(probs, labels) for m in METRICS]
   monkeypatch.setattr(calibration, 'BLOCK', 12)
+  monkeypatch.setattr(arguments, 'CACHED', 100)
   np.testing.assert_allclose([m(probs, labels) for m in METRICS], whole,
                              rtol=1e-12)

@@ -14,6 +14,7 @@ import pytest
 
 from assay import cli, papers, results
 from assay.__main__ import COMMANDS
+from assay.__main__ import main as assay_main
 from assay.cli import flags, folders, running
 from assay.errors import UserError
 from assay.report import page
@@ -239,21 +240,20 @@ def test_kill_and_terminate_lose_nothing(tmp_path, environment):
   def start(name, **env):
     return subprocess.Popen(
         command(SMOKE, f'--workdir={tmp_path / name}', '--save_every=0',
-                '--steps_per_call=1', '--config.net.num_epochs=4',
-                '--arms=erm'),
+                '--steps_per_call=1', '--arms=erm'),
         env=environment | env, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE)
 
   whole = start('whole')
-  killed = start('cut', ASSAY_STOP_AT='in_save:40')
+  killed = start('cut', ASSAY_STOP_AT='in_save:20')
   assert whole.wait(120) == 0
   assert killed.wait(120) == -signal.SIGKILL
   saves = tmp_path / 'cut' / 'erm' / 'fit' / 'seeds_0-1'
   steps = lambda: [int(p.name) for p in saves.iterdir() if p.name.isdecimal()]
-  assert max(steps()) >= 38  # the middle was reached and kept
+  assert max(steps()) >= 18  # the middle was reached and kept
 
   terminated = start('cut')
-  while not any(step > 41 for step in steps()) and terminated.poll() is None:
+  while not any(step > 21 for step in steps()) and terminated.poll() is None:
     time.sleep(.01)  # it went on from there
   terminated.send_signal(signal.SIGTERM)
   _, text = terminated.communicate(timeout=120)
@@ -489,3 +489,59 @@ def test_folders_that_cannot_be_are_refused(name, tmp_path, capsys):
   text = error_of(capsys, SMOKE, f'--workdir={tmp_path / name}', '--quiet')
   assert 'choose a folder that can be written' in text
   assert len(text.splitlines()) == 1 and len(text) < 400
+
+
+# --- What is said where it helps ----------------------------------------------
+
+
+def test_a_paper_that_is_none_is_answered_with_the_papers():
+  done = subprocess.run(
+      [sys.executable, '-m', 'experiments.c_mixupp',
+       '--config=configs/c_mixupp.py'], capture_output=True, text=True)
+  assert done.returncode == 2
+  assert done.stderr.startswith(
+      "error: no paper 'c_mixupp' in experiments/; there are: c_mixup, ")
+  assert done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('command, wrong, near', [
+    ('judge', '--varis=fresh', '--varies'), ('results', '--chek', '--check'),
+    ('fits', '--dais=3', '--days')])
+def test_commands_say_which_flag_may_be_meant(command, wrong, near, capsys):
+  words = ['prune'] if command == 'fits' else ['results/c_mixup']
+  with pytest.raises(SystemExit):
+    assay_main([command, *words, wrong])
+  assert f'unknown flag {wrong}; did you mean {near}?' in (
+      capsys.readouterr().err)
+
+
+def test_a_reader_who_leaves_is_told_nothing():
+  process = subprocess.Popen(
+      [sys.executable, '-m', 'assay', 'judge', 'plan', '--effect=1', '--sd=1',
+       '--varies=fresh'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+  process.stdout.close()  # as `head` does
+  assert process.stderr.read() == b'' and process.wait() == 141
+
+
+def test_another_configuration_has_a_folder_of_its_own(tmp_path):
+  mine = tmp_path / 'mine.py'
+  mine.write_text((ROOT / 'configs' / 'c_mixup.py').read_text())
+  asked = [flags.asked('c_mixup', [f'--config={file}:smoke']).runs[0].workdir
+           for file in ('configs/c_mixup.py', mine)]
+  assert list(map(str, asked)) == ['out/c_mixup/smoke',
+                                   'out/c_mixup/smoke,mine']
+
+
+def test_what_is_finished_does_not_come_next(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  for name, file in (('a', 'table.md'), ('b', 'code.json')):
+    path = folders.default('c_mixup') / name / file
+    path.parent.mkdir(parents=True)
+    path.touch()
+  assert folders.finished('c_mixup') == ['a']
+
+
+def test_curves_that_nobody_knows_are_refused():
+  with pytest.raises(UserError, match='curves=.*no.*slow_alignment'):
+    flags.asked('simplicity_bias', [
+        '--config=configs/simplicity_bias.py:smoke', '--config.curves=("no",)'])

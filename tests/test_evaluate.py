@@ -71,6 +71,7 @@ def test_seeds_together_equal_seeds_one_by_one():
   assert np.abs(together[0][0] - together[0][1]).max() > 0.1
 
 
+@pytest.mark.usefixtures('optimized')
 @pytest.mark.parametrize('size', [4, 8, 12])
 def test_a_split_in_pieces_is_the_split(size):
   """Bit for bit, and no more than a piece is read at a time."""

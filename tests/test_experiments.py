@@ -8,9 +8,9 @@ none; `--all` asks all, as `make nightly` does.
 import collections
 import dataclasses
 import json
-import re
 
 import frozen
+import kinds
 import numpy as np
 import pytest
 
@@ -51,21 +51,6 @@ def by_name(rows):
   return named
 
 
-def stands_on(paper):
-  """The testbed that a paper stands on, '' if on none."""
-  text = (papers.ROOT / 'experiments' / f'{paper}.py').read_text()
-  found = re.search(r'^from assay\.testbeds import (\w+)', text, re.MULTILINE)
-  return found[1] if found else ''
-
-
-def of_each_kind():
-  """The papers that all is asked of: one of each testbed, and the others."""
-  kinds = {}
-  for paper in papers.names():
-    kinds.setdefault(stands_on(paper) or paper, paper)
-  return set(kinds.values())
-
-
 @pytest.fixture(scope='module', params=papers.names())
 def whole(request, tmp_path_factory):
   """(paper, rows, workdir) of an uninterrupted run, two calls an arm."""
@@ -80,8 +65,8 @@ def whole(request, tmp_path_factory):
 @pytest.fixture(scope='module')
 def contract(whole, request):
   """As `whole`, of the papers that all is asked of."""
-  if whole[0] not in of_each_kind() and not request.config.getoption('all'):
-    pytest.skip(f'asked of another paper of {stands_on(whole[0])}')
+  if whole[0] not in kinds.of_each() and not request.config.getoption('all'):
+    pytest.skip(f'asked of another paper of {kinds.testbed(whole[0])}')
   return whole
 
 

@@ -269,10 +269,19 @@ def test_the_key_changes_with_one_number_of_a_closed_over_table():
 
 @pytest.mark.parametrize('package', naming.PACKAGES)
 def test_the_key_changes_with_versions(package, monkeypatch):
-  want, version = key_of(), naming.metadata.version
-  monkeypatch.setattr(naming.metadata, 'version', lambda name: (
+  want, version = key_of(), naming.version
+  monkeypatch.setattr(naming, 'version', lambda name: (
       '9.9' if name == package else version(name)))
   assert key_of() != want
+
+
+def test_versions_are_read_once(monkeypatch):
+  asked, version = [], naming.metadata.version
+  naming.version.cache_clear()
+  monkeypatch.setattr(naming.metadata, 'version',
+                      lambda name: asked.append(name) or version(name))
+  assert naming.surroundings() == naming.surroundings()
+  assert sorted(asked) == sorted(naming.PACKAGES)
 
 
 def test_the_key_changes_with_flags_that_change_bits(monkeypatch):
@@ -288,6 +297,12 @@ def test_the_key_changes_with_flags_that_change_bits(monkeypatch):
     assert key_of() != want
   with jax.enable_x64(True):
     assert key_of() != want
+  name = 'jax_disable_most_optimizations'
+  before = jax.config.values[name]
+  jax.config.update(name, not before)
+  changed = key_of()
+  jax.config.update(name, before)
+  assert changed != want == key_of()
   monkeypatch.setattr(naming, 'LOOP', naming.LOOP + 1)
   assert key_of() != want
 

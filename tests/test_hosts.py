@@ -121,14 +121,16 @@ def one(tmp_path_factory):
 
 
 def test_two_processes_are_one_run_that_survives_them(tmp_path, one):
+  """However they are started: by SLURM, by hand, by Open MPI in turn."""
   folder = tmp_path / ARM / 'fit' / 'seeds_0-1'
   saves = lambda: sorted(int(path.name) for path in folder.iterdir()
                          if path.name.isdecimal())
 
   # Process 1 dies, then process 0, and JAX's service with it.
-  for lost, at in ((1, 48), (0, 64)):
+  for lost, at, launcher in ((1, 48, slurm), (0, 64, explicit)):
     sites = [f'step:{at}' if i == lost else '' for i in (0, 1)]
-    outs = ended(start_two(tmp_path, '--mesh=data:2', stop_at=sites))
+    outs = ended(start_two(tmp_path, '--mesh=data:2', stop_at=sites,
+                           launcher=launcher))
     assert outs[lost][0] == -signal.SIGKILL, outs
     status, _, error = outs[1 - lost]
     assert status not in (0, -signal.SIGKILL)
@@ -141,7 +143,7 @@ def test_two_processes_are_one_run_that_survives_them(tmp_path, one):
   assert status == -signal.SIGKILL
   assert before < saves()[-1] < STEPS
   # Two finish it; started afresh, they would die at the first call.
-  first, second = ended(start_two(tmp_path, '--mesh=seed:2',
+  first, second = ended(start_two(tmp_path, '--mesh=seed:2', launcher=open_mpi,
                                   stop_at=('step:16', 'step:16')))
   assert first[0] == second[0] == 0, (first, second)
   assert not list(folder.glob('unreadable*'))
@@ -150,18 +152,6 @@ def test_two_processes_are_one_run_that_survives_them(tmp_path, one):
   assert ARM in first[1] and first[1].count('Written: ') == 1
   assert f'{ARM}, seeds 0-1: {STEPS} steps' in first[2]
   assert ARM not in second[1] + second[2]
-
-
-def test_launchers_start_one_run_that_survives_its_processes(tmp_path, one):
-  outs = ended(start_two(tmp_path, '--mesh=data:2', stop_at=('', 'step:48'),
-                         launcher=slurm))
-  assert outs[1][0] == -signal.SIGKILL, outs
-  last = outs[0][2].strip().splitlines()[-1]
-  assert last.startswith('error: ') and AGAIN in last, outs
-  outs = ended(start_two(tmp_path, '--mesh=seed:2', launcher=open_mpi,
-                         stop_at=('step:16', 'step:16')))  # not from the start
-  assert [status for status, *_ in outs] == [0, 0], outs
-  assert_same_rows(tmp_path, one)
 
 
 @pytest.mark.parametrize('launcher', [explicit, tpu_slice])

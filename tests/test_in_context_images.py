@@ -1,5 +1,9 @@
 """Prompts of projected images: whose sets and which rate they have."""
 
+import re
+
+import jax
+import numpy as np
 import pytest
 
 from assay import papers
@@ -31,6 +35,19 @@ def test_the_best_rate_is_chosen_by_its_last_position(monkeypatch):
   (seed, name, found), = asked
   assert (seed, name) == (0, ('tuning', 'test'))
   assert found is sets['digits', 'seen']
+
+
+def test_tokens_of_prompts_are_one_program(caplog):
+  config = replaced(small(), {'length': 13})
+  net = config.net
+  sets = tasks.image_sets(net.dataset, net.classes, net.reduce, net.num_inputs)
+  with jax.log_compiles():
+    batch, *_ = images.prompts(sets, None, config, 0, (net.dataset, 'test'))
+  names = set(re.findall(r'Compiling jit\((\w+)\)', caplog.text))
+  assert {'_prompts', 'classification_tokens'} <= names
+  assert not names & {'_one_hot', '_pad', 'concatenate'}
+  np.testing.assert_array_equal(
+      batch['tokens'], images.tokens_of(net)(batch['x'], batch['y']))
 
 
 @pytest.mark.parametrize('field, values', [('num_inputs', (4, 16)),

@@ -56,6 +56,14 @@ def judged_anew(monkeypatch, everything, rows, folder):
   return names, found.changes
 
 
+def test_code_is_hashed_only_for_what_is_kept(folder, monkeypatch):
+  monkeypatch.setattr(kept, '_code', lambda: 1 / 0)
+  found = kept.judge(CLAIMS, results.read([folder]))
+  assert found.judged
+  with pytest.raises(ZeroDivisionError):
+    found.text  # noqa: B018
+
+
 def test_verdicts_come_back_exactly_and_nothing_is_judged(folder, monkeypatch):
   rows = results.read([folder])
   want = claims.judge(CLAIMS, rows)

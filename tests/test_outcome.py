@@ -137,6 +137,7 @@ def test_a_run_ends_with_a_sentence_and_the_next_command(monkeypatch):
       'and 2 are undecided (no number of seeds can settle it).',
       'Next: make reproduce PAPER=toy VARIANT=large   # hours']
   items = judged(HOLDS._replace(p=.2), HOLDS)
+  assert outcome.ending('toy', items, ['small'], ['large']).count('\n') == 0
   assert outcome.ending('toy', items, ['small', 'large']) == (
       'Of the claims on small and large, 2 hold (1 of them after correction: '
       'small: 1; small: 0).')

@@ -515,3 +515,16 @@ def test_errors_of_c_mixup_are_shown_beside_those_without_mixing():
           for seed in range(3)]
   figure = papers.configs('c_mixup').FIGURES['rmse'](rows)
   assert figure.axes[1].get_xlabel() == 'minus that of erm, same seed'
+
+
+def test_the_figures_of_gpicl_know_which_set_was_trained_on():
+  """Which a command may change: the variant's own has no rows then."""
+  draw = papers.configs('gpicl').FIGURES['comparison']
+  rows = [{'paper': 'gpicl', 'config': 'digits', 'run': 'a', 'method': 'm',
+           'seed': seed, 'split': split, 'group': '', 'metric': 'accuracy',
+           'value': .5, 'n': 10, 'step': 1, 'state': 'last', 'dataset': name,
+           'seed_varies': 'fresh', 'scale': 'reduced'}
+          for seed in range(3) for name, split in (
+              ('mine', 'test'), ('mine', 'seen'), ('clusters', 'test'))]
+  assert draw(rows) is not None
+  assert draw([row for row in rows if row['split'] == 'test']) is None

@@ -9,12 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
+import numpy as np
 import pytest
 import store_server
+from test_hosts import explicit, free_port
 import toy
 import toy_study
 
+import assay
 from assay import __main__ as door
 from assay import cli, disk, papers, results, stores, train
 from assay.errors import UserError, plain
@@ -259,8 +263,10 @@ def test_a_save_is_whole_or_not_there(server, url, impatient):
   assert sorted(p.name for p in (other.folder / name).iterdir()) == ['10', '20']
   one.close()
   one = held(url)
-  one.get_saves(saves)
+  # Before it is read it is seen that there is one.
   assert sorted(p.name for p in saves.iterdir()) == ['20', '30']
+  assert not list(saves.glob('*/*'))
+  one.get_saves(saves)
   assert (saves / '20/d/array').read_bytes() == b'x' * 20
   one.put_saves(saves)
   assert {n.split('/')[3] for n in one.bucket.names(f'{name}/')} == {'20', '30'}
@@ -327,6 +333,29 @@ def test_killed_and_continued_is_the_same(url, whole, monkeypatch, tmp_path):
   assert calls == [12, 18]
 
 
+def start_two(url, stop_at=''):
+  """Two processes of one run; the second has a place to die."""
+  port = free_port()
+  return [start(url, ASSAY_STOP_AT=stop_at * i, JAX_NUM_CPU_DEVICES='1', **{
+      k: str(v) for k, v in explicit(i, 2, port).items()}) for i in (0, 1)]
+
+
+def test_several_hosts_are_one_run(url, whole):
+  first, second = start_two(url, 'step:18')
+  end(second, -signal.SIGKILL)
+  assert 'another process of this run was lost' in end(first, 2)
+  # Both go on from what the first has put there.
+  for process in start_two(url):
+    said, error = process.communicate(timeout=240)
+    assert process.returncode == 0, error
+    assert 'erm 6\n' not in said and 'other 18\n' in said
+  rows = results.read([url])
+  assert len(rows) == len(whole[0])
+  for row, want in zip(rows, whole[0], strict=True):
+    assert row | {'value': 0} == want | {'value': 0}
+    np.testing.assert_allclose(row['value'], want['value'], rtol=1e-5)
+
+
 def told(call):
   """Calls; a UserError of it as the command line tells it."""
   try:
@@ -336,7 +365,7 @@ def told(call):
 
 
 def test_a_store_that_fails_ends_a_run_that_loses_nothing(
-    server, url, whole, impatient):
+    server, url, whole, impatient, monkeypatch):
   failing = lambda method, path: 500 if method == 'PUT' and (
       '/rows/' in path or '/12/' in path) else None
   made, calls = toy_study.study(url), []
@@ -347,6 +376,13 @@ def test_a_store_that_fails_ends_a_run_that_loses_nothing(
   assert_same(url, toy_study.run(made), whole)
   # Step 12 was here and not there when the first one ended.
   assert calls[:1] == [18]
+  monkeypatch.setattr(papers, 'load', lambda paper: types.SimpleNamespace(
+      make_apply=lambda config, arm: lambda params, extra, x: toy.predict(
+          params, x)))
+  x = np.ones((2, toy.DIMS), np.float32)
+  (apply, params), (like, others) = (
+      assay.load(workdir, 'erm', 1) for workdir in (url, whole[1]))
+  np.testing.assert_array_equal(apply(params, x), like(others, x))
 
 
 def test_what_a_store_holds_is_read_as_a_folder_is(url, capsys, tmp_path):

@@ -274,6 +274,16 @@ def test_rows_of_a_recorder_by_hand(tmp_path):
   assert seeds_of(made) == []
 
 
+def test_parameters_are_counted_without_a_program(caplog):
+  found = fitted()
+  found = found._replace(state=found.state.replace(
+      params={'w': jnp.ones((6, 5, 3, 7)), 'b': jnp.ones((6, 11))}))
+  with jax.log_compiles():
+    assert next(study().blocks('erm')).recorder(
+        found, **COMMON).num_params == 5 * 3 * 7 + 11
+  assert 'Compiling' not in caplog.text
+
+
 def test_seeds_that_diverged_are_not_asked_and_say_why():
   made, asked = study(), []
   with next(made.blocks('erm')).recorder(fitted(broken=(1,)), **COMMON) as add:

@@ -14,7 +14,7 @@ import toy
 from assay import errors, train
 from assay.stores import lease
 from assay.study import Study
-from assay.train import checkpoint
+from assay.train import checkpoint, hosts
 
 ARMS, SEEDS = ('erm', 'other'), 2
 
@@ -48,14 +48,16 @@ def run(made):
 def main(workdir, wait=''):
   """Prints a line after each call, and waits to be stopped if it is to."""
   lease.EVERY = .5
-  jax.config.update('jax_num_cpu_devices', 4)  # as in conftest
+  if jax.config.jax_num_cpu_devices < 0:
+    jax.config.update('jax_num_cpu_devices', 4)  # as in conftest
 
   def progress(arm, seeds, step, *more):
     print(arm, step, flush=True)
     while wait and not stopping():
       time.sleep(.05)
 
-  with checkpoint.signals() as stopping:
+  hosts.join()
+  with checkpoint.signals() as stopping, hosts.together():
     try:
       run(study(workdir, progress=progress, settings={'stopping': stopping}))
     except checkpoint.Interrupted:

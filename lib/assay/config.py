@@ -13,7 +13,7 @@ import re
 import sys
 from typing import NamedTuple
 
-from assay.errors import UserError
+from assay.errors import UserError, hint
 
 
 def config_module(file):
@@ -61,9 +61,7 @@ def pairs(arguments, known):
   for argument in arguments:
     name, equals, value = argument.partition('=')
     if not name.startswith('--config.') or not equals:
-      near = difflib.get_close_matches(name, known, 1)
-      hint = f'did you mean {near[0]}?' if near else '--help lists them.'
-      raise UserError(f'unknown flag {argument}; {hint}')
+      raise UserError(f'unknown flag {argument}; {hint(name, known)}')
     found[name.removeprefix('--config.')] = value
   return found
 

@@ -1,8 +1,12 @@
 """The one exception for conditions that the person at the keyboard can mend."""
 
+import difflib
 import functools
+import os
 import re
 import sys
+
+READER_GONE = 141  # as of a process that SIGPIPE ended
 
 
 class UserError(ValueError):
@@ -29,18 +33,43 @@ def plain(message):
 def told(main):
   """Turns `main(argv) -> status` into one that tells such an error in a line.
 
-  Its status then is 2. An OSError, of a file that was named, is told so too.
+  Its status then is 2. An OSError, of a file that was named, is told so too;
+  but where who reads the output wants no more, as `head`, nothing is told.
   """
 
   @functools.wraps(main)
   def wrapped(argv=None):
     try:
-      return main(argv)
+      status = main(argv)
+      sys.stdout.flush()  # not when the process ends, where nobody looks
+      return status
+    except BrokenPipeError:
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      return READER_GONE
     except (UserError, OSError) as error:
       print('error:', ' '.join(plain(error).split()), file=sys.stderr)
       return 2
 
   return wrapped
+
+
+def parsed(parser, argv):
+  """The flags of an `argparse` parser; an unknown one is told what is near."""
+  flags, others = parser.parse_known_args(argv)
+  if others:
+    known = [name for action in parser._actions for name in (
+        action.option_strings if not isinstance(action.choices, dict) else [
+            name for sub in action.choices.values()
+            for each in sub._actions for name in each.option_strings])]
+    parser.error(f'unknown flag {others[0]}; '
+                 + hint(others[0].partition('=')[0], known))
+  return flags
+
+
+def hint(flag, known):
+  """Which of the known flags may be meant, as the end of a message."""
+  near = difflib.get_close_matches(flag, known, 1)
+  return f'did you mean {near[0]}?' if near else '--help lists them.'
 
 
 def check_names(field, names, known, what):

@@ -13,7 +13,7 @@ import keyword
 import pathlib
 import re
 
-from assay.errors import UserError, told
+from assay.errors import UserError, parsed, told
 
 NAME = 'my_paper'  # in the templates, where the paper's name goes
 LONGEST = 30  # characters of a name that leave lines within 80 columns
@@ -78,7 +78,7 @@ def main(argv=None):
       '--testbed', choices=TESTBEDS, default='vision',
       help='what it stands on (default: %(default)s); '
       + '; '.join(f'{name}: {text}' for name, text in TESTBEDS.items()))
-  flags = parser.parse_args(argv)
+  flags = parsed(parser, argv)
   paths = create(flags.name, testbed=flags.testbed)
   print('Written: ' + ', '.join(map(str, paths)))
   print('Run it:  python -m experiments.' + flags.name)

@@ -4,6 +4,7 @@ This is the only place that turns a string into an import.
 """
 
 import dataclasses
+import difflib
 import importlib
 import importlib.util
 import pathlib
@@ -12,7 +13,7 @@ import sys
 from typing import NamedTuple
 
 from assay import config as config_lib
-from assay.errors import UserError
+from assay.errors import UserError, some_of
 
 # lib/assay/papers.py -> the clone's root, where experiments/ and configs/ are.
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -286,11 +287,18 @@ def config_of(config, variants, variant):
   return config.lock()
 
 
-def _import(package, name):
+def check(name, package='experiments'):
+  """Raises a UserError, the most similar names first, for no paper there."""
   known = names(package)
   if name not in known:
+    near = sorted(known, key=lambda other: -difflib.SequenceMatcher(
+        None, name, other).ratio())
     raise UserError(f'no paper {name!r} in {package}/; there '
                     f'{"is" if len(known) == 1 else "are"}: '
-                    f'{", ".join(known) or "none"}.')
+                    f'{some_of(near) or "none"}.')
+
+
+def _import(package, name):
+  check(name, package)
   # What the paper's own imports raise is a bug there, and is not hidden.
   return importlib.import_module(f'{package}.{name}')

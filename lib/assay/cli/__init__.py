@@ -23,6 +23,7 @@ def main(paper, argv=None):
   argv = sys.argv[1:] if argv is None else argv
   debug = '--debug' in argv
   try:
+    papers.check(paper)
     asked = flags.asked(paper, argv)
     if asked.listed:
       return _list(asked.listed)
@@ -52,9 +53,10 @@ def before_imports():
     return
   package, _, paper = sys.orig_argv[-len(sys.argv)].removeprefix(
       '-m').partition('.')
-  if package != 'experiments' or paper not in papers.names():
+  if package != 'experiments' or not paper:
     return
   try:
+    papers.check(paper)
     asked = flags.asked(paper, sys.argv[1:])
   except UserError:
     sys.exit(main(paper))

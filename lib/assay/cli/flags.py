@@ -131,7 +131,9 @@ def asked(paper, argv):
           getattr(module, 'FIRST', (variant,)) if not (
               sweep or fields or ':' in flags.config) else (variant,))}
   # What a run is called after its variant and what the command changes in it.
-  name = {each: folders.name_of(each, module.get_config(each), config)
+  file = pathlib.Path(flags.config.partition(':')[0])
+  own = '' if file.stem == paper else f',{file.stem}'  # another's variants
+  name = {each: folders.name_of(each, module.get_config(each), config, own)
           for each, config in configs.items()}
   if sweep:
     found, runs = sweeps.planned(
@@ -140,7 +142,7 @@ def asked(paper, argv):
         Run(variant, _config(paper, module, variant, fields | field,
                              flags.arms), *more)
         for field, *more in runs), found)
-  workdir = stores.path(flags.workdir or f'out/{paper}')
+  workdir = stores.path(flags.workdir or folders.default(paper))
   alone = flags.workdir and len(configs) == 1
   return Asked(paper, flags, tuple(
       Run(each, config, workdir if alone else workdir / name[each])

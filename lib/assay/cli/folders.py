@@ -1,6 +1,7 @@
 """Names of folders: what a command changes in a config has one of its own."""
 
 import hashlib
+import pathlib
 import re
 
 from assay import config as config_lib
@@ -32,6 +33,17 @@ def name_of(variant, planned, config, more=''):
     return name
   digest = hashlib.sha256(disk.dumps(list(differ.items())).encode())
   return f'{name[:LONGEST]},{digest.hexdigest()[:8]}'
+
+
+def default(paper):
+  """Where the folders of a paper's runs are, where no --workdir is given."""
+  return pathlib.Path(f'out/{paper}')
+
+
+def finished(paper):
+  """The variants whose run, with nothing changed in it, came to its end."""
+  return sorted(file.parent.name
+                for file in default(paper).glob('*/table.md'))
 
 
 def _text(value):

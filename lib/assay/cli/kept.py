@@ -9,7 +9,7 @@
 import argparse
 
 from assay import config as config_lib
-from assay.errors import told
+from assay.errors import parsed, told
 
 
 @told
@@ -27,7 +27,7 @@ def main(argv=None):
   prune.add_argument('--days', type=float, help='not of use for so long')
   prune.add_argument('--megabytes', type=float, help='those longest not of '
                      'use, until no more than this is left')
-  flags = parser.parse_args(argv)
+  flags = parsed(parser, argv)
   for name in ('days', 'megabytes'):
     if getattr(flags, name, None) is not None:
       config_lib.check_value(f'--{name}', getattr(flags, name),

@@ -9,7 +9,7 @@ import jax
 
 from assay import config as config_lib
 from assay import disk, papers, results, train
-from assay.cli import devices, flags, sweeps
+from assay.cli import devices, flags, folders, sweeps
 from assay.errors import check_names, plain
 from assay.study import Study, profiling, scalars, versions
 from assay.study.progress import Progress
@@ -35,7 +35,8 @@ def run(asked):
       from assay.report import page
 
       variants = [each.variant for each in asked.runs]
-      print(f'\n{page.ending(asked.paper, shown, variants)}')
+      print('\n' + page.ending(asked.paper, shown, variants,
+                               folders.finished(asked.paper)))
   return 0
 
 

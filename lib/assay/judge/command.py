@@ -5,7 +5,7 @@ import json
 import pathlib
 import sys
 
-from assay.errors import UserError, told
+from assay.errors import UserError, parsed, told
 
 EPILOG = """\
 what a seed varies (--varies):
@@ -80,7 +80,7 @@ def main(argv=None):
   if argv[:1] == ['plan']:
     from assay.judge import plan
     return plan.main(argv[1:])
-  flags = _parser().parse_args(argv)
+  flags = parsed(_parser(), argv)
   from assay.judge import columns, folders, work
 
   options = columns.Options(

@@ -15,7 +15,7 @@ from scipy import special
 from assay.claims import intervals
 from assay.claims.intervals import MAX_SEEDS, TAIL
 from assay.claims.rules import MIN_SEEDS
-from assay.errors import UserError, told
+from assay.errors import UserError, parsed, told
 from assay.judge.varies import KINDS, varies_of
 
 SEEDS = (5, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000)
@@ -136,7 +136,7 @@ def main(argv=None):
   add('--power', type=float, default=WANTED, help='the chance that is wanted '
       '(default: %(default)s)')
   add('--json', action='store_true', help='print JSON')
-  flags = parser.parse_args(argv)
+  flags = parsed(parser, argv)
   found = plan(flags.effect, flags.sd, flags.varies, train=flags.train,
                test=flags.test, ratio=flags.ratio, wanted=flags.power)
   print(json.dumps(found, indent=2) if flags.json else lines(found))

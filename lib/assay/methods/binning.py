@@ -7,6 +7,8 @@ probability is below `FLOOR` before a row is normalized, which bounds the NLL:
 frequencies of 0 are common here, and the NLL of test data depends on it.
 """
 
+import bisect
+
 import numpy as np
 from scipy import special
 
@@ -19,6 +21,7 @@ from assay.metrics.arguments import (
 )
 
 FLOOR = 1e-8
+RESOLUTION = 1e-15  # nearer probabilities are equal to isotonic regression
 SLOPE = 1e-9  # of `multi_isotonic` where the fitted function is flat
 BISECTIONS = 45  # of log T in `apply_spline`: to 1e-12
 
@@ -29,8 +32,8 @@ BISECTIONS = 45  # of log T in `apply_spline`: to 1e-12
 def fit_isotonic(logits, labels):
   """Isotonic regression of 1[y = c] on p_c, class by class, then normalized.
 
-  One against the rest (Zadrozny and Elkan, 2002), least squares, by
-  scikit-learn: equal p_c count as one with their mean; linear between fitted
+  One against the rest (Zadrozny and Elkan, 2002), least squares, the same as
+  scikit-learn's: equal p_c count as one with their mean; linear between fitted
   points, constant beyond. A row whose values are all 0 becomes uniform.
   Accuracy may change.
 
@@ -82,11 +85,38 @@ def apply_multi_isotonic(params, logits):
 
 
 def _isotonic(p, right):
-  from sklearn import isotonic as sklearn_isotonic  # slow to import
+  """Points (x [K], y [K]) of the function of p [N] nearest to `right` [N]."""
+  from scipy import optimize  # slow to import
 
-  model = sklearn_isotonic.IsotonicRegression(y_min=0, y_max=1)
-  model.fit(p, right.astype(float))
-  return model.X_thresholds_, model.y_thresholds_
+  order = np.argsort(p)
+  p, right = p[order], right[order]
+  starts = _starts(p)
+  count = np.diff(starts, append=len(p))
+  x, y = p[starts], np.add.reduceat(right, starts, dtype=float) / count
+  y = np.clip(optimize.isotonic_regression(y, weights=count).x, 0, 1)
+  inner = (y[1:-1] == y[:-2]) & (y[1:-1] == y[2:])  # says nothing of its own
+  kept = np.append(np.append(True, ~inner), True)[:len(y)]
+  return x[kept], y[kept]
+
+
+def _starts(p):
+  """Where another value begins in p [N], sorted upwards.
+
+  As in scikit-learn, values count as equal to the first that is nearer to them
+  than `RESOLUTION`.
+  """
+  far = np.diff(p) >= RESOLUTION
+  starts = np.flatnonzero(np.append(True, far))
+  ends = np.append(starts[1:], len(p))
+  # Steps that are too small each, but not all of them together.
+  more = []
+  for i in np.flatnonzero(p[ends - 1] - p[starts] >= RESOLUTION):
+    at, end = starts[i], ends[i]
+    while p[end - 1] - p[at] >= RESOLUTION:
+      at = bisect.bisect_left(p, RESOLUTION, at, end,
+                              key=lambda x, first=p[at]: x - first)
+      more.append(at)
+  return np.sort(np.append(starts, more).astype(int))
 
 
 def _stacked(points):

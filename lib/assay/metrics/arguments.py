@@ -15,10 +15,13 @@ Example:
 
 import functools
 import inspect
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+CACHED = 2**20  # bytes of rows that are looked at together
 
 
 def array(values, name):
@@ -177,22 +180,74 @@ def checked_probabilities(probs, tolerance=1e-3):
     ValueError: another shape, no example, a value that is not finite or not in
       [0, 1], a row whose sum is not 1 within `tolerance`.
   """
+  return _most_probable(probs, tolerance)[0]
+
+
+class Split(NamedTuple):
+  """What `checked_split` gives: all of a split that calibration looks at.
+
+  Attributes:
+    probs: [N, C] float32 or float64.
+    labels: [N] int.
+    confidence: [N] float64, the largest probability.
+    correct: [N] bool, whether it is that of the label; of equal ones the first.
+  """
+  probs: np.ndarray
+  labels: np.ndarray
+  confidence: np.ndarray
+  correct: np.ndarray
+
+
+def checked_split(probs, labels, tolerance=1e-3):
+  """A `Split`; one that is given as `probs` has been looked at, and is kept.
+
+  Raises:
+    ValueError: as `checked_probabilities` and `check_labels` do.
+  """
+  if isinstance(probs, Split):
+    return probs
+  probs, labels = on_host(probs, 'probs'), on_host(labels, 'labels')
+  check_scores(probs, labels, 'probs')
+  probs, top, largest = _most_probable(probs, tolerance)
+  check_labels(labels, probs.shape[1])
+  return Split(probs, labels, largest.astype(np.float64), top == labels)
+
+
+def _most_probable(probs, tolerance):
+  """(`checked_probabilities`, class [N] of the largest of each row, it [N]).
+
+  Memory is read once: blocks of rows stay in a cache.
+  """
   probs = np.asarray(probs)
   check_scores(probs, name='probs')
   if probs.dtype not in (np.float32, np.float64):
     probs = probs.astype(np.float64)
-  # Passes over all of it only; what is wrong is looked for once it is known.
-  if not 0 <= probs.min() <= probs.max() <= 1:
-    for bad, rule in ((~np.isfinite(probs), 'finite'),
-                      ((probs < 0) | (probs > 1), 'in [0, 1]')):
-      if bad.any():
-        i, c = np.argwhere(bad)[0]
-        raise ValueError(f'probs[{i}, {c}] is {probs[i, c]}; it must be '
-                         f'{rule}.')
-  sums = probs @ np.ones(probs.shape[1], probs.dtype)
+  # Numbers from 0 on are ordered as their bits are, as unsigned integers, and
+  # below those of negative ones and of NaN: the largest tells of all.
+  bits = probs.view(f'u{probs.itemsize}')
+  ones, rows = np.ones(probs.shape[1], probs.dtype), max(
+      1, CACHED // probs[0].nbytes)
+  top, sums = np.empty(len(probs), int), np.empty(len(probs), probs.dtype)
+  with np.errstate(invalid='ignore', over='ignore'):  # which are told below
+    for i in range(0, len(probs), rows):
+      top[i:i + rows] = bits[i:i + rows].argmax(axis=1)
+      sums[i:i + rows] = probs[i:i + rows] @ ones
+  largest = probs[np.arange(len(top)), top]
+  if np.signbit(largest).any() or not largest.max() <= 1:
+    _check_range(probs)
+    top, largest = probs.argmax(axis=1), probs.max(axis=1)  # but for a -0
   off = np.abs(sums - 1) > tolerance
   if off.any():
     i = np.argmax(off)
     raise ValueError(f'probs[{i}] sums to {sums[i]:.6g}; each row must sum to '
                      f'1 within {tolerance:g}.')
-  return probs
+  return probs, top, largest
+
+
+def _check_range(probs):
+  """Refuses a value that is not finite or not in [0, 1]."""
+  for bad, rule in ((~np.isfinite(probs), 'finite'),
+                    ((probs < 0) | (probs > 1), 'in [0, 1]')):
+    if bad.any():
+      i, c = np.argwhere(bad)[0]
+      raise ValueError(f'probs[{i}, {c}] is {probs[i, c]}; it must be {rule}.')

@@ -22,13 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from assay.metrics import equal_mass, selective
-from assay.metrics.arguments import (
-    check_labels,
-    check_scores,
-    checked_probabilities,
-    on_host,
-)
+from assay.metrics import arguments, equal_mass, selective
 from assay.metrics.bootstrap import bootstrap as bootstrap
 
 TOLERANCE = 1e-3  # of a row's sum
@@ -67,9 +61,7 @@ class BrierDecomposition(NamedTuple):
 
 def top_label(probs, labels):
   """(confidence [N] float64, correct [N] bool) of the most probable class."""
-  probs, labels = _checked(probs, labels)
-  top = probs.argmax(axis=1)
-  return probs[np.arange(len(top)), top].astype(np.float64), top == labels
+  return _checked(probs, labels)[2:]
 
 
 def expected_calibration_error(probs, labels, num_bins=15):
@@ -135,17 +127,23 @@ def classwise_calibration_error(probs, labels, num_bins=15):
   Returns:
     float in [0, 1].
   """
-  probs, labels = _checked(probs, labels)
+  probs, labels, *_ = _checked(probs, labels)
   n, num_classes = probs.shape
   num_bins = _checked_bins(num_bins)
-  first = num_bins * np.arange(num_classes)
   gap = np.zeros(num_bins * num_classes)
   for block in _blocks(probs):
-    p = probs[block].astype(np.float64)
-    bins = first + _equal_width(p, num_bins)
-    gap += np.bincount(bins.ravel(), p.ravel(), len(gap))
-    gap -= np.bincount(bins[np.arange(len(p)), labels[block]],
-                       minlength=len(gap))
+    p, y = probs[block].astype(np.float64, order='C'), labels[block]
+    of_label = _equal_width(p[np.arange(len(y)), y], num_bins)
+    # Most are in the first bin, whose sums are those of columns.
+    above = np.flatnonzero(p > 1 / num_bins)
+    values = p.ravel()[above]
+    total = np.bincount(
+        above % num_classes * num_bins + _equal_width(values, num_bins), values,
+        len(gap)).astype(float)  # NumPy's of nothing are integers
+    p.ravel()[above] = 0
+    total[::num_bins] = p.sum(axis=0)
+    gap += total
+    gap -= np.bincount(y * num_bins + of_label, minlength=len(gap))
   return float(np.abs(gap).sum() / (n * num_classes))
 
 
@@ -162,7 +160,7 @@ def brier_score(probs, labels):
     >>> calibration.brier_score([[0.5, 0.5], [0.0, 1.0]], [0, 1])
     0.25
   """
-  probs, labels = _checked(probs, labels)
+  probs, labels, *_ = _checked(probs, labels)
   total = 0.0
   for block in _blocks(probs):
     gap = probs[block].astype(np.float64)
@@ -186,7 +184,7 @@ def negative_log_likelihood(probs, labels):
   Returns:
     float >= 0, or inf.
   """
-  probs, labels = _checked(probs, labels)
+  probs, labels, *_ = _checked(probs, labels)
   with np.errstate(divide='ignore'):
     log_p = np.log(probs[np.arange(len(labels)), labels].astype(np.float64))
   return float(0.0 - log_p.mean())  # no -0.0
@@ -337,15 +335,16 @@ def summary(probs, labels, num_bins=15):
     classwise_ece, max_calibration_error, ks (Kolmogorov-Smirnov), auroc (of the
     confidence, for being correct; NaN if all or none are), mean_confidence.
   """
-  confidence, correct = top_label(probs, labels)
+  split = _checked(probs, labels), None  # the checks are made once
+  confidence, correct = top_label(*split)
   values = (
-      1 - correct.mean(), negative_log_likelihood(probs, labels),
-      brier_score(probs, labels), top_label_brier_score(probs, labels),
-      expected_calibration_error(probs, labels, num_bins),
-      adaptive_calibration_error(probs, labels, num_bins),
-      classwise_calibration_error(probs, labels, num_bins),
-      maximum_calibration_error(probs, labels, num_bins),
-      kolmogorov_smirnov_calibration_error(probs, labels),
+      1 - correct.mean(), negative_log_likelihood(*split),
+      brier_score(*split), top_label_brier_score(*split),
+      expected_calibration_error(*split, num_bins),
+      adaptive_calibration_error(*split, num_bins),
+      classwise_calibration_error(*split, num_bins),
+      maximum_calibration_error(*split, num_bins),
+      kolmogorov_smirnov_calibration_error(*split),
       selective.auroc(confidence, correct)
       if 0 < correct.sum() < len(correct) else np.nan,
       confidence.mean())
@@ -386,9 +385,4 @@ def _checked_bins(num_bins):
 
 
 def _checked(probs, labels):
-  """Probabilities as float [N, C], labels as int [N] in [0, C)."""
-  probs, labels = on_host(probs, 'probs'), on_host(labels, 'labels')
-  check_scores(probs, labels, 'probs')
-  probs = checked_probabilities(probs, TOLERANCE)
-  check_labels(labels, probs.shape[1])
-  return probs, labels
+  return arguments.checked_split(probs, labels, TOLERANCE)

@@ -16,7 +16,7 @@ import numpy as np
 from assay import config as config_lib
 from assay import papers, results
 from assay.claims import intervals, rules
-from assay.errors import UserError, told
+from assay.errors import UserError, parsed, told
 from assay.report import differences, kept, tables, verdicts
 from assay.report.differences import CELL
 
@@ -307,7 +307,7 @@ def main(argv=None):
                       'states (default: test, and best where one is selected)')
   parser.add_argument('--format', default='terminal',
                       choices=['terminal', 'markdown'])
-  flags = parser.parse_args(argv)
+  flags = parsed(parser, argv)
   metrics = tuple(filter(None, flags.metric.split(',')))
   show(sections(read(flags.a), read(flags.b), metrics, flags.all), flags.format)
   return 0

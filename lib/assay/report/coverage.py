@@ -19,7 +19,7 @@ import re
 from typing import NamedTuple
 
 from assay import papers
-from assay.errors import UserError, told
+from assay.errors import UserError, parsed, told
 from assay.report import tables, verdicts
 from assay.report.verdicts import STATES
 from assay.results import files
@@ -210,7 +210,7 @@ def main(argv=None):
       description='All papers of the plan by family: how many are tested.')
   parser.add_argument('results', nargs='?', default='results', help='folder '
                       'with a folder of rows for each paper (%(default)s)')
-  flags = parser.parse_args(argv)
+  flags = parsed(parser, argv)
   entries = read()
   table = Table('family', *STANDINGS, box=None, pad_edge=False)
   for family, name in papers.FAMILIES.items():

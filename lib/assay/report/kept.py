@@ -30,11 +30,18 @@ class Kept(NamedTuple):
   Attributes:
     judged: a `claims.Judged` for each claim that speaks about the rows.
     changes: texts, for each claim that was judged again: which and why.
-    text: what the file should hold.
+    told: name of a claim -> its entry of the file.
   """
   judged: list
   changes: list
-  text: str
+  told: dict
+
+  @property
+  def text(self):
+    """What the file should hold."""
+    lines = ',\n'.join(f'{disk.dumps(name)}: {disk.dumps(entry)}'
+                       for name, entry in self.told.items())
+    return f'{{"code": "{_code()}", "claims": {{\n{lines}\n}}}}\n'
 
 
 def judge(everything, rows, folder=None):
@@ -46,7 +53,7 @@ def judge(everything, rows, folder=None):
     folder: `results/<paper>`, to take verdicts from; None: all are judged.
   """
   before, changes = _read(folder), []
-  same = before['code'] == _code()
+  same = bool(before['claims']) and before['code'] == _code()
   digest = functools.cache(lambda where: results.digest(
       [row for row in rows if samples.matches(row, dict(where))]))
   tested, found, told = claims.about(everything, rows), [], {}
@@ -70,10 +77,7 @@ def judge(everything, rows, folder=None):
                                 'p_holm': item.p_holm}
   changes += [f'{name}: no claim any longer'
               for name in before['claims'] if name not in told]
-  lines = ',\n'.join(f'{disk.dumps(name)}: {disk.dumps(entry)}'
-                     for name, entry in told.items())
-  return Kept(judged, changes,
-              f'{{"code": "{_code()}", "claims": {{\n{lines}\n}}}}\n')
+  return Kept(judged, changes, told)
 
 
 def write(folder, kept):

@@ -62,13 +62,14 @@ def tally(counts):
           f'and {counted("undecided", "{}")}.')
 
 
-def ending(paper, judged, ran):
+def ending(paper, judged, ran, finished=()):
   """What came out of a run in a sentence, and what to run next.
 
   Args:
     paper: its name.
     judged: see `claims.judge`.
     ran: names of the variants that were run.
+    finished: of others that were run before, and need not come next.
   """
   texts = []
   for state in verdicts.STATES:
@@ -88,7 +89,7 @@ def ending(paper, judged, ran):
   ran_on = ' and '.join(ran)
   came_out = (f'Of the claims on {ran_on}, {" and ".join(texts)}.' if texts
               else f'No claim can be judged on {ran_on}.')
-  later = next_variant(paper, ran)
+  later = next_variant(paper, [*ran, *finished])
   return came_out + (
       f'\nNext: make reproduce PAPER={paper} VARIANT={later}   '
       f'# {papers.configs(paper).VARIANTS[later]}' if later else '')

@@ -6,7 +6,7 @@ import difflib
 import pathlib
 
 from assay import claims, disk, papers, results
-from assay.errors import UserError, told
+from assay.errors import UserError, parsed, told
 from assay.report import (
     coverage,
     figures,
@@ -121,9 +121,9 @@ def show(rows, paper, form='terminal', judged=None):
                   f'{"; ".join(left)}.', markup=False, highlight=False)
 
 
-def ending(paper, rows, variants):
+def ending(paper, rows, variants, finished=()):
   """What came out of the runs of some variants, and what to run next."""
-  return outcome.ending(paper, judge(rows, paper), variants)
+  return outcome.ending(paper, judge(rows, paper), variants, finished)
 
 
 def table_of(rows, paper):
@@ -235,7 +235,7 @@ def main(argv=None):
                       'change nothing, exit 1 if FILE is not up to date')
   parser.add_argument('--migrate', action='store_true', help='write the rows '
                       'anew, a line a cell, and print the files that changed')
-  flags = parser.parse_args(argv)
+  flags = parsed(parser, argv)
   if flags.migrate:
     for path in flags.paths:
       for file in results.migrate(path):

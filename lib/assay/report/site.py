@@ -17,7 +17,7 @@ import re
 import textwrap
 
 from assay import claims, disk, papers, results
-from assay.errors import UserError, told
+from assay.errors import UserError, parsed, told
 from assay.report import (
   bars,
   coverage,
@@ -286,7 +286,7 @@ def main(argv=None):
                       help='where to write it (default: %(default)s)')
   parser.add_argument('--no_figures', action='store_true',
                       help='leave out figures, which take most of the time')
-  flags = parser.parse_args(argv)
+  flags = parsed(parser, argv)
   written = build(flags.results, flags.out, not flags.no_figures)
   print(f'{len(written)} files; open {flags.out}/index.html in a browser.')
   return 0

@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 
 from assay import claims, papers, results
-from assay.errors import UserError, told
+from assay.errors import UserError, parsed, told
 from assay.report import tables
 
 STATES = ('holds', 'fails', 'undecided')
@@ -199,7 +199,7 @@ def main(argv=None):
       prog='python -m assay claims', description='The verdicts on the rows of '
       'workdirs, without their tables.')
   parser.add_argument('paths', nargs='+', metavar='WORKDIR')
-  flags = parser.parse_args(argv)
+  flags = parsed(parser, argv)
   rows = results.read(flags.paths)
   if not rows:
     raise UserError(f'no rows in {" ".join(flags.paths)}; run an experiment '

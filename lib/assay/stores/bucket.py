@@ -89,8 +89,9 @@ class Bucket:
   def names(self, under=''):
     """The names of all objects, sorted; of those that begin so."""
     every = self._ts.KvStore.KeyRange(under, under and _after(under))
-    return sorted(name.decode() for name in self._told(
+    found = (name.decode(errors='replace') for name in self._told(
         self._store.list(every)))
+    return sorted(name for name in found if name.startswith(under))
 
   def remove(self, names):
     """Removes objects, in no order; those that are not there too."""

@@ -75,7 +75,7 @@ class Lease:
         if watched is not None and data is not None and theirs != FREE:
           raise Held(who(theirs))  # it was renewed
         watched, since = generation, time.monotonic()
-      every = theirs.get('every', EVERY)
+      every = min(max(theirs.get('every', EVERY), .01), EVERY)
       if data is None or theirs == FREE or (
           theirs.get('place') == self._mine['place']
           or time.monotonic() - since > DEAD * every):

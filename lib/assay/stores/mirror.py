@@ -21,6 +21,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import socket
 import tempfile
 
 from assay import disk
@@ -65,8 +66,9 @@ class Mirror:
   def __init__(self, url, part=''):
     self.bucket = Bucket(url)
     self.url = self.bucket.url
+    # Machines may share the folder of a user's cache.
     self.folder = (disk.cache_dir() / 'workdirs' / folder_name(
-        f'{self.url}{part}')).absolute()
+        f'{self.url}{part} {socket.gethostname()}')).absolute()
     self._seen, self._lease = {}, None  # name -> generation
     self._opened = contextlib.ExitStack()
     self.folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +105,7 @@ class Mirror:
     self._opened.callback(self._lease.release)
     self._put_pending()
     self.get(NEEDED)
+    self._name_saves()
     self._opened.callback(disk.follow(self.folder, self.put))
 
   def close(self):
@@ -174,13 +177,21 @@ class Mirror:
 
   # --- Saves of a training ---------------------------------------------------
 
+  def _name_saves(self):
+    """Makes a folder, empty yet, for each save: that there is one matters."""
+    names = self.bucket.names()
+    for under in {name.rsplit('/', 2)[0] + '/' for name in names
+                  if name.endswith(f'/{MARKER}') and _is_plain(name)}:
+      for step in _last(under, names):
+        (self.folder / under / str(step)).mkdir(parents=True, exist_ok=True)
+
   def get_saves(self, directory):
     """Gets the last two whole saves of a folder in the mirror."""
     under = self._under(directory)
     names = self.bucket.names(under)
-    for step in sorted(_steps(under, names))[-2:]:
+    for step in _last(under, names):
       place = pathlib.Path(directory, str(step))
-      if place.exists():
+      if place.exists() and any(place.iterdir()):
         continue
       coming = place.with_name(f'.{step}.coming')
       start = f'{under}{step}/'
@@ -277,10 +288,15 @@ def _step(under, name):
   return int(step) if step.isdecimal() and file and _is_plain(name) else None
 
 
+def _last(under, names):
+  """The steps of the last two of them."""
+  return sorted(_steps(under, names))[-2:]
+
+
 def _steps(under, names):
   """The steps of the saves that are whole."""
-  return {_step(under, name) for name in names
-          if name.endswith(f'/{MARKER}')} - {None}
+  return {_step(under, name) for name in names if name.startswith(under)
+          and name.endswith(f'/{MARKER}')} - {None}
 
 
 def _link(path, other):

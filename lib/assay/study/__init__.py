@@ -3,7 +3,6 @@
 from collections.abc import Callable
 import dataclasses
 import hashlib
-from importlib import metadata
 import json
 import os
 import pathlib
@@ -23,7 +22,7 @@ from assay.results import code
 from assay.study import origin
 from assay.study.blocks import FOLDER, Block
 from assay.study.workdir import Memory, Workdir
-from assay.train import checkpoint, fits, sharding, whose
+from assay.train import checkpoint, fits, naming, sharding, whose
 
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
             'scikit-learn')
@@ -237,7 +236,7 @@ class Study:
 def versions():
   """{'python' or a package: its version} of what rows depend on."""
   return {'python': platform.python_version()} | {
-      package: metadata.version(package) for package in PACKAGES}
+      package: naming.version(package) for package in PACKAGES}
 
 
 def replaced(config, fields):

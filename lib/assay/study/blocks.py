@@ -9,6 +9,7 @@
 
 import dataclasses
 import functools
+import math
 import re
 
 import jax
@@ -139,7 +140,7 @@ class Block:
     """
     if num_params is None:
       num_params = 0 if fitted is None else sum(
-          x[0].size for x in jax.tree.leaves(fitted.state.params))
+          math.prod(x.shape[1:]) for x in jax.tree.leaves(fitted.state.params))
     steps = {'last': step} if fitted is None else {
         'last': fitted.state.step} | (
             {'best': fitted.best.step} if fitted.best is not None else {})

@@ -105,9 +105,6 @@ class Workdir:
   def _mirrored(self, url):
     """The mirror of a place in a store, until this is collected."""
     index = jax.process_index()
-    if jax.process_count() > 1:
-      raise UserError(f'--workdir={url}: a run on several hosts cannot save '
-                      'there; use a folder that all hosts see.')
     try:
       mirror = stores.Mirror(url, f'#{index}' * (index > 0))
     except stores.Held as error:

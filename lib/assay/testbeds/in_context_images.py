@@ -86,7 +86,7 @@ def prompts(sets, rate, config, seed, name):
         jax.random.fold_in(key, i), seed, *sets[name],
         jnp.int32(in_context.limit_of(net)), name[1] == 'test',
         config.eval_batch_size, net.length, len(net.classes))
-    yield batch | {'tokens': tokens_of(net)(batch['x'], batch['y']),
+    yield batch | {'tokens': _tokens(batch['x'], batch['y'], len(net.classes)),
                    'rate': rate}
 
 
@@ -96,6 +96,10 @@ def _prompts(key, seed, x, y, num_tasks, unseen, num_prompts, length,
   return tasks.classification_prompts(
       key, tasks.task_key(seed), x, y, num_prompts=num_prompts, length=length,
       num_classes=num_classes, num_tasks=num_tasks, unseen=unseen)
+
+
+# One program, not one for each operation.
+_tokens = jax.jit(tasks.classification_tokens, static_argnums=2)
 
 
 def by_position(outputs, y):

@@ -9,7 +9,6 @@ who gives the same command again after an upgrade wants to lose no work.
 """
 
 import asyncio
-from concurrent import futures
 import contextlib
 import logging as python_logging
 import os
@@ -29,7 +28,7 @@ import jax.numpy as jnp
 
 from assay import disk, stores
 from assay.errors import UserError
-from assay.train import whose
+from assay.train import sent, whose
 
 OWNER = 'whose'  # beside the checksums of a save
 
@@ -58,41 +57,13 @@ def open_manager(directory):
         pathlib.Path(directory).absolute(),
         options=ocp.CheckpointManagerOptions(
             max_to_keep=2, enable_async_checkpointing=True,
-            cleanup_tmp_directories=True))
+            cleanup_tmp_directories=True,
+            **sent.alone(directory) if mirror else {}))
   manager.save = _writing(directory)(manager.save)
   manager.close = _writing(directory)(manager.close)
   if mirror:
-    _send(manager, mirror, directory)
+    sent.send(manager, mirror, directory)
   return manager
-
-
-def _send(manager, mirror, directory):
-  """Has each save put into a store once it is whole, beside the training.
-
-  The next `save`, and `close`, wait for it and raise what went wrong.
-  """
-  sender, sent, save, close = (futures.ThreadPoolExecutor(1), [], manager.save,
-                               manager.close)
-
-  def put():
-    manager.wait_until_finished()
-    mirror.put_saves(directory)
-
-  def wait():
-    while sent:
-      sent.pop().result()
-
-  def save_and_send(*args, **more):
-    wait()
-    save(*args, **more)
-    sent.append(sender.submit(put))
-
-  def wait_and_close():
-    wait()
-    sender.shutdown()
-    close()
-
-  manager.save, manager.close = save_and_send, wait_and_close
 
 
 def _undescribed(directory):
@@ -176,6 +147,8 @@ def save(manager, step, tree, owner=None):
 
   # The writer runs beside the training steps, which reuse donated buffers.
   copied = jax.tree.map(jnp.copy, tree)
+  if stores.of(manager.directory):
+    copied = jax.tree.map(sent.whole, copied)
   stop_here('before_save', step)
   manager.save(step, args=ocp.args.StandardSave(copied),
                custom_metadata=_checksums(copied) | {

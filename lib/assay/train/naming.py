@@ -27,7 +27,9 @@ LOOP = 1
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
 FLAGS = ('jax_enable_x64', 'jax_default_matmul_precision',
          'jax_default_prng_impl', 'jax_threefry_partitionable',
-         'jax_numpy_dtype_promotion', 'jax_numpy_rank_promotion')
+         'jax_numpy_dtype_promotion', 'jax_numpy_rank_promotion',
+         'jax_disable_most_optimizations', 'jax_optimization_level',
+         'jax_exec_time_optimization_effort', 'jax_memory_fitting_effort')
 ENVIRONMENT = ('XLA_FLAGS', 'LIBTPU_INIT_ARGS', 'NVIDIA_TF32_OVERRIDE')
 # They say how many devices there are and what is written down.
 NO_BITS = ('--xla_force_host_platform_device_count', '--xla_dump')
@@ -146,9 +148,17 @@ def surroundings():
   xla = {name: sorted(
       word for word in os.environ.get(name, '').split()
       if not word.startswith(NO_BITS)) for name in ENVIRONMENT}
-  return [{package: metadata.version(package) for package in PACKAGES},
+  return [{package: version(package) for package in PACKAGES},
           jax.devices()[0].device_kind, _processor(), xla,
-          {name: str(getattr(jax.config, name)) for name in FLAGS}]
+          # Those that no context manager sets are no attributes.
+          {name: str(getattr(jax.config, name, jax.config.values.get(name)))
+           for name in FLAGS}]
+
+
+@functools.cache  # a file is read and parsed for it
+def version(package):
+  """The version of an installed package."""
+  return metadata.version(package)
 
 
 def _processor():
