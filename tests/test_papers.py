@@ -199,7 +199,7 @@ def sizes():
   """(file, its lines, their limit) of all that has a limit."""
   for file in sorted((ROOT / 'lib/assay/testbeds').glob('*.py')):
     yield file, lines(file), 250
-  for file in sorted((ROOT / 'lib/assay/methods').glob('*.py')):
+  for file in sorted((ROOT / 'lib/assay/methods').rglob('*.py')):
     yield file, code_lines(file), 80
   for paper in PAPERS:
     experiment = ROOT / 'experiments' / f'{paper}.py'

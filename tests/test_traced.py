@@ -32,7 +32,7 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
-    'noise_priors', 'forgetting.epochs', 'forgetting.summary',
+    'noise_priors', 'ood_scores', 'forgetting.epochs', 'forgetting.summary',
     'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.

@@ -17,6 +17,7 @@ argument.
 """
 
 import numpy as np
+from scipy import special
 
 from assay.metrics.arguments import check_labels, checked_probabilities
 
@@ -88,7 +89,7 @@ def true_class(scores, labels):
   return scores[np.arange(len(labels)), labels]
 
 
-def threshold(scores, alpha):
+def threshold(scores, alpha, confidence=None):
   """The k-th smallest score, k = ceil((n + 1) (1 - alpha)).
 
   The ceil((n + 1) (1 - alpha)) / n quantile, without interpolation. Infinity
@@ -98,6 +99,9 @@ def threshold(scores, alpha):
   Args:
     scores: [n] float, of the true class of calibration examples.
     alpha: in [0, 1], accepted share of misses.
+    confidence: share of calibration sets, in (0, 1), for each of which the
+      share of misses is at most alpha (Vovk, 2012): the least k that gives it,
+      by Beta(k, n + 1 - k), infinity if none does. None: on average over them.
 
   Returns:
     float.
@@ -109,15 +113,18 @@ def threshold(scores, alpha):
     >>> conformal.threshold([0.4, 0.1, 0.3, 0.2], alpha=0.1)  # too few
     inf
   """
-  scores = np.asarray(scores, float)
-  if scores.ndim != 1 or not scores.size or np.isnan(scores).any():
-    raise ValueError(f'scores {scores.shape} must be [n], n at least 1, and '
-                     'no NaN.')
+  scores = column(scores)
   if not 0 <= alpha <= 1:
     raise ValueError(f'alpha={alpha} must be in [0, 1].')
   n = len(scores)
   # 10 (1 - 0.7) is above 3 by rounding, and must not count as 4.
   k = int(np.ceil((n + 1) * (1 - alpha) - 1e-12 * (n + 1)))
+  if confidence is not None:
+    if not 0 < confidence < 1:
+      raise ValueError(f'confidence={confidence} must be in (0, 1).')
+    ks = np.arange(1, n + 1)
+    enough = special.betaincc(ks, n + 1 - ks, 1 - alpha) >= confidence
+    k = int(ks[np.argmax(enough)]) if enough.any() else n + 1
   if k > n:
     return float('inf')
   return float(np.partition(scores, k - 1)[k - 1]) if k else float('-inf')
@@ -170,6 +177,15 @@ def _same(labels, rows):
     raise ValueError(f'labels {labels.shape} must be [N], of the rows of '
                      f'{rows.shape}.')
   check_labels(labels, rows.shape[1])
+
+
+def column(scores):
+  """Scores as float64 [n]; refuses other shapes, none, and NaN."""
+  scores = np.asarray(scores, float)
+  if scores.ndim != 1 or not scores.size or np.isnan(scores).any():
+    raise ValueError(f'scores {scores.shape} must be [n], n at least 1, and '
+                     'no NaN.')
+  return scores
 
 
 def _rows(scores):

@@ -35,6 +35,9 @@ KNOWN = {
     **_metrics(_SHARE, HIGHER, 'accuracy', 'auroc', 'masked_accuracy'),
     **_metrics(_SHARE, None, 'mean_confidence'),
     **_metrics((-1, 1), None, 'confidence_change', 'narrow_excess'),
+    # Known from unknown, and abstention.
+    **_metrics(_SHARE, HIGHER, 'aupr_in', 'aupr_out', 'correct_at_fpr05'),
+    **_metrics(_SHARE, LOWER, 'fpr95_id', 'fpr95_ood', 'aurc', 'joint_aurc'),
     # Regression. A density may be above 1, so its negative log below 0.
     **_metrics(_ANY, LOWER, 'nll'),
     **_metrics(_POSITIVE, LOWER, 'rmse', 'mape'),
