@@ -13,6 +13,7 @@ from assay.metrics import calibration as metrics
 from benchmarks import (
   c_mixup,
   calibration,
+  convolutions,
   in_context,
   measuring,
   reference,
@@ -137,3 +138,21 @@ def test_measurements_as_markdown():
   assert lines[2:5] == [
       '| a step | 2 ms | 1 ms | 3 ms | 3 | <= 2: met |',
       r'| \|held\| | 7 MB |  |  | 1 | >= 8: **missed** |', '']
+
+
+@pytest.mark.parametrize('name', ['cnn', 'resnet8'])
+def test_convolutions_are_compared_with_those_of_lax(name):
+  model, shape = convolutions.networks()[name]
+  results = []
+  for interceptor, used in (
+      (convolutions.of_ours, 'convolve['),
+      (convolutions.of_lax, 'conv_general_dilated[')):
+    step, *args = convolutions.stepper(model, (2, *shape[1:]), interceptor)
+    traced = jax.jit(step).trace(*args)
+    text = str(traced.jaxpr)
+    assert [kind for kind in ('convolve[', 'conv_general_dilated[')
+            if kind in text] == [used]
+    results.append(traced.lower().compile()(*args))
+  ours, lax = map(jax.tree.leaves, results)
+  for a, b in zip(ours, lax, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)

@@ -12,6 +12,7 @@ import toy
 
 from assay import train
 from assay.errors import UserError
+from assay.models import convolution as conv_lib
 from assay.train import checkpoint, forms, items, lanes, loop, sharding
 
 
@@ -108,6 +109,14 @@ def convolution(params, extra, batch, key):
   return jnp.mean(out ** 2), (extra, {})
 
 
+def fast_convolution(params, extra, batch, key):
+  del key
+  out = conv_lib.convolve(batch['x'][:, None, :, None],
+                                    params['w'][None, :, None, :1], (1, 1),
+                                    'SAME')
+  return jnp.mean(out ** 2), (extra, {})
+
+
 def attention(params, extra, batch, key):
   del key
   x = (batch['x'] @ params['w']).reshape(1, -1, 2, 4)  # 2 heads of 4
@@ -120,7 +129,7 @@ def test_forms_follow_device_and_model():
   src = toy.source((0,), num_steps=np.array([60]))
   mesh = sharding.make_mesh()
   chosen = []
-  for loss in (toy.loss_fn, convolution, attention):
+  for loss in (toy.loss_fn, convolution, fast_convolution, attention):
     step = train.make_step(jax.value_and_grad(loss, has_aux=True),
                            optax.sgd(.1))
     one = lanes.make_one(step, toy.draw, mesh)
@@ -129,6 +138,7 @@ def test_forms_follow_device_and_model():
     chosen.append(forms.choose(settings(), held, 60, 6, 1))
   assert chosen == [forms.Form(6, 10, True, True, 'vmap'),
                     forms.Form(1, 1, False, False, 'loop'),
+                    forms.Form(6, 10, True, True, 'loop'),
                     forms.Form(6, 10, True, True, 'loop')]
 
 

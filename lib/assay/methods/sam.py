@@ -220,8 +220,8 @@ def in_groups(grad_fn, m, *, mapped=False, axis=None, mesh=None):
                            total, new),
               jax.tree.map(lambda x: None if _floating(x) else x, new))
 
-    # A few groups without a loop: on a CPU the gradient of a convolution is
-    # many times slower inside one.
+    # A few groups without a loop: on a CPU the gradient of `lax`'s convolution
+    # is many times slower inside one.
     total, rest = jax.lax.scan(
         add, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like), groups,
         unroll=min(count, 8))

@@ -59,8 +59,8 @@ class Trace(NamedTuple):
 def hessian_vector_product(loss, batches):
   """`hvp(params, vector)`: the Hessian of the mean loss times `vector`.
 
-  Forward over reverse differentiation, one batch at a time in a Python loop: a
-  convolution's gradient inside `lax.scan` is slow on a CPU, and on an
+  Forward over reverse differentiation, one batch at a time in a Python loop:
+  the gradient of `lax`'s convolution is slow in a scan on a CPU, and on an
   accelerator the loop runs ahead of the device anyway. Smaller batches need
   less memory and give the same product.
 
