@@ -105,17 +105,15 @@ PROMISES = (
     ('Saved on eight devices, a run continues on one, two or four with the '
      'same batches, within 1e-5 relative.',
      'test_elastic.py::test_saved_on_eight_continues_on_fewer'),
-    ('Saved by two processes it continues in one, and the other way round; one '
-     'that dies stops the other with a reason; one of them writes.',
+    ('Saved by two processes, started by SLURM, by Open MPI or by hand, it '
+     'continues in one, and the other way round; one that dies stops the other '
+     'with a reason; one of them writes.',
      'test_hosts.py::test_two_processes_are_one_run_that_survives_them'),
     ('A process that hangs ends the others within 75 seconds.',
      'test_hosts.py::test_a_process_that_hangs_ends_the_others'),
     ('A run of two processes, killed at random moments, ends with the rows of '
      'one process.',
      'test_hosts.py::test_killed_at_any_time_a_run_of_two_ends_right'),
-    ('Processes that SLURM or Open MPI started are one run, as those that are '
-     'told of each other by hand.',
-     'test_hosts.py::test_two_processes_are_one_run_that_survives_them'),
     ('A single task of an allocation, a shell in it and a laptop are one '
      'process and wait for nobody.',
      'test_hosts.py::test_one_process_waits_for_nobody'),
