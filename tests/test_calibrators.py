@@ -13,6 +13,7 @@ from assay import losses
 from assay.methods import (
     binning,
     calibrators,
+    isotonic_regression,
     linear_maps,
     temperature_networks,
 )
@@ -539,7 +540,7 @@ def test_isotonic_regression_is_scikit_learns_bit_for_bit():
     for n in (1, 2, 30, 300):
       p, right = draw(n), rng.random(n) < 0.4
       want = IsotonicRegression(y_min=0, y_max=1).fit(p, right.astype(float))
-      for got, of in zip(binning._isotonic(p, right), (
+      for got, of in zip(isotonic_regression.fit(p, right), (
           want.X_thresholds_, want.y_thresholds_), strict=True):
         np.testing.assert_array_equal(got, of)
 

@@ -7,12 +7,10 @@ probability is below `FLOOR` before a row is normalized, which bounds the NLL:
 frequencies of 0 are common here, and the NLL of test data depends on it.
 """
 
-import bisect
-
 import numpy as np
 from scipy import special
 
-from assay.methods import calibrators
+from assay.methods import calibrators, isotonic_regression
 from assay.metrics.arguments import (
     check_labels,
     check_no_probabilities,
@@ -21,7 +19,6 @@ from assay.metrics.arguments import (
 )
 
 FLOOR = 1e-8
-RESOLUTION = 1e-15  # nearer probabilities are equal to isotonic regression
 SLOPE = 1e-9  # of `multi_isotonic` where the fitted function is flat
 BISECTIONS = 45  # of log T in `apply_spline`: to 1e-12
 
@@ -46,7 +43,8 @@ def fit_isotonic(logits, labels):
     repeated.
   """
   p, labels = _probabilities(logits, labels)
-  return _stacked([_isotonic(p[:, c], labels == c) for c in range(p.shape[1])])
+  return _stacked([isotonic_regression.fit(p[:, c], labels == c)
+                   for c in range(p.shape[1])])
 
 
 def apply_isotonic(params, logits):
@@ -73,7 +71,7 @@ def fit_multi_isotonic(logits, labels):
   """
   p, labels = _probabilities(logits, labels)
   right = labels[:, None] == np.arange(p.shape[1])
-  return _stacked([_isotonic(p.ravel(), right.ravel())])
+  return _stacked([isotonic_regression.fit(p.ravel(), right.ravel())])
 
 
 def apply_multi_isotonic(params, logits):
@@ -82,41 +80,6 @@ def apply_multi_isotonic(params, logits):
   value = np.interp(p, params['x'][0], params['y'][0])
   log_p = _normalized(np.maximum(value, FLOOR) + SLOPE * p)
   return _keeping_top(log_p, logits)
-
-
-def _isotonic(p, right):
-  """Points (x [K], y [K]) of the function of p [N] nearest to `right` [N]."""
-  from scipy import optimize  # slow to import
-
-  order = np.argsort(p)
-  p, right = p[order], right[order]
-  starts = _starts(p)
-  count = np.diff(starts, append=len(p))
-  x, y = p[starts], np.add.reduceat(right, starts, dtype=float) / count
-  y = np.clip(optimize.isotonic_regression(y, weights=count).x, 0, 1)
-  inner = (y[1:-1] == y[:-2]) & (y[1:-1] == y[2:])  # says nothing of its own
-  kept = np.append(np.append(True, ~inner), True)[:len(y)]
-  return x[kept], y[kept]
-
-
-def _starts(p):
-  """Where another value begins in p [N], sorted upwards.
-
-  As in scikit-learn, values count as equal to the first that is nearer to them
-  than `RESOLUTION`.
-  """
-  far = np.diff(p) >= RESOLUTION
-  starts = np.flatnonzero(np.append(True, far))
-  ends = np.append(starts[1:], len(p))
-  # Steps that are too small each, but not all of them together.
-  more = []
-  for i in np.flatnonzero(p[ends - 1] - p[starts] >= RESOLUTION):
-    at, end = starts[i], ends[i]
-    while p[end - 1] - p[at] >= RESOLUTION:
-      at = bisect.bisect_left(p, RESOLUTION, at, end,
-                              key=lambda x, first=p[at]: x - first)
-      more.append(at)
-  return np.sort(np.append(starts, more).astype(int))
 
 
 def _stacked(points):

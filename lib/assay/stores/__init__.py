@@ -19,10 +19,12 @@ TensorStore alone knows both stores, retries within bounds and writes on a
 condition, and is there with Orbax: nothing is to be installed.
 """
 
+from assay.stores import bucket, lease, mirror, url
 from assay.stores.bucket import ABSENT, Bucket
 from assay.stores.lease import Held, Lease
 from assay.stores.mirror import NEEDED, Mirror, copied, of, written
 from assay.stores.url import folder_name, is_url, path
 
-__all__ = ['ABSENT', 'NEEDED', 'Bucket', 'Held', 'Lease', 'Mirror', 'copied',
-           'folder_name', 'is_url', 'of', 'path', 'written']
+__all__ = ['ABSENT', 'NEEDED', 'Bucket', 'Held', 'Lease', 'Mirror', 'bucket',
+           'copied', 'folder_name', 'is_url', 'lease', 'mirror', 'of', 'path',
+           'url', 'written']

@@ -107,27 +107,29 @@ class Bucket:
     try:
       return future.result()
     except (ValueError, NotImplementedError, OSError) as error:
-      raise UserError(self._reason(str(error))) from error
+      raise self._error(str(error)) from error
 
-  def _reason(self, text):
-    """What is wrong, in a line, and what to do."""
+  def _error(self, text):
+    """A UserError: what is wrong, in a line, and what to do."""
     kind, plain = text.partition(':')[0], re.sub(r'\s*\[.*', '', text,
                                                  flags=re.S)
     if 'redential' in text or kind in ('PERMISSION_DENIED', 'UNAUTHENTICATED'):
-      return (f'{self.url}: access is denied ({plain:.120}); give credentials '
-              f'that may read and write there: {CREDENTIALS[self._scheme]}.')
+      return UserError(
+          f'{self.url}: access is denied ({plain:.120}); give credentials that '
+          f'may read and write there: {CREDENTIALS[self._scheme]}.')
     if kind == 'NOT_FOUND':
-      return (f'{self.url}: there is no such bucket; make it, or name one that '
-              'is there.')
+      return UserError(f'{self.url}: there is no such bucket; make it, or name '
+                       'one that is there.')
     if kind in ('ABORTED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED'):
       last = plain.rpartition('failed: ')[2]
       code = re.search("http_response_code='([0-9]+)'", text)
-      return (f'{self.url}: the store does not answer ('
-              + (f'status {code[1]}' if code else f'{last:.120}')
-              + f', {RETRIES["max_retries"] + 1} tries); when it does, give '
-              'the same command again: it continues.')
-    return (f'{self.url}: the store cannot do what is needed ({plain:.160}); '
-            'use another, or a folder.')
+      said = f'status {code[1]}' if code else f'{last:.120}'
+      return UserError(
+          f'{self.url}: the store does not answer ({said}, '
+          f'{RETRIES["max_retries"] + 1} tries); when it does, give the same '
+          'command again: it continues.')
+    return UserError(f'{self.url}: the store cannot do what is needed '
+                     f'({plain:.160}); use another, or a folder.')
 
 
 def _after(prefix):
