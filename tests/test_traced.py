@@ -19,6 +19,7 @@ from assay import losses, methods
 from assay.methods import (
     calibrators,
     correctness_ranking,
+    domains,
     forgetting,
     in_context,
     linear_maps,
@@ -32,7 +33,8 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
-    'noise_priors', 'ood_scores', 'forgetting.epochs', 'forgetting.summary',
+    'isotonic_regression', 'noise_priors', 'ood_scores', 'forgetting.epochs',
+    'forgetting.summary',
     'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
@@ -210,6 +212,26 @@ CASES = {
     'useful.weighted': (
         useful.weighted(draw), ({'x': VALUES}, OWN, ROWS, KEY),
         {'x': f32(B, Q), 'index': i32(B), 'weight': f32(B)}),
+    # Domains.
+    'domains.risks': (
+        lambda values, of: domains.risks(values, of, C), (SHARES, LABELS),
+        (f32(C), f32(C))),
+    'domains.irm_penalty': (
+        lambda f, y, of: domains.irm_penalty(
+            losses.cross_entropy, f, y, of, 2),
+        (LOGITS, LABELS, LABELS % 2), f32()),
+    'domains.bottleneck_penalty': (
+        lambda h, of: domains.bottleneck_penalty(h, of, C), (VALUES, LABELS),
+        f32()),
+    'domains.rex_penalty': (
+        lambda values, of: domains.rex_penalty(values, of, C),
+        (SHARES, LABELS), f32()),
+    'domains.coral_penalty': (
+        lambda h, of: domains.coral_penalty(h, of, C), (VALUES, LABELS), f32()),
+    'domains.group_weights': (
+        domains.group_weights, (SHARES, SHARES[::-1], .1), f32(B)),
+    'domains.fish': (*wrapped(domains.fish(gradient, 2, .1)),
+                     gradients(correct=f32(B // 2))),
     # In context.
     'in_context.nearest_neighbor': (
         in_context.nearest_neighbor, (VALUES, LABELS), i32(B)),
