@@ -100,12 +100,12 @@ VARIANTS = papers.variants({
         'every arm tuned with the same grid, budget and rule',
         dict(trials=12, metrics=('rmse', 'mape'), num_seeds=10)),
     'synthetic': (
-        "the theory's setting: one curved direction, many nuisances",
+        "the theory's: one curved direction, many nuisances",
         SYNTHETIC | dict(swept_arms=('c_mixup',), sweep='similarity',
                          sweep_values=('label', 'input'),
                          equal_partners=True)),
     'skillcraft': (
-        'latency of players of other leagues, the released settings',
+        'latency of players of other leagues, released settings',
         SKILLCRAFT),
     'crime': ('crime rates of other states, the released settings', CRIME),
     'skillcraft_bandwidths': (
@@ -117,11 +117,11 @@ VARIANTS = papers.variants({
             arms=('erm', 'manifold_mixup', *HIDDEN), swept_arms=HIDDEN,
             sweep='bandwidth', sweep_values=(0.01, 0.05, 0.2, 1.0, 4.0))),
     **{f'{name}_tuned': (
-        'every arm tuned on the validation domains, with equal budget',
+        'every arm tuned on the validation domains, alike',
         base | dict(trials=6)) for name, base in (
             ('skillcraft', SKILLCRAFT), ('crime', CRIME))},
     'rcf_mnist': (
-        'angles of Fashion-MNIST, color reversed in testing; for a GPU', RCF),
+        'angles of Fashion-MNIST, color reversed in tests (GPU)', RCF),
     'rcf_mnist_small': (
         'the same for a CPU: 10,000 images, a small ResNet', RCF | dict(
             arms=('erm', 'mixup', 'manifold_mixup', 'c_mixup', *HIDDEN),
