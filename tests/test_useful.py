@@ -129,14 +129,10 @@ def test_all_arms_with_tuning(monkeypatch):
 
 
 @pytest.mark.parametrize('variant, fields', [
-    ('cifar10_resnet18', {}),  # compiles for a minute
     ('cifar10_resnet18', {'model': 'cnn'}), ('cifar10_noise', {'model': 'cnn'}),
     ('cifar10_long_tail', {'model': 'cnn'}),
     ('cifar10_wrn', {'model': 'cnn', 'normalize': True, 'group_size': 2})])
-def test_cifar_variants_train_a_few_steps(variant, fields, monkeypatch,
-                                          request):
-  if 'model' not in fields:
-    request.getfixturevalue('nightly')
+def test_cifar_variants_train_a_few_steps(variant, fields, monkeypatch):
   config = small(variant, split_sizes=(120, 0, 120), batch_size=4, width=2,
                  num_epochs=1, separating_epoch=1, num_seeds=1,
                  eval_batch_size=20, sharpness_examples=0,
