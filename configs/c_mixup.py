@@ -284,22 +284,20 @@ _LABELS = {'labels help': (
 
 def _under_shift(arm, dataset):
   """C-Mixup has the lower error on other domains, and on the worst of them."""
+  errors = (('rmse', '', 'test RMSE'),
+            ('worst_rmse', 'worst domain ', 'RMSE of the worst domain'))
+  others = (('ERM', 'training without mixing', 'erm'),
+            ('mixup', 'mixup', 'mixup'))
   return {
       f'{where}below {name}': (
           f'On other domains C-Mixup has a lower {what} than {whom}.',
           less(metric, arm, other))
-      for metric, where, what in (
-          ('rmse', '', 'test RMSE'),
-          ('worst_rmse', 'worst domain ', 'RMSE of the worst domain'))
-      for name, whom, other in (('ERM', 'training without mixing', 'erm'),
-                                ('mixup', 'mixup', 'mixup'))} | {
+      for metric, where, what in errors for name, whom, other in others} | {
           f'{where}best of all': (
               f'C-Mixup has the lowest {what} of all published arms.',
               all_of(*(less(metric, arm, a) for a in _SHIFTED[dataset]
                        if a != arm)))
-          for metric, where, what in (
-              ('rmse', '', 'test RMSE'),
-              ('worst_rmse', 'worst domain ', 'RMSE of the worst domain'))}
+          for metric, where, what in errors}
 
 
 def _claims(said, variants, table, gated=True):

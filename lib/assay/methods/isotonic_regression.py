@@ -4,7 +4,7 @@ import bisect
 
 import numpy as np
 
-from assay.metrics.arguments import on_host
+from assay.metrics.arguments import check_finite, on_host
 
 RESOLUTION = 1e-15  # values nearer than this are one
 
@@ -39,9 +39,7 @@ def fit(x, y):
     raise ValueError(f'x {x.shape} and y {y.shape} must be vectors of one '
                      'length, of one value at least.')
   for name, values in ('x', x), ('y', y):
-    if not np.isfinite(values).all():
-      at = np.flatnonzero(~np.isfinite(values))[0]
-      raise ValueError(f'{name}[{at}]={values[at]} must be finite.')
+    check_finite(values, name)
   order = np.argsort(x)
   x, y = x[order], y[order]
   starts = _starts(x)

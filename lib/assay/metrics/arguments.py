@@ -48,12 +48,17 @@ def finite(values, name):
   """As `array`; refuses values that are known and not finite."""
   found = array(values, name)
   if is_known(found):
-    bad = ~np.isfinite(np.asarray(found, np.float64))
-    if bad.any():
-      at = tuple(np.argwhere(bad)[0].tolist())
-      raise ValueError(f'{name}[{", ".join(map(str, at))}] is {found[at]}; it '
-                       'must be finite: leave out its row, or mend it.')
+    check_finite(found, name)
   return found
+
+
+def check_finite(values, name):
+  """Raises for the first of the known values that is not finite."""
+  bad = ~np.isfinite(np.asarray(values, np.float64))
+  if bad.any():
+    at = tuple(np.argwhere(bad)[0].tolist())
+    raise ValueError(f'{name}[{", ".join(map(str, at))}] is {values[at]}; it '
+                     'must be finite: leave out its row, or mend it.')
 
 
 def scores_of(logits, labels=None):

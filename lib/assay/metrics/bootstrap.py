@@ -39,14 +39,34 @@ def bootstrap(metric, probs, labels, num_resamples=1000, seed=0):
   if probs.shape[:1] != labels.shape[:1] or not probs.shape:
     raise ValueError(f'probs {probs.shape} and labels {labels.shape} must have '
                      'the same number of rows.')
+  n = len(labels)
+
+  def resampled(rng):
+    rows = rng.integers(n, size=n)
+    return metric(probs[rows], labels[rows])
+
+  estimate = float(metric(probs, labels))
+  return estimate, *percentile_interval(resampled, num_resamples, seed)
+
+
+def percentile_interval(resampled, num_resamples, seed):
+  """(low, high), float each: the 95 % interval of what is drawn.
+
+  The ends are values that were drawn, the next ones outside, so infinite ones
+  stay infinite.
+
+  Args:
+    resampled: `numpy.random.Generator -> float`, the metric of one resample.
+    num_resamples: >= 1.
+    seed: of the generator.
+
+  Raises:
+    ValueError: too few resamples.
+  """
   if num_resamples < 1:
     raise ValueError(f'num_resamples={num_resamples} must be at least 1.')
-  estimate = float(metric(probs, labels))
-  rng, n = np.random.default_rng(seed), len(labels)
-  values = []
-  for _ in range(num_resamples):
-    rows = rng.integers(n, size=n)
-    values.append(float(metric(probs[rows], labels[rows])))
+  rng = np.random.default_rng(seed)
+  values = [float(resampled(rng)) for _ in range(num_resamples)]
   low = np.quantile(values, 0.025, method='lower')
   high = np.quantile(values, 0.975, method='higher')
-  return estimate, float(low), float(high)
+  return float(low), float(high)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from assay.metrics import bootstrap
+
 
 class Worst(NamedTuple):
   """The worst domain's metric; see `worst`."""
@@ -70,26 +72,24 @@ def worst(metric, predictions, targets, domains, *, higher_is_worse=True,
     >>> domains.worst(regression.rmse, predictions, targets, [7, 7, 8])
     Worst(value=3.0, domain=8, low=3.0, high=3.0)
   """
-  if num_resamples < 1:
-    raise ValueError(f'num_resamples={num_resamples} must be at least 1.')
   values = by_domain(metric, predictions, targets, domains)
   predictions, targets, rows = _rows(predictions, targets, domains)
   sign = 1 if higher_is_worse else -1
   # A NaN is the worst.
   of = lambda found: max(found, key=lambda k: (
       np.isnan(found[k]), sign * found[k]))
-  rng, resampled = np.random.default_rng(seed), []
-  for _ in range(num_resamples):
+
+  def resampled(rng):
     found = {}
     for k, mine in rows.items():
       drawn = mine[rng.integers(len(mine), size=len(mine))]
       found[k] = float(metric(predictions[drawn], targets[drawn]))
     defined = {k: v for k, v in found.items() if not np.isnan(v)} or found
-    resampled.append(found[of(defined)])
-  low = np.quantile(resampled, .025, method='lower')
-  high = np.quantile(resampled, .975, method='higher')
+    return found[of(defined)]
+
   name = of(values)
-  return Worst(values[name], name, float(low), float(high))
+  return Worst(values[name], name, *bootstrap.percentile_interval(
+      resampled, num_resamples, seed))
 
 
 def _rows(predictions, targets, domains):
