@@ -38,7 +38,7 @@ ON_THE_HOST = {
     'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
-PARTS = {'calibrators.Calibrator', 'calibrators.by_row',
+PARTS = {'abet.Head', 'calibrators.Calibrator', 'calibrators.by_row',
          'calibrators.minimized',
          'useful.Separated', 'temperature_networks.network',
          'temperature_networks.fitted'}

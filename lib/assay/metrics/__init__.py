@@ -37,6 +37,8 @@ KNOWN = {
     **_metrics((-1, 1), None, 'confidence_change', 'narrow_excess'),
     # Known from unknown, and abstention.
     **_metrics(_SHARE, HIGHER, 'aupr_in', 'aupr_out', 'correct_at_fpr05'),
+    **_metrics((-1, 1), HIGHER, 'auroc_gain', 'auroc_gain_low'),
+    **_metrics(_ANY, None, 'chosen'),
     **_metrics(_SHARE, LOWER, 'fpr95_id', 'fpr95_ood', 'aurc', 'joint_aurc'),
     # Regression. A density may be above 1, so its negative log below 0.
     **_metrics(_ANY, LOWER, 'nll'),
