@@ -26,6 +26,8 @@ from assay.methods import (
     milestones,
     mixup,
     sam,
+    sdm,
+    sdm_adaptor,
     temperature_networks,
     useful,
 )
@@ -33,13 +35,14 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
-    'isotonic_regression', 'noise_priors', 'ood_scores', 'forgetting.epochs',
+    'isotonic_regression', 'noise_priors', 'ood_scores', 'sdm_region',
+    'forgetting.epochs', 'sdm_adaptor.fit',
     'forgetting.summary',
     'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
 PARTS = {'abet.Head', 'calibrators.Calibrator', 'calibrators.by_row',
-         'calibrators.minimized',
+         'calibrators.minimized', 'sdm.Bank',
          'useful.Separated', 'temperature_networks.network',
          'temperature_networks.fitted'}
 
@@ -111,6 +114,10 @@ MILESTONES = {'milestones': {
     'params': {'kernel': f32(2, Q), 'bias': f32(2, Q)}}}
 HISTORY = {'drawn': i32(B), 'right': i32(B)}
 LOG_P = f32(B, C)
+ADAPTOR = {
+    'mean': VALUES[0], 'std': np.ones(Q, np.float32),
+    'in': {'kernel': VALUES[:Q], 'bias': VALUES[0]},
+    'out': {'kernel': LOGITS[:Q], 'bias': LOGITS[0]}}
 FEATURES = temperature_networks.initial(KEY, VALUES)
 
 # name: (function, arguments, what comes out)
@@ -232,6 +239,26 @@ CASES = {
         domains.group_weights, (SHARES, SHARES[::-1], .1), f32(B)),
     'domains.fish': (*wrapped(domains.fish(gradient, 2, .1)),
                      gradients(correct=f32(B // 2))),
+    # Similarity, distance and magnitude.
+    'sdm.similarity': (
+        sdm.similarity, (sdm.Bank(VALUES, LABELS, RIGHT), VALUES, LABELS, ROWS),
+        (i32(B), f32(B))),
+    'sdm.distance': (
+        lambda near, seen, labels, counted: sdm.distance(
+            near, seen, labels, counted, C),
+        (SHARES, SHARES, LABELS, LABELS >= 0), f32(B)),
+    'sdm.activation': (sdm.activation, (LOGITS, SHARES, SHARES), LOG_P),
+    'sdm.loss': (sdm.loss, (LOGITS, LABELS, SHARES, SHARES), f32(B)),
+    'sdm.adapted': (sdm.adapted, (ADAPTOR, VALUES), (f32(B, 2), LOG_P)),
+    'sdm.bank_of': (
+        sdm.bank_of, (VALUES, LOGITS, LABELS),
+        sdm.Bank(f32(B, Q), i32(B), boolean(B))),
+    'sdm_adaptor.said': (
+        sdm_adaptor.said, (ADAPTOR | {
+            'bank': sdm.Bank(VALUES, LABELS, LABELS >= 0),
+            'known': (SHARES, LABELS, LABELS >= 0),
+            'similar': True, 'distant': True}, VALUES),
+        {'log_p': LOG_P, 'q': f32(B), 'd': f32(B)}),
     # In context.
     'in_context.nearest_neighbor': (
         in_context.nearest_neighbor, (VALUES, LABELS), i32(B)),

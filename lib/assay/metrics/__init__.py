@@ -40,6 +40,10 @@ KNOWN = {
     **_metrics((-1, 1), HIGHER, 'auroc_gain', 'auroc_gain_low'),
     **_metrics(_ANY, None, 'chosen'),
     **_metrics(_SHARE, LOWER, 'fpr95_id', 'fpr95_ood', 'aurc', 'joint_aurc'),
+    **_metrics(_SHARE, None, 'admitted'),
+    **_metrics(_SHARE, LOWER, 'admitted_wrong'),
+    **_metrics(_SHARE, HIGHER, 'admitted_accuracy'),
+    **_metrics((-3, 1), LOWER, 'shortfall'),
     # Regression. A density may be above 1, so its negative log below 0.
     **_metrics(_ANY, LOWER, 'nll'),
     **_metrics(_POSITIVE, LOWER, 'rmse', 'mape'),

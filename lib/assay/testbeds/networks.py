@@ -161,7 +161,7 @@ OOD = {
     # automobile, cat, deer, dog, horse and truck are known.
     'cifar6': _CIFAR | dict(
         dataset='cifar10', known=(1, 3, 4, 5, 7, 9),
-        split_sizes=(6000, 4000, 2000), num_epochs=15),
+        split_sizes=(6000, 4000, 2000), num_epochs=10),
     'cifar10': _CIFAR | dict(
         dataset='cifar10', known=tuple(range(10)), model='resnet20',
         split_sizes=(45_000, 5000, 10_000), num_epochs=200),

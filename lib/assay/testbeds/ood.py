@@ -216,21 +216,24 @@ def check(config, arms):
                     f'{sizes[0]}.')
 
 
-def run(config, study, arms):
-  """Scores every arm on every seed; returns the rows.
+def units(config, study, heads):
+  """What is to be done, with what networks say: one at a time.
 
   A head is trained in the block of the first arm that has it; the others read
   what its networks say.
 
   Args:
     config, study: the run's.
-    arms: name -> `Arm`.
+    heads: arm -> head.
+
+  Yields:
+    (arm, config with the swept fields, `Said`, what `block.recorder` takes, the
+    block).
   """
-  check(config, arms)
   sets, first, found = {}, {}, {}
   for name, arm, fields, mine, data in vision.units(
       config, study, ood_data.load):
-    head, same = arms[arm].head, repr(mine)
+    head, same = heads[arm], repr(mine)
     leader = first.setdefault((head, same), name)
     if same not in sets:
       sets[same] = ood_data.unknown(mine, data, study.data_dir)
@@ -241,7 +244,21 @@ def run(config, study, arms):
                           Block(study, leader, block.seeds), head, sets[same])
       if name != leader:
         study.stand_on(name, found[key].fitted)
-      with block.recorder(found[key].fitted, method=arm, dataset=images.label(
-          mine.net.dataset), **fields) as add:
-        rows.record(add, mine, found[key], arms, arm)
+      yield arm, mine, found[key], block.recorder(
+          found[key].fitted, method=arm, dataset=images.label(
+              mine.net.dataset), **fields), block
+
+
+def run(config, study, arms):
+  """Scores every arm on every seed; returns the rows.
+
+  Args:
+    config, study: the run's.
+    arms: name -> `Arm`.
+  """
+  check(config, arms)
+  heads = {name: arm.head for name, arm in arms.items()}
+  for arm, mine, found, recorder, _ in units(config, study, heads):
+    with recorder as add:
+      rows.record(add, mine, found, arms, arm)
   return study.rows()
