@@ -10,7 +10,14 @@ from assay.judge import examples
 from assay.methods import abet, ood_scores
 from assay.metrics import detection
 from assay.study import Block, Study, replaced
-from assay.testbeds import bounds, ood, ood_data, ood_rows, vision_nets
+from assay.testbeds import (
+  bounds,
+  ood,
+  ood_data,
+  ood_nets,
+  ood_rows,
+  vision_nets,
+)
 
 ARMS = {
     'one_feature': ood.ONE_FEATURE,
@@ -142,8 +149,8 @@ def test_a_head_is_trained_once_for_all_its_arms(ran):
 def test_what_a_network_says_fits_together(ran):
   config, made, rows, _ = ran
   data = ood_data.load(config.net)
-  said = ood.said(config, data, Block(made, 'one_feature', (0, 1)), ood.linear,
-                  ood_data.unknown(config, data))
+  said = ood_nets.said(config, data, Block(made, 'one_feature', (0, 1)),
+                       ood.linear, ood_data.unknown(config, data))
   for out in map(said.of, (0, 1)):
     weights, bias = out['test']['head']
     for split in ('train', 'other_classes', 'noise'):

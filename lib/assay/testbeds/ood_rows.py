@@ -148,7 +148,7 @@ def record(add, config, said, arms, arm):
   Args:
     add: from `block.recorder`.
     config, arms, arm: as for `measured`.
-    said: an `ood.Said`.
+    said: an `ood_nets.Said`.
   """
   seeds = range(len(said.by_seed['test']['logits']))
   found = [None if i in add.why else measured(

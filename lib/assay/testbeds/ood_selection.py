@@ -6,7 +6,7 @@ nothing that is unknown. An arm is a rule,
     fit(config, held, seed, kept) -> (read, accepts)
 
 that is fitted to held-out images. `held` and what `read` takes are name ->
-array, see `ood.Said`; `kept` is a dict that the arms of one network share.
+array, see `ood_nets.Said`; `kept` is a dict that the arms of one network share.
 `read(images)` gives a dict with log_p [n, C], and `accepts(alpha)` a function
 of it, -> [n] bool.
 
