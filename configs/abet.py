@@ -4,8 +4,8 @@
 
 Sets of unknown images are ours, and so are networks that two cores train: the
 published numbers stand beside `cifar10` alone, which has the paper's network
-and recipe and needs a GPU. Both heads choose their learning rate alike, scores
-their settings on mixtures of held-out images; nobody sees unknown images.
+and needs a GPU. Both heads choose their learning rate alike, scores their
+settings on mixtures of held-out images; nobody sees unknown images.
 """
 
 import functools
@@ -28,11 +28,11 @@ _CIFAR = dict(num_unknown=2000, tuning_seeds=(100,))
 VARIANTS = papers.variants({
     'digits': ('default: digits 0 to 6 are known, 7 to 9 near, no download',
                networks.OOD['digits'] | _NO_FILE),
-    'cifar6': ('CIFAR-10: six classes known, four near; ResNet-8',
+    'cifar6': ('CIFAR-10: six classes known, four near; a small network',
                networks.OOD['cifar6'] | _CIFAR),
-    'cifar10': ("CIFAR-10, ResNet-20, the paper's recipe (GPU)",
+    'cifar10': ("CIFAR-10 and CIFAR-100, the paper's ResNet-20 (GPU)",
                 networks.OOD['cifar10'] | _CIFAR | dict(
-                    near=('cifar100',), scale='as published',
+                    near=('cifar100',),
                     num_unknown=10_000, learning_rates=())),
     'smoke': ('seconds: digits, five arms', networks.OOD['smoke']
               | _NO_FILE | dict(

@@ -27,7 +27,7 @@ _NO_FILE = dict(near=('other_classes',), far=('shuffled', 'uniform_noise'))
 VARIANTS = papers.variants({
     'digits': ('default: digits 0 to 6 are known, 7 to 9 near, no download',
                networks.OOD['digits'] | _NO_FILE),
-    'cifar6': ('CIFAR-10: six classes known, four near; ResNet-8',
+    'cifar6': ('CIFAR-10: six classes known, four near; a small network',
                networks.OOD['cifar6'] | dict(num_unknown=2000)),
     'smoke': ('seconds: digits, four arms', networks.OOD['smoke']
               | _NO_FILE | dict(

@@ -23,6 +23,7 @@ from assay.methods import (
     forgetting,
     in_context,
     linear_maps,
+    loki,
     milestones,
     mixup,
     sam,
@@ -35,8 +36,8 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
-    'isotonic_regression', 'noise_priors', 'ood_scores', 'sdm_region',
-    'forgetting.epochs', 'sdm_adaptor.fit',
+    'isotonic_regression', 'loki.locus', 'loki.next_label', 'noise_priors',
+    'ood_scores', 'sdm_region', 'forgetting.epochs', 'sdm_adaptor.fit',
     'forgetting.summary',
     'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
@@ -239,6 +240,9 @@ CASES = {
         domains.group_weights, (SHARES, SHARES[::-1], .1), f32(B)),
     'domains.fish': (*wrapped(domains.fish(gradient, 2, .1)),
                      gradients(correct=f32(B // 2))),
+    'loki.frechet_mean': (
+        loki.frechet_mean, (SHARES[None], np.arange(16.).reshape(2, B)),
+        i32(1)),
     # Similarity, distance and magnitude.
     'sdm.similarity': (
         sdm.similarity, (sdm.Bank(VALUES, LABELS, RIGHT), VALUES, LABELS, ROWS),

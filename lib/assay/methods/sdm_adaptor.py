@@ -52,12 +52,11 @@ def fit(features, labels, seed, similar=True, distant=True, *, num_classes,
     dict; in its `held` is what `said` says of the examples that the chosen
     restart held out, and their labels.
   """
-  each = [_restart(jax.random.fold_in(jax.random.key(seed), i),
-                   jnp.asarray(features), jnp.asarray(labels), learning_rate,
-                   num_classes=num_classes, similar=similar, distant=distant,
-                   width=width, num_epochs=num_epochs, batch_size=min(
-                       batch_size, len(labels) // 2))
-          for i in range(restarts)]
+  each = [_restart(
+      jax.random.fold_in(jax.random.key(seed), i), jnp.asarray(features),
+      jnp.asarray(labels), learning_rate, num_classes=num_classes,
+      similar=similar, distant=distant, width=width, num_epochs=num_epochs,
+      batch_size=min(batch_size, len(labels) // 2)) for i in range(restarts)]
   return min(each, key=lambda made: float(made[0]))[1]
 
 
@@ -92,18 +91,16 @@ def _restart(key, features, labels, learning_rate, *, num_classes, similar,
                     jnp.arange(len(x)))[:2]
     return (params, opt_state, q, d), None
 
-  state = (params, tx.init(params), jnp.full(len(x), jnp.e - 2),
-           jnp.ones(len(x)))
-  (params, *_), _ = jax.lax.scan(epoch, state,
-                                 jax.random.split(order, num_epochs))
+  state = params, tx.init(params), jnp.full(len(x), jnp.e - 2), jnp.ones(len(x))
+  (params, *_), _ = jax.lax.scan(epoch, state, jax.random.split(
+      order, num_epochs))
   h, logits = sdm.adapted(fixed | params, x)
   bank = sdm.bank_of(h, logits, y)
   h, logits = sdm.adapted(fixed | params, features[held])
   q, d, known = _found(bank, h, logits, labels[held], similar, distant)
   losses = sdm.loss(logits, labels[held], q, d)
   of_class = jax.nn.one_hot(labels[held], num_classes)
-  counts = jnp.sum(of_class, axis=0)
-  balanced = jnp.mean(losses @ of_class / jnp.maximum(counts, 1))
+  balanced = jnp.mean(losses @ of_class / jnp.maximum(of_class.sum(axis=0), 1))
   return balanced, fixed | params | {
       'bank': bank, 'known': known, 'held': {
           'log_p': sdm.activation(logits, q, d), 'q': q, 'd': d,
@@ -113,13 +110,12 @@ def _restart(key, features, labels, learning_rate, *, num_classes, similar,
 
 def _initial(key, x, num_classes, width):
   """PyTorch's law for both layers; mean and deviation of the features."""
-  std, made = jnp.std(x, axis=0), {}
-  for name, fan_in, size in (('in', x.shape[1], width),
-                             ('out', width, num_classes)):
+  std, made, shape = jnp.std(x, axis=0), {}, (x.shape[1], width, num_classes)
+  for i, name in enumerate(('in', 'out')):
     key, *keys = jax.random.split(key, 3)
-    draw = mlp.fan_in_uniform(fan_in)
-    made[name] = {'kernel': draw(keys[0], (fan_in, size), jnp.float32),
-                  'bias': draw(keys[1], (size,), jnp.float32)}
+    draw = mlp.fan_in_uniform(shape[i])
+    made[name] = {'kernel': draw(keys[0], shape[i:i + 2], jnp.float32),
+                  'bias': draw(keys[1], shape[i + 1:i + 2], jnp.float32)}
   return made | {'mean': jnp.mean(x, axis=0),
                  'std': jnp.where(std > LEAST_STD, std, 1.)}
 

@@ -54,6 +54,8 @@ KNOWN = {
     **_metrics((-1, 1), HIGHER, 'worst_pearson', 'worst_pearson_low',
                'worst_pearson_high'),
     **_metrics(_SHARE, None, 'coverage_50', 'coverage_80', 'coverage_95'),
+    # Of labels with a metric.
+    **_metrics(_POSITIVE, LOWER, 'squared_distance', 'distance'),
     # Distances to the Bayes predictor. That of one sample may be below 0.
     **_metrics(_ANY, LOWER, 'nll_gap', 'nll_gap_in_standard_errors'),
     **_metrics(_POSITIVE, LOWER, 'rms_mean', 'rms_log_std'),

@@ -50,6 +50,11 @@ OOD = VISION | SHIFTED | {
     'far': UNKNOWN._replace(length=(1, 100)), 'num_unknown': COUNT,
     'learning_rates': RATE}
 
+# Of turned images.
+VISION_LABELS = VISION | {
+    'num_labels': between(2, 1000), 'degrees': between(-360, 360),
+    'classes': between(0, 10**4)}
+
 # Of images of which some are harder, and of the sharpness there.
 VISION_GROUPS = {
     'alpha': SHARE, 'label_noise': SHARE, 'imbalance': between(1, 1e6),

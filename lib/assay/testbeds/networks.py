@@ -93,6 +93,12 @@ DOMINOES = dict(
     imbalance=1.0)  # largest class : smallest class in training
 
 
+# Turned images, see `vision_labels`: fours, which look different each time.
+TURNED = dict(
+    classes=(4,), num_labels=10, degrees=10.0, observed='0 4 9',
+    split_sizes=(300, 100, 200), batch_size=50)
+
+
 def vision(**fields):
   """`config.net` of `testbeds.vision`, unlocked: a small convolutional network.
 
@@ -150,8 +156,8 @@ def in_context_regression():
       largest_log_std=6.0))  # its absolute value is bounded softly
 
 
-_CIFAR = dict(model='resnet8', width=16, augment='crop_flip',
-              batch_size=64, learning_rate=0.1, weight_decay=1e-4)
+_CIFAR = dict(dataset='cifar10', augment='crop_flip', batch_size=64,
+              weight_decay=1e-4)
 # Known classes, and what differs: `digits` needs no file. Much is held out: to
 # choose settings by, and for what is fitted beside a network.
 OOD = {
@@ -160,10 +166,11 @@ OOD = {
         batch_size=20, eval_batch_size=500, normalize=True),
     # automobile, cat, deer, dog, horse and truck are known.
     'cifar6': _CIFAR | dict(
-        dataset='cifar10', known=(1, 3, 4, 5, 7, 9),
-        split_sizes=(6000, 4000, 2000), num_epochs=10),
+        known=(1, 3, 4, 5, 7, 9), normalize=True, width=32,
+        split_sizes=(6000, 4000, 2000), num_epochs=12),
     'cifar10': _CIFAR | dict(
-        dataset='cifar10', known=tuple(range(10)), model='resnet20',
+        known=tuple(range(10)), model='resnet20', learning_rate=0.1,
+        width=16, schedule='piecewise',
         split_sizes=(45_000, 5000, 10_000), num_epochs=200),
     'smoke': dict(
         dataset='digits', known=tuple(range(7)), split_sizes=(60, 40, 40),
