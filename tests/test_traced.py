@@ -29,6 +29,7 @@ from assay.methods import (
     sam,
     sdm,
     sdm_adaptor,
+    self_label_augmentation,
     temperature_networks,
     useful,
 )
@@ -115,6 +116,9 @@ MILESTONES = {'milestones': {
     'params': {'kernel': f32(2, Q), 'bias': f32(2, Q)}}}
 HISTORY = {'drawn': i32(B), 'right': i32(B)}
 LOG_P = f32(B, C)
+TURNED = RNG.normal(size=(B, 4 * C)).astype(np.float32)
+JOINT = {'y': LABELS, 'turn': np.repeat(np.arange(4, dtype=np.int32), B // 4)}
+IMAGES = RNG.normal(size=(B, 2, 2, 1)).astype(np.float32)
 ADAPTOR = {
     'mean': VALUES[0], 'std': np.ones(Q, np.float32),
     'in': {'kernel': VALUES[:Q], 'bias': VALUES[0]},
@@ -243,6 +247,23 @@ CASES = {
     'loki.frechet_mean': (
         loki.frechet_mean, (SHARES[None], np.arange(16.).reshape(2, B)),
         i32(1)),
+    # Labels of class and turn.
+    'self_label_augmentation.turned': (
+        self_label_augmentation.turned(draw),
+        ({'x': IMAGES, 'y': LABELS}, OWN, ROWS, KEY),
+        {'x': f32(4 * B, 2, 2, 1), 'y': i32(4 * B), 'index': i32(4 * B),
+         'turn': i32(4 * B)}),
+    'self_label_augmentation.joint': (
+        self_label_augmentation.joint, (TURNED, JOINT), f32(B)),
+    'self_label_augmentation.multi_task': (
+        self_label_augmentation.multi_task, (TURNED, JOINT), f32(B)),
+    'self_label_augmentation.distilled': (
+        self_label_augmentation.distilled, (
+            np.append(TURNED, LOGITS, axis=1), JOINT), f32(B)),
+    'self_label_augmentation.single': (
+        self_label_augmentation.single, (TURNED,), LOG_P),
+    'self_label_augmentation.aggregated': (
+        self_label_augmentation.aggregated, (np.stack([TURNED] * 4),), LOG_P),
     # Similarity, distance and magnitude.
     'sdm.similarity': (
         sdm.similarity, (sdm.Bank(VALUES, LABELS, RIGHT), VALUES, LABELS, ROWS),
