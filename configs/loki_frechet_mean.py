@@ -25,7 +25,7 @@ PAPER = papers.Paper(
          'their Frechet mean. So it can predict labels that it was never '
          'trained on.')
 
-_SETS = ('0 9', '0 4 9', '0 3 6 9')
+_SETS = ('0-9', '0-4-9', '0-3-6-9')
 VARIANTS = papers.variants({
     'digits': ('default: fours of scikit-learn, turned, no download',
                dict(dataset='digits', split_sizes=(70, 30, 79), batch_size=20,
@@ -38,7 +38,7 @@ VARIANTS = papers.variants({
         num_epochs=2, eval_batch_size=20, num_seeds=2,
         arms=('argmax', 'loki', 'loki_calibrated', 'constant'),
         swept_arms=('argmax', 'loki', 'loki_calibrated', 'constant'),
-        sweep_values=('0 9', '0 4 9'))),
+        sweep_values=('0-9', '0-4-9'))),
 })
 
 
@@ -106,6 +106,6 @@ CLAIMS = (
 
 FIGURES = {f'{metric}': functools.partial(
     plots.comparison, metric=metric, state='last',
-    baseline=_at('argmax', '0 4 9'))
+    baseline=_at('argmax', '0-4-9'))
            for metric in ('squared_distance', 'accuracy')}
 LEAD = ('digits', 'squared_distance')

@@ -56,5 +56,5 @@ def test_images_are_turned_and_some_turns_are_never_trained():
   x = data.shared['x'][data.shared['test_rows']].reshape(10, 10, 8, 8)
   quarter = np.rot90(x[0], axes=(1, 2)).astype(int)  # 90 degrees is the last
   assert np.abs(x[9] - quarter).max() <= 1
-  with pytest.raises(UserError, match="observed='4 0' must be two or more"):
-    vision_labels.load(replaced(config, {'observed': '4 0'}).net)
+  with pytest.raises(UserError, match="observed='4-0' must be two or more"):
+    vision_labels.load(replaced(config, {'observed': '4-0'}).net)

@@ -95,7 +95,7 @@ DOMINOES = dict(
 
 # Turned images, see `vision_labels`: fours, which look different each time.
 TURNED = dict(
-    classes=(4,), num_labels=10, degrees=10.0, observed='0 4 9',
+    classes=(4,), num_labels=10, degrees=10.0, observed='0-4-9',
     split_sizes=(300, 100, 200), batch_size=50)
 
 

@@ -2,7 +2,7 @@
 
 Part of the testbed `vision`. Images of one data set are turned by 0, `degrees`,
 2 `degrees`, ...; how often is the label, so labels lie on a path. Training and
-held-out images have the `observed` labels alone (a text, '0 4 9'), test images
+held-out images have the `observed` labels alone (a text, '0-4-9'), test images
 all `num_labels`. Besides what `vision_nets` reads, these are read of
 `config.net`, with `classes`, of which images are, () for all, and split_sizes,
 which count images before they are turned.
@@ -26,14 +26,14 @@ def observed(net):
     UserError: not two or more different labels in order.
   """
   try:
-    found = [int(word) for word in net.observed.split()]
+    found = [int(word) for word in net.observed.split('-')]
   except ValueError:
     found = []
   if len(found) < 2 or sorted(set(found)) != found or not (
       0 <= found[0] and found[-1] < net.num_labels):
     raise UserError(f'observed={net.observed!r} must be two or more labels, '
                     f'ascending and below num_labels={net.num_labels}, like '
-                    "'0 4 9'.")
+                    "'0-4-9'.")
   return found
 
 
