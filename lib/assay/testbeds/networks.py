@@ -166,7 +166,7 @@ OOD = {
         batch_size=20, eval_batch_size=500, normalize=True),
     # automobile, cat, deer, dog, horse and truck are known.
     'cifar6': _CIFAR | dict(
-        known=(1, 3, 4, 5, 7, 9), normalize=True, width=32,
+        known=(1, 3, 4, 5, 7, 9), normalize=True,
         split_sizes=(6000, 4000, 2000), num_epochs=12),
     'cifar10': _CIFAR | dict(
         known=tuple(range(10)), model='resnet20', learning_rate=0.1,
