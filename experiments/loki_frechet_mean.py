@@ -12,10 +12,8 @@ import numpy as np
 from scipy import special
 
 from assay import cli
-from assay import config as config_lib
-from assay.errors import check_names
 from assay.methods import calibrators, loki
-from assay.testbeds import bounds, vision, vision_labels
+from assay.testbeds import vision, vision_labels
 from assay.testbeds.vision_labels import make_apply  # noqa: F401, `assay.load`
 
 
@@ -43,8 +41,7 @@ ARMS = {
 
 def run(config, study):
   """Makes every arm's labels of every seed's network; returns the rows."""
-  config_lib.check(config, bounds.VISION_LABELS)
-  check_names('arms', config.arms, ARMS, 'arm')
+  vision_labels.check(config, ARMS)
   for name, arm, fields, mine, data in vision.units(
       config, study, vision_labels.load):
     for block in study.blocks(name):

@@ -13,10 +13,18 @@ import functools
 import jax
 import numpy as np
 
+from assay import config as config_lib
 from assay import keys
 from assay.data import corruptions, images
-from assay.errors import UserError
+from assay.errors import UserError, check_names
+from assay.testbeds import bounds
 from assay.testbeds import vision_nets as nets
+
+
+def check(config, arms):
+  """Raises a UserError that names a value which cannot be meant."""
+  config_lib.check(config, bounds.VISION_LABELS)
+  check_names('arms', config.arms, arms, 'arm')
 
 
 def observed(net):
