@@ -12,8 +12,8 @@ of it, -> [n] bool.
 
 Rows have a field `alpha`, the accuracy that is promised; splits are those of
 `ood`: of unknown images the share that is accepted, `admitted`, of known ones
-all of `metrics.accepted`. Whether accepted or not, group `all answers`: error, and
-ece of `test`.
+all of `metrics.accepted`. Of all answers, accepted or not, are the rows of the
+group `all answers`: error and ece.
 
 Of the config are read: what `ood` reads, and alphas.
 """
@@ -23,7 +23,6 @@ from scipy import special
 
 from assay.metrics import accepted, calibration, classification
 from assay.testbeds import ood, ood_rows
-
 
 ALL = 'all answers'
 
