@@ -47,7 +47,7 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   from assay import train
   from assay.data import tabular
   from assay.methods import mixup
-  from experiments import c_mixup
+  from assay.testbeds import tabular_mixing
 
   sizes = num_train, *SIZES[1:]
   shared = generated(sum(sizes))
@@ -55,7 +55,7 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   own['features'] = shared['y'][own['train_rows']]
   for name in ('alpha', 'bandwidth'):
     own[name] = np.full(len(seeds), config[name], np.float32)
-  if num_train <= c_mixup.MAX_TABLE:
+  if num_train <= tabular_mixing.MAX_TABLE:
     own['partner_table'] = np.stack([mixup.partner_table(y, config.bandwidth)
                                      for y in own['features']])
   orders = lambda stream: [tabular.epoch_items(
@@ -192,14 +192,14 @@ def measure_alone(report, quick):
 def measure_drawing(report, quick):
   """Choosing partners beside the rest of the step, which is given them."""
   from assay.methods import mixup
-  from experiments import c_mixup
+  from assay.testbeds import tabular_mixing
 
   rounds = 3 if quick else 15
   for num_train, steps in ((SIZES[0], 310), (100_000, 4)):
     size = f'{num_train:,} rows'
     given = _stepper(mixup.matched, num_train, steps, 'partners')
     kinds = {'all rows': _stepper(mixup.similar, num_train, steps)}
-    if num_train > c_mixup.MAX_TABLE:
+    if num_train > tabular_mixing.MAX_TABLE:
       kinds['a pool'] = _stepper(mixup.pooled, num_train, steps, 'partners')
     seconds = {kind: [] for kind in (None, *kinds)}
     for i in range(rounds + 1):
@@ -227,13 +227,14 @@ def _stepper(choose, num_train, steps, candidates=None):
   from assay.train import lanes, sharding
   from experiments import c_mixup
 
-  net = make_config().net
+  config = make_config()
+  net = config.net
   model, tx = make_model(net), optax.adam(net.learning_rate)
-  source = make_source(make_config(), SEEDS, num_train, candidates)
+  source = make_source(config, SEEDS, num_train, candidates)
   paired = mixup.paired(tabular.draw_from('train'), choose)
   draw = lambda *args: mixup.blend(paired(*args), ('y',))
   init = train.make_init(lambda key: model.init(key, jnp.zeros((1, DIMS))), tx)
-  step = train.make_step(make_grad(c_mixup.ARMS[ARM], model), tx)
+  step = train.make_step(make_grad(config, c_mixup.ARMS[ARM], model), tx)
   mesh = sharding.make_mesh(num_seeds=len(SEEDS))
   lane = lanes.Lanes(mesh, 'vmap', len(SEEDS))
   carries = lane.start(lanes.start(init, False), SEEDS, ())
