@@ -342,14 +342,15 @@ def manifold(encode, decode):
   code: both inputs are encoded apart, the representations mixed.
 
   Args:
-    encode: `(params, x) -> [B, ...]`.
+    encode: `(params, x) -> [B, ...]`, or a tree of such.
     decode: `(params, hidden) -> [B, Q]`.
   """
 
   def predict(params, batch):
     both = jnp.concatenate([batch['x'], batch['partner_x']])
-    first, second = jnp.split(encode(params, both), 2)
-    return decode(params, mix(first, second, batch['lam']))
+    return decode(params, jax.tree.map(
+        lambda hidden: mix(*jnp.split(hidden, 2), batch['lam']),
+        encode(params, both)))
 
   return predict
 

@@ -11,7 +11,7 @@ many floats carry the past, as `transformer.Transformer` does:
 
 for each layer, with H heads of size d. The recurrences are scans over time; for
 the gradient the scan keeps the state of each token, B T H d^2 floats a layer
-for the last two.
+for the last two. Of a sequence as a whole `GRULast` says one vector.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from assay.models import transformer
+from assay.models import mlp, transformer
 
 RULES = ('sum', 'delta')
 
@@ -79,6 +79,97 @@ class GRU(nn.Module):
     """Floats of the hidden states, width * layers at any length."""
     del length
     return self.width * self.num_layers
+
+
+@jax.custom_vjp
+def gru(inputs, kernel, bias):
+  """The last hidden state of a GRU, in PyTorch's form, from h = 0.
+
+      r, z = sigmoid(i_r + U_r h + c_r), sigmoid(i_z + U_z h + c_z)
+      n = tanh(i_n + r (U_n h + c_n)),  h <- (1 - z) n + z h
+
+  Of the gradient only the chain from state to state is in the scan: those of
+  kernel and bias are one product over all tokens behind it. Reverse mode alone.
+
+  Args:
+    inputs: i, [T, B, 3 H] float, what the tokens add to reset gate, update gate
+      and new state, in this order.
+    kernel: U, [H, 3 H] float, in the same order.
+    bias: c, [3 H] float.
+
+  Returns:
+    [B, H] float.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from assay.models import recurrent
+    >>> one = jnp.array([0., 0., 9.])  # open by a half, towards tanh(9)
+    >>> zero = jnp.zeros(3)
+    >>> recurrent.gru(jnp.tile(one, (3, 1, 1)), zero[None], zero).round(3)
+    Array([[0.875]], dtype=float32)
+  """
+  return _gru_scan(inputs, kernel, bias)[0]
+
+
+def _gru_scan(inputs, kernel, bias):
+  """The last state; and of each token the one before it, r, z, n, U_n h + c_n.
+  """
+
+  def step(h, i):
+    width = h.shape[1]
+    g = h @ kernel + bias
+    r, z = jnp.split(nn.sigmoid(i[:, :2 * width] + g[:, :2 * width]), 2, axis=1)
+    g = g[:, 2 * width:]
+    n = jnp.tanh(i[:, 2 * width:] + r * g)
+    return n + z * (h - n), (h, r, z, n, g)
+
+  start = jnp.zeros((inputs.shape[1], len(kernel)), inputs.dtype)
+  return jax.lax.scan(step, start, inputs)
+
+
+def _gru_forward(inputs, kernel, bias):
+  last, kept = _gru_scan(inputs, kernel, bias)
+  return last, (kernel, kept)
+
+
+def _gru_backward(residuals, dh):
+  kernel, kept = residuals
+
+  def step(dh, token):
+    h, r, z, n, g = token
+    dn = dh * (1 - z) * (1 - n * n)  # of what tanh is applied to
+    dr, dz = dn * g * r * (1 - r), dh * (h - n) * z * (1 - z)
+    affine = jnp.concatenate([dr, dz, dn * r], axis=1)
+    return dh * z + affine @ kernel.T, (affine, dn)
+
+  _, (affine, dn) = jax.lax.scan(step, dh, kept, reverse=True)
+  inputs = jnp.concatenate([affine[..., :-len(kernel)], dn], axis=2)
+  return (inputs, jnp.einsum('tbh,tbg->hg', kept[0], affine),
+          jnp.sum(affine, axis=(0, 1)))
+
+
+gru.defvjp(_gru_forward, _gru_backward)
+
+
+class GRULast(nn.Module):
+  """[B, T, D] float -> [B, width] float: the last hidden state, by `gru`.
+
+  Weights and biases are those of PyTorch's GRU, two biases for each gate among
+  them, and start as there: uniform up to 1 / sqrt(width).
+
+  Attributes:
+    width: hidden units.
+  """
+  width: int
+
+  @nn.compact
+  def __call__(self, x):
+    start = mlp.fan_in_uniform(self.width)
+    values = lambda name, *shape: self.param(
+        name, start, (*shape, 3 * self.width), x.dtype)
+    inputs = jnp.einsum('btd,dg->tbg', x, values('input_kernel', x.shape[-1]))
+    return gru(inputs + values('input_bias'), values('kernel', self.width),
+               values('bias'))
 
 
 class OuterProductCell(nn.RNNCellBase):
