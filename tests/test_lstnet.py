@@ -74,29 +74,27 @@ def test_gru_is_that_of_pytorch():
 
 def test_gradient_of_the_gru_is_that_of_its_loop():
   rng = np.random.default_rng(1)
-  args = [jnp.float32(rng.normal(size=shape) / 2)
-          for shape in ((T, B, 15), (5, 15), (15,))]
+  args = [jnp.float32(rng.normal(size=shape) / 2) for shape in (
+      (T, B, D), (D, 15), (15,), (5, 15), (15,))]
   weight = jnp.float32(rng.normal(size=(B, 5)))
 
-  def loop(inputs, kernel, bias):
+  def loop(x, input_kernel, input_bias, kernel, bias):
     h = jnp.zeros((B, 5))
-    for i in inputs:
-      g = h @ kernel + bias
-      r, z = jax.nn.sigmoid(i[:, :5] + g[:, :5]), jax.nn.sigmoid(
-          i[:, 5:10] + g[:, 5:10])
+    for token in x:
+      i, g = token @ input_kernel + input_bias, h @ kernel + bias
+      r, z = (jax.nn.sigmoid(i[:, k:k + 5] + g[:, k:k + 5]) for k in (0, 5))
       h = (1 - z) * jnp.tanh(i[:, 10:] + r * g[:, 10:]) + z * h
     return h
 
-  got, want = (jax.jit(jax.grad(lambda *args, f=f: jnp.sum(weight * f(*args)),
-                                (0, 1, 2)))(*args)
-               for f in (recurrent.gru, loop))
-  jax.tree.map(functools.partial(close, rtol=1e-4, atol=1e-5), got, want)
+  gradient = lambda f: jax.grad(lambda *args: jnp.sum(weight * f(*args)),
+                                tuple(range(5)))
+  got, want = (jax.jit(gradient(f))(*args) for f in (recurrent.gru, loop))
+  compare = functools.partial(close, rtol=1e-4, atol=1e-5)
+  jax.tree.map(compare, got, want)
   # Mapped over seeds it is the same.
-  stacked = [jnp.stack([a, 2 * a]) for a in args]
-  mapped = jax.jit(jax.vmap(jax.grad(lambda *args: jnp.sum(
-      weight * recurrent.gru(*args)), (0, 1, 2))))(*stacked)
-  jax.tree.map(lambda m, g: close(
-      m[0], g, rtol=1e-4, atol=1e-5), mapped, got)
+  mapped = jax.jit(jax.vmap(gradient(recurrent.gru)))(
+      *(jnp.stack([a, 2 * a]) for a in args))
+  jax.tree.map(lambda m, g: compare(m[0], g), mapped, got)
 
 
 def test_encoding_is_the_convolution_and_the_last_steps():

@@ -348,9 +348,8 @@ def manifold(encode, decode):
 
   def predict(params, batch):
     both = jnp.concatenate([batch['x'], batch['partner_x']])
-    return decode(params, jax.tree.map(
-        lambda hidden: mix(*jnp.split(hidden, 2), batch['lam']),
-        encode(params, both)))
+    mixed = lambda hidden: mix(*jnp.split(hidden, 2), batch['lam'])
+    return decode(params, jax.tree.map(mixed, encode(params, both)))
 
   return predict
 

@@ -82,19 +82,22 @@ class GRU(nn.Module):
 
 
 @jax.custom_vjp
-def gru(inputs, kernel, bias):
+def gru(x, input_kernel, input_bias, kernel, bias):
   """The last hidden state of a GRU, in PyTorch's form, from h = 0.
 
-      r, z = sigmoid(i_r + U_r h + c_r), sigmoid(i_z + U_z h + c_z)
-      n = tanh(i_n + r (U_n h + c_n)),  h <- (1 - z) n + z h
+      i, g = W x + b, U h + c, each for reset gate r, update gate z and n
+      r, z = sigmoid(i_r + g_r), sigmoid(i_z + g_z)
+      n = tanh(i_n + r g_n),  h <- (1 - z) n + z h
 
-  Of the gradient only the chain from state to state is in the scan: those of
-  kernel and bias are one product over all tokens behind it. Reverse mode alone.
+  Its gradient is a scan of its own, which adds up the gradients of the weights
+  as it goes, while what a token left is in the cache: on a CPU it takes half
+  the time of the one that JAX makes. Reverse mode alone.
 
   Args:
-    inputs: i, [T, B, 3 H] float, what the tokens add to reset gate, update gate
-      and new state, in this order.
-    kernel: U, [H, 3 H] float, in the same order.
+    x: [T, B, D] float.
+    input_kernel: W, [D, 3 H] float, columns in the order r, z, n.
+    input_bias: b, [3 H] float.
+    kernel: U, [H, 3 H] float.
     bias: c, [3 H] float.
 
   Returns:
@@ -103,49 +106,50 @@ def gru(inputs, kernel, bias):
   Example:
     >>> import jax.numpy as jnp
     >>> from assay.models import recurrent
-    >>> one = jnp.array([0., 0., 9.])  # open by a half, towards tanh(9)
+    >>> kernel = jnp.array([[0., 0., 9.]])  # half open, towards tanh(9)
     >>> zero = jnp.zeros(3)
-    >>> recurrent.gru(jnp.tile(one, (3, 1, 1)), zero[None], zero).round(3)
-    Array([[0.875]], dtype=float32)
+    >>> x = jnp.ones((3, 1, 1))
+    >>> recurrent.gru(x, kernel, zero, zero[None], zero).round(3).tolist()
+    [[0.875]]
   """
-  return _gru_scan(inputs, kernel, bias)[0]
+  return _gru_forward(x, input_kernel, input_bias, kernel, bias)[0]
 
 
-def _gru_scan(inputs, kernel, bias):
-  """The last state; and of each token the one before it, r, z, n, U_n h + c_n.
-  """
+def _gru_forward(x, input_kernel, input_bias, kernel, bias):
+  """The last state; and the arguments with what each token left."""
 
-  def step(h, i):
+  def step(h, token):
     width = h.shape[1]
-    g = h @ kernel + bias
-    r, z = jnp.split(nn.sigmoid(i[:, :2 * width] + g[:, :2 * width]), 2, axis=1)
+    i, g = token @ input_kernel + input_bias, h @ kernel + bias
+    gates = nn.sigmoid(i[:, :2 * width] + g[:, :2 * width])
     g = g[:, 2 * width:]
-    n = jnp.tanh(i[:, 2 * width:] + r * g)
-    return n + z * (h - n), (h, r, z, n, g)
+    n = jnp.tanh(i[:, 2 * width:] + gates[:, :width] * g)
+    return n + gates[:, width:] * (h - n), (h, gates, n, g)
 
-  start = jnp.zeros((inputs.shape[1], len(kernel)), inputs.dtype)
-  return jax.lax.scan(step, start, inputs)
-
-
-def _gru_forward(inputs, kernel, bias):
-  last, kept = _gru_scan(inputs, kernel, bias)
-  return last, (kernel, kept)
+  start = jnp.zeros((x.shape[1], len(kernel)), x.dtype)
+  last, left = jax.lax.scan(step, start, x)
+  return last, ((input_kernel, input_bias, kernel, bias), (x, *left))
 
 
 def _gru_backward(residuals, dh):
-  kernel, kept = residuals
+  weights, tokens = residuals
+  input_kernel, _, kernel, _ = weights
 
-  def step(dh, token):
-    h, r, z, n, g = token
+  def step(carry, token):
+    dh, sums = carry
+    x, h, gates, n, g = token
+    r, z = jnp.split(gates, 2, axis=1)
     dn = dh * (1 - z) * (1 - n * n)  # of what tanh is applied to
     dr, dz = dn * g * r * (1 - r), dh * (h - n) * z * (1 - z)
-    affine = jnp.concatenate([dr, dz, dn * r], axis=1)
-    return dh * z + affine @ kernel.T, (affine, dn)
+    di = jnp.concatenate([dr, dz, dn], axis=1)
+    dg = jnp.concatenate([dr, dz, dn * r], axis=1)
+    found = x.T @ di, jnp.sum(di, axis=0), h.T @ dg, jnp.sum(dg, axis=0)
+    return ((dh * z + dg @ kernel.T, jax.tree.map(jnp.add, sums, found)),
+            di @ input_kernel.T)
 
-  _, (affine, dn) = jax.lax.scan(step, dh, kept, reverse=True)
-  inputs = jnp.concatenate([affine[..., :-len(kernel)], dn], axis=2)
-  return (inputs, jnp.einsum('tbh,tbg->hg', kept[0], affine),
-          jnp.sum(affine, axis=(0, 1)))
+  start = jax.tree.map(jnp.zeros_like, weights)
+  (_, sums), dx = jax.lax.scan(step, (dh, start), tokens, reverse=True)
+  return dx, *sums
 
 
 gru.defvjp(_gru_forward, _gru_backward)
@@ -164,12 +168,12 @@ class GRULast(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    start = mlp.fan_in_uniform(self.width)
-    values = lambda name, *shape: self.param(
-        name, start, (*shape, 3 * self.width), x.dtype)
-    inputs = jnp.einsum('btd,dg->tbg', x, values('input_kernel', x.shape[-1]))
-    return gru(inputs + values('input_bias'), values('kernel', self.width),
-               values('bias'))
+    start, size = mlp.fan_in_uniform(self.width), 3 * self.width
+    shapes = {'input_kernel': (x.shape[-1], size), 'input_bias': (size,),
+              'kernel': (self.width, size), 'bias': (size,)}
+    return gru(x.swapaxes(0, 1), *(
+        self.param(name, start, shape, x.dtype)
+        for name, shape in shapes.items()))
 
 
 class OuterProductCell(nn.RNNCellBase):
