@@ -2,7 +2,8 @@
 
   python -m experiments.c_mixup --config=configs/c_mixup.py:airfoil
 
-An arm is who is paired with whom, and where the two are mixed.
+Arms that mix stand in `testbeds.tabular_mixing`, those for domains in
+`testbeds.tabular_domains`.
 """
 
 import sys
@@ -16,11 +17,8 @@ from assay.data import tabular as tables
 from assay.testbeds import tabular, tabular_domains, tabular_mixing
 from configs import c_mixup as card
 
-make_apply = tabular.make_apply
 ARMS = tabular_mixing.ARMS | tabular_domains.ARMS
-
-
-# --- Data of the theory, and the run -----------------------------------------
+make_apply = tabular.make_apply
 
 
 def data(net, seeds, data_dir=None, held_out=0):

@@ -1,10 +1,13 @@
-"""Arms of the testbed `tabular` that mix examples: with whom, and where.
+"""Arms of the testbed `tabular` that mix examples with partners.
 
-Each is one choice of `methods.mixup` as partner, mixed on inputs or on hidden
-representations. A paper's config has alpha, bandwidth, similarity (of partners:
-a key of FEATURES), equal_partners (other similarities at the effective partners
-of labels), pooled (partners from two batches instead of all rows) and
-local_fraction (of the pairs that Local Mixup keeps).
+An arm is who is paired with whom, and where the two are mixed: see `ARMS`.
+Beside what the testbed reads, the config has
+
+    alpha (of Beta(alpha, alpha), the law of the weights)
+    bandwidth, or partners (the share of effective partners that it is to give);
+      similarity, equal_partners (who is near, see `similarity`)
+    pooled (partners from the batch and as many candidates)
+    local_fraction (of pairs that Local Mixup keeps)
 """
 
 import functools
@@ -49,7 +52,8 @@ def mixing(choose, where, local=False):
       draw=draw, predict=predict_hidden if where == 'hidden' else plain.predict,
       prepare=functools.partial(prepare, choose, local),
       noted=functools.partial(partner_laws, choose),
-      fields=('alpha', 'bandwidth') if choose is mixup.similar else ('alpha',))
+      fields=('alpha', 'bandwidth', 'partners')
+      if choose is mixup.similar else ('alpha',))
 
 
 def _pool(config, choose):
@@ -115,7 +119,9 @@ def similarity(config, block, source, rows):
   found = []
   for i, (x, y) in enumerate(rows):
     features = FEATURES[kind](x, y, functools.partial(encode, i))
-    bandwidth = np.inf if kind == 'uniform' else config.bandwidth
+    bandwidth = np.inf if kind == 'uniform' else (
+        mixup.bandwidth_for(y, config.partners) if 'partners' in config
+        else config.bandwidth)
     if config.equal_partners and kind not in ('label', 'uniform'):
       bandwidth = mixup.bandwidth_for(
           features, mixup.effective_partners(y, config.bandwidth))
