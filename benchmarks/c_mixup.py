@@ -46,7 +46,6 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   """
   from assay import train
   from assay.data import tabular
-  from assay.methods import mixup
   from assay.testbeds import tabular_mixing
 
   sizes = num_train, *SIZES[1:]
@@ -55,9 +54,8 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   own['features'] = shared['y'][own['train_rows']]
   for name in ('alpha', 'bandwidth'):
     own[name] = np.full(len(seeds), config[name], np.float32)
-  if num_train <= tabular_mixing.MAX_TABLE:
-    own['partner_table'] = np.stack([mixup.partner_table(y, config.bandwidth)
-                                     for y in own['features']])
+  own |= tabular_mixing.prepared_draws(config, own['features'],
+                                       own['bandwidth'])
   orders = lambda stream: [tabular.epoch_items(
       num_train, config.net.batch_size, seed, stream) for seed in seeds]
   first = orders('order')

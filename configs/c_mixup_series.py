@@ -28,7 +28,7 @@ MIXING = ('mixup', 'manifold_mixup', 'k_mixup', 'local_mixup', 'c_mixup', _OURS)
 ARMS = ('last_value', 'erm', *MIXING)
 SHORT = ('last_value', 'erm', 'mixup', 'manifold_mixup', _OURS)
 
-WAVES = dict(dataset='waves', bandwidth=.05, num_seeds=10,
+WAVES = dict(dataset='waves', bandwidth=.05, num_seeds=5,
              scale='not in the paper')
 
 VARIANTS = papers.variants({
@@ -36,8 +36,8 @@ VARIANTS = papers.variants({
     'exchange_rate': (
         'daily exchange rates, the settings of the released code', {}),
     'exchange_rate_short': (
-        'for a CPU: windows of 48 days, 30 epochs, fewer arms',
-        dict(window=48, num_epochs=30, scale='reduced', arms=SHORT)),
+        'for a CPU: windows of 48 days, 20 epochs, fewer arms',
+        dict(window=48, num_epochs=20, scale='reduced', arms=SHORT)),
     'exchange_rate_tuned': (
         'every arm tuned with the same grid, budget and rule',
         dict(trials=6, arms=ARMS[1:])),

@@ -71,9 +71,7 @@ def prepare(choose, local, config, block, source):
     pairs = similarity(config, block, source, rows)
     own['features'] = np.stack([f for f, _ in pairs]).astype(np.float32)
     own['bandwidth'] = np.array([s for _, s in pairs], np.float32)
-    if net.split_sizes[0] <= MAX_TABLE and not config.pooled:
-      own['partner_table'] = np.stack([mixup.partner_table(f, s)
-                                       for f, s in pairs])
+    own |= prepared_draws(config, own['features'], own['bandwidth'])
   if _pool(config, choose) not in (mixup.matched, mixup.pooled):
     return source._replace(own=own)
   candidates = tabular.make_items(net, block.seeds, 'partners')
@@ -88,6 +86,20 @@ def prepare(choose, local, config, block, source):
     return np.stack([first, second], axis=1)
 
   return source._replace(own=own, items=items)
+
+
+def prepared_draws(config, features, bandwidths):
+  """What makes drawing partners cheap, where something does."""
+  if config.pooled:
+    return {}
+  if features.shape[1] <= MAX_TABLE:
+    return {'partner_table': np.stack([
+        mixup.partner_table(f, s)
+        for f, s in zip(features, bandwidths, strict=True)])}
+  if features.shape[2] > 1:
+    return {}
+  labels, orders = zip(*map(mixup.sort_labels, features), strict=True)
+  return {'sorted_labels': np.stack(labels), 'label_order': np.stack(orders)}
 
 
 # Features by which partners are similar, of x [n, D], y [n, Q] and the hidden
