@@ -46,12 +46,11 @@ def sorted_partners(key, anchors, labels, order, bandwidth):
   """
   labels, order = jnp.asarray(labels), jnp.asarray(order)
   size = int(np.ceil(len(labels) ** .5))
-  starts = np.arange(0, len(labels), size)
-  counts = np.minimum(size, len(labels) - starts)
+  starts = jnp.arange(0, len(labels), size, dtype=jnp.int32)
+  counts = jnp.minimum(size, len(labels) - starts)
   # Dividing first keeps bandwidth^2 from underflowing to 0.
   a = (anchors / bandwidth)[:, None]
-  low, high = labels[starts] / bandwidth, labels[
-      starts + counts - 1] / bandwidth
+  low, high = (labels[at] / bandwidth for at in (starts, starts + counts - 1))
   near = jnp.maximum(0, jnp.maximum(low[None] - a, a - high[None]))
   # The largest bound of each anchor is 1 a row: a tiny bandwidth cannot give
   # 0 / 0.
