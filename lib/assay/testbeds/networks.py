@@ -55,7 +55,7 @@ _SERIES = {
         width=100),
     'waves': dict(
         split_sizes=(700, 200, 200), window=48, horizon=12, num_filters=16,
-        width=16, highway=12, batch_size=32, num_epochs=30, learning_rate=3e-3),
+        width=16, highway=12, batch_size=32, num_epochs=20, learning_rate=3e-3),
 }
 
 
