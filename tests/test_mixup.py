@@ -752,9 +752,9 @@ def test_limits_among_sorted_labels():
   assert_follows(sorted_draws(y, y[:1], np.inf, 20_000),
                  np.full((1, 70), 1 / 70))
   tied = np.repeat(np.float32([3, 1, 2]), (2, 1, 3))
-  assert_follows(
-      sorted_draws(tied, np.float32([3, 1, 2]), 1e-6, 2000),
-      np.array([[3, 3, 0, 0, 0, 0], [0, 0, 6, 0, 0, 0], [0, 0, 0, 2, 2, 2]]) / 6)
+  wanted = [[3, 3, 0, 0, 0, 0], [0, 0, 6, 0, 0, 0], [0, 0, 0, 2, 2, 2]]
+  assert_follows(sorted_draws(tied, np.float32([3, 1, 2]), 1e-6, 2000),
+                 np.array(wanted) / 6)
 
 
 def test_seeds_among_sorted_labels_are_those_alone():
