@@ -44,8 +44,8 @@ VARIANTS = papers.variants({
     'electricity': (
         'hourly consumption of 321 clients, released settings (GPU)',
         dict(dataset='electricity', bandwidth=.5, alpha=2.)),
-    'smoke': ('seconds: waves, four arms, two epochs', WAVES | dict(
-        arms=('last_value', 'erm', 'mixup', _OURS), num_epochs=2, num_seeds=2,
+    'smoke': ('seconds: waves, three arms, two epochs', WAVES | dict(
+        arms=('last_value', 'erm', _OURS), num_epochs=2, num_seeds=2,
         split_sizes=(96, 40, 40), num_filters=4, width=4, skip_width=2)),
 })
 
