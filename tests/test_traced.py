@@ -21,15 +21,18 @@ from assay.methods import (
     correctness_ranking,
     domains,
     forgetting,
+    gaussian_weights,
     in_context,
     linear_maps,
     loki,
+    maml,
     milestones,
     mixup,
     sam,
     sdm,
     sdm_adaptor,
     self_label_augmentation,
+    task_augmentation,
     temperature_networks,
     useful,
 )
@@ -61,6 +64,8 @@ OWN = {'train_rows': ROWS, 'features': VALUES, 'bandwidth': np.float32(.5),
 PAIRS = {'x': VALUES, 'y': VALUES, 'partner_x': VALUES[::-1],
          'partner_y': VALUES[::-1], 'lam': SHARES}
 PARAMS = {'kernel': VALUES[0], 'bias': np.ones(Q, np.float32)}
+TASK = dict.fromkeys(('x', 'y', 'query_x', 'query_y'), VALUES)
+GAUSSIAN = {'mean': PARAMS, 'log_std': PARAMS}
 
 
 def f32(*shape):
@@ -73,6 +78,14 @@ def i32(*shape):
 
 def boolean(*shape):
   return jax.ShapeDtypeStruct(shape, bool)
+
+
+def shapes(tree):
+  return jax.tree.map(lambda x: f32(*np.shape(x)), tree)
+
+
+def squares(params, x):
+  return jnp.mean((x * params['kernel'] + params['bias'])**2)
 
 
 def gradient(params, extra, batch, key):
@@ -248,6 +261,37 @@ CASES = {
         domains.group_weights, (SHARES, SHARES[::-1], .1), f32(B)),
     'domains.fish': (*wrapped(domains.fish(gradient, 2, .1)),
                      gradients(correct=f32(B // 2))),
+    # Tasks.
+    'maml.adapted': (
+        functools.partial(maml.adapted, squares, rates=.1), (PARAMS, VALUES),
+        shapes(PARAMS)),
+    'maml.path': (
+        functools.partial(maml.path, squares, rates=.1, num_steps=3),
+        (PARAMS, VALUES),
+        (shapes(PARAMS), {'kernel': f32(3, Q), 'bias': f32(3, Q)})),
+    'maml.task_losses': (
+        lambda *of: maml.task_losses(squares, *of, rates=.1),
+        (PARAMS, VALUES, VALUES), f32(B)),
+    'maml.meta_loss': (
+        lambda *of: maml.meta_loss(squares, *of, .1, first_order=True),
+        (PARAMS, VALUES, VALUES), f32()),
+    'gaussian_weights.start': (gaussian_weights.start, (PARAMS,),
+                               shapes(GAUSSIAN)),
+    'gaussian_weights.sample': (gaussian_weights.sample, (KEY, GAUSSIAN),
+                                shapes(PARAMS)),
+    'gaussian_weights.divergence': (
+        gaussian_weights.divergence, (GAUSSIAN,), f32()),
+    'task_augmentation.paired': (
+        task_augmentation.paired, (KEY, TASK, 2., .5), shapes(PAIRS)),
+    'task_augmentation.mixed': (
+        task_augmentation.mixed, (KEY, TASK, 2., .5),
+        shapes(TASK | {'partner_x': VALUES, 'lam': SHARES})),
+    'task_augmentation.effective_partners': (
+        task_augmentation.effective_partners, (TASK, .5), f32()),
+    'task_augmentation.shifted': (
+        task_augmentation.shifted, (KEY, TASK, 1.), shapes(TASK)),
+    'task_augmentation.turned': (
+        task_augmentation.turned, (KEY, TASK), shapes(TASK)),
     'loki.frechet_mean': (
         loki.frechet_mean, (SHARES[None], np.arange(16.).reshape(2, B)),
         i32(1)),
