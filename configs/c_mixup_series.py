@@ -163,3 +163,19 @@ CLAIMS = (
             'the forecast.', all_of(*(less('rmse', arm, 'last_value')
                                       for arm in WAVES['arms'][1:])))}),
 )
+
+
+def _errors(rows):
+  """The errors of all arms; of waves those of networks, far below the others.
+  """
+  from assay.report import plots
+
+  variant = rows[0]['config']
+  if variant == 'waves':
+    rows = [row for row in rows if row['method'] != 'last_value']
+  return plots.comparison(
+      rows, 'rmse', papers.reported('c_mixup_series', variant), state='best',
+      baseline='erm')
+
+
+FIGURES = {'rmse': _errors}
