@@ -75,6 +75,11 @@ def input_shape(source):
   return shape if offsets is None else (len(offsets), *shape)
 
 
+def batch_size(source):
+  """Examples that are predicted at once; windows of many series are large."""
+  return 512 if 'offsets' in source.shared else 4096
+
+
 def tested_apart(net):
   """Whether test rows are the same for all seeds, which tuning never sees."""
   return 'window' in net or bool(domain_names(net.dataset))
