@@ -29,7 +29,8 @@ def sections(by_paper, runs, judged):
   `families` and `index` are those of `coverage.sections`, `<paper>/outcome` is
   what came out, `<paper>/overview` a line for each config, `<paper>/<config>`
   the table of a config, `<paper>/claims` the verdicts on all claims. `_into`
-  adds `<paper>/figure`, see `figures.update`.
+  adds `<paper>/figure`, see `figures.update`. A card's SECTIONS come by their
+  names.
 
   Args:
     by_paper: name of a paper -> its rows.
@@ -47,12 +48,19 @@ def sections(by_paper, runs, judged):
 
 def _sections(rows, paper, runs, judged, left):
   return _tables(rows, paper, runs) | {
+      f'{paper}/{name}': write(rows)
+      for name, write in _more(paper).items()} | {
       f'{paper}/outcome': outcome.markdown(judged),
       f'{paper}/overview': overview(rows, paper, runs, judged),
       f'{paper}/claims': '\n\n'.join(filter(None, [
           '<details><summary>Every verdict: test, interval, source, notes'
           '</summary>', verdicts.markdown(judged), '</details>',
           _not_tested(left, paper)]))}
+
+
+def _more(paper):
+  """{name: function of all its rows that gives Markdown} of the card."""
+  return getattr(papers.configs(paper), 'SECTIONS', {})
 
 
 def _not_tested(left, paper):
@@ -298,7 +306,7 @@ def _publish(workdir):
     about = papers.about(paper)
     parts = [f'# {about["title"]}', about['idea']]
     for name in ('outcome', 'figure', 'overview',
-                 *results.group_by(rows, 'config'), 'claims'):
+                 *results.group_by(rows, 'config'), *_more(paper), 'claims'):
       parts += [f'## {TITLES.get(name, name)}' * (name != 'figure'),
                 f'<!-- begin {paper}/{name} -->\n<!-- end {paper}/{name} -->']
     disk.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')
