@@ -41,7 +41,8 @@ ON_THE_HOST = {
     'isotonic_regression', 'noise_priors', 'ood_scores', 'forgetting.epochs',
     'forgetting.summary',
     'anchor_augmentation.gammas', 'anchor_augmentation.clusters',
-    'rc_mixup.chosen', 'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
+    'rc_mixup.chosen', 'mixup.partner_table', 'mixup.match', 'useful.elbow',
+    'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
 PARTS = {'calibrators.Calibrator', 'calibrators.by_row',

@@ -40,6 +40,7 @@ def toward_means(values, group, gamma):
     [1.0, 3.0, 9.0]
   """
   values = arguments.array(values, 'values')
+  group = arguments.array(group, 'group')
   same = (group[:, None] == group[None]).astype(values.dtype)
   flat = values.reshape(len(values), -1)
   means = (same / jnp.sum(same, axis=1, keepdims=True)) @ flat

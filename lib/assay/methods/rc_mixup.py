@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from assay.errors import UserError
+from assay.metrics import arguments
 
 
 def small_losses(losses, noise_share):
@@ -36,6 +37,7 @@ def small_losses(losses, noise_share):
     >>> rc_mixup.small_losses(jnp.array([3., 1., 9., 2.]), 0.25).tolist()
     [True, True, False, True]
   """
+  losses = arguments.array(losses, 'losses')
   count = len(losses)
   # In float32 0.29 * 100 is below 29.
   left_out = jnp.floor(noise_share * count * (1 + 1e-6)).astype(jnp.int32)
@@ -44,7 +46,7 @@ def small_losses(losses, noise_share):
 
 def remembered(memory, item, losses):
   """The memory [N] with the losses [B] of the examples `item` [B] int."""
-  return memory.at[item].set(losses)
+  return arguments.array(memory, 'memory').at[item].set(losses)
 
 
 def pair_weights(clean, anchors, partners):
@@ -58,6 +60,7 @@ def pair_weights(clean, anchors, partners):
   Returns:
     [B] float32; 0 for all where no pair is clean.
   """
+  clean, anchors, partners = map(jnp.asarray, (clean, anchors, partners))
   both = (clean[anchors] & clean[partners]).astype(jnp.float32)
   return both / jnp.maximum(jnp.mean(both), 1 / len(anchors))
 
