@@ -47,9 +47,7 @@ def sections(by_paper, runs, judged):
 
 
 def _sections(rows, paper, runs, judged, left):
-  return _tables(rows, paper, runs) | {
-      f'{paper}/{name}': write(rows)
-      for name, write in _more(paper).items()} | {
+  return _tables(rows, paper, runs) | _written(rows, paper) | {
       f'{paper}/outcome': outcome.markdown(judged),
       f'{paper}/overview': overview(rows, paper, runs, judged),
       f'{paper}/claims': '\n\n'.join(filter(None, [
@@ -61,6 +59,12 @@ def _sections(rows, paper, runs, judged, left):
 def _more(paper):
   """{name: function of all its rows that gives Markdown} of the card."""
   return getattr(papers.configs(paper), 'SECTIONS', {})
+
+
+def _written(rows, paper):
+  """{name: Markdown} of the card's own sections."""
+  return {f'{paper}/{name}': write(rows)
+          for name, write in _more(paper).items()}
 
 
 def _not_tested(left, paper):
@@ -102,7 +106,7 @@ def reported_seeds(rows):
 
 def report(rows, paper, runs, judged=None):
   """Markdown: the tables of these rows, and the verdicts that speak of them."""
-  texts = _tables(rows, paper, runs)
+  texts = _tables(rows, paper, runs) | _written(rows, paper)
   texts[f'{paper}/claims'] = verdicts.markdown(judged or judge(rows, paper))
   return '\n\n'.join(f'### {name}\n\n{text}' for name, text in texts.items()
                      ) + '\n'

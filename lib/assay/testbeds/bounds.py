@@ -17,8 +17,10 @@ TABULAR = {
     'split_sizes': between(1, 10**9, (3, 3)),
     'normalize': among('all', 'train'), 'width': between(1, 10**5),
     'initialization': among('fan_in_uniform', 'lecun_normal'),
-    'batch_size': COUNT, 'num_epochs': COUNT, 'learning_rate': RATE,
-    'num_nuisance': between(0, 10**6), 'model': among('resnet8', 'resnet18'),
+    'batch_size': COUNT, 'num_epochs': COUNT, 'learning_rate': RATE}
+# Of images in place of a table.
+TABULAR_IMAGES = {
+    'model': among('resnet8', 'resnet18'),
     'data_seed': between(0, 2**31 - 1), 'dtype': among('float32', 'bfloat16')}
 
 # The names are those of `vision_nets` and `data.corruptions`, which need JAX.
