@@ -26,11 +26,15 @@ from assay.methods import (
     in_context,
     kernel_mixup,
     linear_maps,
+    loki,
     milestones,
     mixup,
     rc_mixup,
     regmixup,
     sam,
+    sdm,
+    sdm_adaptor,
+    self_label_augmentation,
     temperature_networks,
     useful,
 )
@@ -38,15 +42,16 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
-    'isotonic_regression', 'noise_priors', 'ood_scores', 'forgetting.epochs',
+    'isotonic_regression', 'loki.locus', 'loki.next_label', 'noise_priors',
+    'ood_scores', 'sdm_region', 'forgetting.epochs', 'sdm_adaptor.fit',
     'forgetting.summary',
     'anchor_augmentation.gammas', 'anchor_augmentation.clusters',
     'rc_mixup.chosen', 'mixup.partner_table', 'mixup.match', 'useful.elbow',
     'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
-PARTS = {'calibrators.Calibrator', 'calibrators.by_row',
-         'calibrators.minimized',
+PARTS = {'abet.Head', 'calibrators.Calibrator', 'calibrators.by_row',
+         'calibrators.minimized', 'sdm.Bank',
          'useful.Separated', 'temperature_networks.network',
          'temperature_networks.fitted'}
 
@@ -118,6 +123,13 @@ MILESTONES = {'milestones': {
     'params': {'kernel': f32(2, Q), 'bias': f32(2, Q)}}}
 HISTORY = {'drawn': i32(B), 'right': i32(B)}
 LOG_P = f32(B, C)
+TURNED = RNG.normal(size=(B, 4 * C)).astype(np.float32)
+JOINT = {'y': LABELS, 'turn': np.repeat(np.arange(4, dtype=np.int32), B // 4)}
+IMAGES = RNG.normal(size=(B, 2, 2, 1)).astype(np.float32)
+ADAPTOR = {
+    'mean': VALUES[0], 'std': np.ones(Q, np.float32),
+    'in': {'kernel': VALUES[:Q], 'bias': VALUES[0]},
+    'out': {'kernel': LOGITS[:Q], 'bias': LOGITS[0]}}
 FEATURES = temperature_networks.initial(KEY, VALUES)
 
 # name: (function, arguments, what comes out)
@@ -257,6 +269,46 @@ CASES = {
         domains.group_weights, (SHARES, SHARES[::-1], .1), f32(B)),
     'domains.fish': (*wrapped(domains.fish(gradient, 2, .1)),
                      gradients(correct=f32(B // 2))),
+    'loki.frechet_mean': (
+        loki.frechet_mean, (SHARES[None], np.arange(16.).reshape(2, B)),
+        i32(1)),
+    # Labels of class and turn.
+    'self_label_augmentation.turned': (
+        self_label_augmentation.turned(draw),
+        ({'x': IMAGES, 'y': LABELS}, OWN, ROWS, KEY),
+        {'x': f32(4 * B, 2, 2, 1), 'y': i32(4 * B), 'index': i32(4 * B),
+         'turn': i32(4 * B)}),
+    'self_label_augmentation.joint': (
+        self_label_augmentation.joint, (TURNED, JOINT), f32(B)),
+    'self_label_augmentation.multi_task': (
+        self_label_augmentation.multi_task, (TURNED, JOINT), f32(B)),
+    'self_label_augmentation.distilled': (
+        self_label_augmentation.distilled, (
+            np.append(TURNED, LOGITS, axis=1), JOINT), f32(B)),
+    'self_label_augmentation.single': (
+        self_label_augmentation.single, (TURNED,), LOG_P),
+    'self_label_augmentation.aggregated': (
+        self_label_augmentation.aggregated, (np.stack([TURNED] * 4),), LOG_P),
+    # Similarity, distance and magnitude.
+    'sdm.similarity': (
+        sdm.similarity, (sdm.Bank(VALUES, LABELS, RIGHT), VALUES, LABELS, ROWS),
+        (i32(B), f32(B))),
+    'sdm.distance': (
+        lambda near, seen, labels, counted: sdm.distance(
+            near, seen, labels, counted, C),
+        (SHARES, SHARES, LABELS, LABELS >= 0), f32(B)),
+    'sdm.activation': (sdm.activation, (LOGITS, SHARES, SHARES), LOG_P),
+    'sdm.loss': (sdm.loss, (LOGITS, LABELS, SHARES, SHARES), f32(B)),
+    'sdm.adapted': (sdm.adapted, (ADAPTOR, VALUES), (f32(B, 2), LOG_P)),
+    'sdm.bank_of': (
+        sdm.bank_of, (VALUES, LOGITS, LABELS),
+        sdm.Bank(f32(B, Q), i32(B), boolean(B))),
+    'sdm_adaptor.said': (
+        sdm_adaptor.said, (ADAPTOR | {
+            'bank': sdm.Bank(VALUES, LABELS, LABELS >= 0),
+            'known': (SHARES, LABELS, LABELS >= 0),
+            'similar': True, 'distant': True}, VALUES),
+        {'log_p': LOG_P, 'q': f32(B), 'd': f32(B)}),
     # In context.
     'in_context.nearest_neighbor': (
         in_context.nearest_neighbor, (VALUES, LABELS), i32(B)),
