@@ -23,10 +23,12 @@ from assay.methods import (
     domains,
     foma,
     forgetting,
+    gaussian_weights,
     in_context,
     kernel_mixup,
     linear_maps,
     loki,
+    maml,
     milestones,
     mixup,
     rc_mixup,
@@ -35,6 +37,7 @@ from assay.methods import (
     sdm,
     sdm_adaptor,
     self_label_augmentation,
+    task_augmentation,
     temperature_networks,
     useful,
 )
@@ -44,10 +47,9 @@ ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
     'isotonic_regression', 'loki.locus', 'loki.next_label', 'noise_priors',
     'ood_scores', 'sdm_region', 'forgetting.epochs', 'sdm_adaptor.fit',
-    'forgetting.summary',
     'anchor_augmentation.gammas', 'anchor_augmentation.clusters',
-    'rc_mixup.chosen', 'mixup.partner_table', 'mixup.match', 'useful.elbow',
-    'useful.separate',
+    'rc_mixup.chosen', 'forgetting.summary', 'sorted_partners.sort_labels',
+    'partners.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
 PARTS = {'abet.Head', 'calibrators.Calibrator', 'calibrators.by_row',
@@ -68,6 +70,8 @@ OWN = {'train_rows': ROWS, 'features': VALUES, 'bandwidth': np.float32(.5),
 PAIRS = {'x': VALUES, 'y': VALUES, 'partner_x': VALUES[::-1],
          'partner_y': VALUES[::-1], 'lam': SHARES}
 PARAMS = {'kernel': VALUES[0], 'bias': np.ones(Q, np.float32)}
+TASK = dict.fromkeys(('x', 'y', 'query_x', 'query_y'), VALUES)
+GAUSSIAN = {'mean': PARAMS, 'log_std': PARAMS}
 
 
 def f32(*shape):
@@ -80,6 +84,14 @@ def i32(*shape):
 
 def boolean(*shape):
   return jax.ShapeDtypeStruct(shape, bool)
+
+
+def shapes(tree):
+  return jax.tree.map(lambda x: f32(*np.shape(x)), tree)
+
+
+def squares(params, x):
+  return jnp.mean((x * params['kernel'] + params['bias'])**2)
 
 
 def gradient(params, extra, batch, key):
@@ -160,10 +172,14 @@ CASES = {
         lambda key: mixup.uniform_partners(key, 5, B), (KEY,), i32(B)),
     'mixup.log_similarity': (
         mixup.log_similarity, (VALUES, VALUES[:5], .5), f32(B, 5)),
-    'mixup.draw_columns': (mixup.draw_columns, (KEY, np.exp(LOGITS)), i32(B)),
-    'mixup.tabled_partners': (
+    'partners.draw_columns': (
+        mixup.draw_columns, (KEY, np.exp(LOGITS)), i32(B)),
+    'partners.tabled_partners': (
         mixup.tabled_partners,
         (KEY, ROWS, VALUES, .5, mixup.partner_table(VALUES, .5)), i32(B)),
+    'sorted_partners.sorted_partners': (
+        mixup.sorted_partners, (KEY, SHARES, *mixup.sort_labels(SHARES), .5),
+        i32(B)),
     'mixup.paired': (
         mixup.paired(draw, mixup.uniform),
         ({'x': VALUES, 'y': VALUES}, OWN, ROWS, KEY),
@@ -269,6 +285,37 @@ CASES = {
         domains.group_weights, (SHARES, SHARES[::-1], .1), f32(B)),
     'domains.fish': (*wrapped(domains.fish(gradient, 2, .1)),
                      gradients(correct=f32(B // 2))),
+    # Tasks.
+    'maml.adapted': (
+        functools.partial(maml.adapted, squares, rates=.1), (PARAMS, VALUES),
+        shapes(PARAMS)),
+    'maml.path': (
+        functools.partial(maml.path, squares, rates=.1, num_steps=3),
+        (PARAMS, VALUES),
+        (shapes(PARAMS), {'kernel': f32(3, Q), 'bias': f32(3, Q)})),
+    'maml.task_losses': (
+        lambda *of: maml.task_losses(squares, *of, rates=.1),
+        (PARAMS, VALUES, VALUES), f32(B)),
+    'maml.meta_loss': (
+        lambda *of: maml.meta_loss(squares, *of, .1, first_order=True),
+        (PARAMS, VALUES, VALUES), f32()),
+    'gaussian_weights.start': (gaussian_weights.start, (PARAMS,),
+                               shapes(GAUSSIAN)),
+    'gaussian_weights.sample': (gaussian_weights.sample, (KEY, GAUSSIAN),
+                                shapes(PARAMS)),
+    'gaussian_weights.divergence': (
+        gaussian_weights.divergence, (GAUSSIAN,), f32()),
+    'task_augmentation.paired': (
+        task_augmentation.paired, (KEY, TASK, 2., .5), shapes(PAIRS)),
+    'task_augmentation.mixed': (
+        task_augmentation.mixed, (KEY, TASK, 2., .5),
+        shapes(TASK | {'partner_x': VALUES, 'lam': SHARES})),
+    'task_augmentation.effective_partners': (
+        task_augmentation.effective_partners, (TASK, .5), f32()),
+    'task_augmentation.shifted': (
+        task_augmentation.shifted, (KEY, TASK, 1.), shapes(TASK)),
+    'task_augmentation.turned': (
+        task_augmentation.turned, (KEY, TASK), shapes(TASK)),
     'loki.frechet_mean': (
         loki.frechet_mean, (SHARES[None], np.arange(16.).reshape(2, B)),
         i32(1)),

@@ -31,6 +31,10 @@ def folder(tmp_path, monkeypatch):
   lines = [f'{r},{a:.1f},{k},{p:.1f}' for r, a, k, p in zip(
       rooms, area, kind, price, strict=True)]
   (tmp_path / 'my.csv').write_text('\n'.join(['rooms,area,kind,price', *lines]))
+  sales = 20 + 5 * np.sin(2 * np.pi * np.arange(230) / 7)
+  (tmp_path / 'days.csv').write_text('\n'.join(['sales,visits', *(
+      f'{s:.2f},{4 * s + v:.1f}' for s, v in zip(
+          sales, rng.normal(size=230), strict=True))]))
   for level, name in ((60, 'birds'), (120, 'cats'), (200, 'dogs')):
     (tmp_path / 'pets' / name).mkdir(parents=True)
     for i in range(40):
@@ -57,13 +61,21 @@ def test_a_table(folder):
 
 
 def test_which_augmentation_a_table_should_get(folder, capsys):
-  _, (paper, flags), _ = commands()
+  _, (paper, flags), *_ = commands()
   flags, then = flags[:flags.index('python')], flags[flags.index('assay') + 1:]
   assert run(paper, [*flags, '--arms=erm,ada', '--config.trials=1']) == 0
   capsys.readouterr()
   assert then.pop(0) == 'results' and page.main(then) == 0
   said = capsys.readouterr().out
   assert '/which' in said and '| ada | ' in said
+
+
+def test_series(folder):
+  *_, (paper, flags), _ = commands()
+  assert run(paper, [*flags, '--arms=last_value,manifold_c_mixup']) == 0
+  rows = results.read([folder / 'runs' / 'days'])
+  assert {row['dataset'] for row in rows} == {'days:sales'}
+  assert {row['n'] for row in rows if row['split'] == 'test'} == {30}
 
 
 def test_images(folder):
@@ -96,6 +108,7 @@ def test_the_code(folder):
   exec(code, scope)
   assert scope['names'] == ['rooms', 'area', 'kind=flat', 'kind=house']
   assert scope['table']['x'].shape == (200, 4)
+  assert scope['days'].shape == (230, 2)
   assert scope['pets']['train_x'].shape == (96, 32, 32, 3)
   assert scope['classes'] == ('birds', 'cats', 'dogs')
 

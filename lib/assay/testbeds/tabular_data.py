@@ -70,9 +70,19 @@ def training_rows(source):
   return found
 
 
-def tests_are_given(dataset):
-  """Whether the data set says which rows are for testing, not the seed."""
-  return bool(domain_names(dataset)) or published.has_splits(dataset)
+def input_shape(source):
+  """The shape of one example's x."""
+  if 'x' not in source.shared:  # each seed has a table of its own
+    return source.own['x'].shape[2:]
+  shape = source.shared['x'].shape[1:]
+  offsets = source.shared.get('offsets')
+  return shape if offsets is None else (len(offsets), *shape)
+
+
+def tested_apart(net):
+  """Whether the data say which rows are for testing, not the seed."""
+  return ('window' in net or bool(domain_names(net.dataset))
+          or published.has_splits(net.dataset))
 
 
 # --- Domains -----------------------------------------------------------------
