@@ -9,11 +9,13 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
+from assay.models import positions as places
 from assay.models import transformer
 from assay.train import sharding
 
 B, T, D, Q = 3, 6, 5, 2
-SIZES = dict(width=8, num_layers=2, num_heads=2, num_outputs=Q, max_length=16)
+SIZES = dict(width=8, num_layers=2, num_heads=2, num_outputs=Q, max_length=16,
+             max_distance=4)
 POSITIONS = transformer.POSITIONS
 X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
 OFFSET = np.array([7, 0, 3], np.int32)
@@ -97,6 +99,9 @@ def reference(params, x, positions, offset=0):
       query, key = ((z[:, :2] + 1j * z[:, 2:]) * turn for z in (query, key))
     for t in range(len(x)):
       scores = (key[:t + 1].conj() @ query[t]).real / np.sqrt(size)
+      if positions == 'relative':
+        scores = scores + params['distance_table'][
+            np.minimum(t - np.arange(t + 1), 3), h]
       weights = np.exp(scores) / np.exp(scores).sum()
       head = weights @ value[:t + 1]
       mixed[t] += head @ block['attention_out']['kernel'][h]
@@ -144,7 +149,7 @@ def test_what_an_offset_changes(positions):
   plain, moved = (apply(variables, X, o) for o in (0 * OFFSET, OFFSET))
   if positions in ('learned', 'rotary'):
     close(apply(variables, X), plain)
-  if positions in ('none', 'rotary'):
+  if positions in ('none', 'rotary', 'relative'):
     close(moved, plain, rtol=1e-4, atol=1e-5)
   else:
     assert np.abs(moved - plain)[[0, 2]].max((1, 2)).min() > 1e-3
@@ -161,7 +166,7 @@ def test_a_moved_table_is_an_offset():
 
 
 def test_sinusoids_by_formula():
-  got = transformer.sinusoids(jnp.array([0, 1, 50]), 6)
+  got = places.sinusoids(jnp.array([0, 1, 50]), 6)
   a = np.array([0, 1, 50])[:, None] / [1, 10_000 ** (1 / 3), 10_000 ** (2 / 3)]
   np.testing.assert_allclose(got[:, 0::2], np.sin(a), atol=1e-5)
   np.testing.assert_allclose(got[:, 1::2], np.cos(a), atol=1e-5)
@@ -171,7 +176,7 @@ def test_rotation_by_hand():
   # A quarter turn of the pair (0, 2); the pair (1, 3) stays.
   x = jnp.array([1., 2., 3., 4.]).reshape(1, 1, 1, 4)
   rotation = jnp.array([0., 1.]), jnp.array([1., 0.])
-  got = transformer.rotated(x, tuple(r[None, None, None] for r in rotation))
+  got = places.rotated(x, tuple(r[None, None, None] for r in rotation))
   np.testing.assert_allclose(got.ravel(), [-3, 2, 1, 4], atol=1e-6)
 
 
@@ -309,7 +314,7 @@ def test_read_out_initializers():
 
 
 @pytest.mark.parametrize('kwargs, message', [
-    (dict(positions='relative'), "'relative'; use one of none, learned, sinu"),
+    (dict(positions='random'), "'random'; use one of none, learned, sinu"),
     (dict(num_heads=3), 'num_heads=3.*width=8; change one of them'),
     (dict(width=9, num_heads=3, positions='sinusoidal'), 'width=9.*even'),
     (dict(head_size=3, positions='rotary'), 'head_size=3.*even'),

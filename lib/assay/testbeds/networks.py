@@ -102,6 +102,37 @@ def vision(**fields):
   return ml_collections.ConfigDict(_IMAGES | fields)
 
 
+# Layers, width and heads of language models.
+SIZES = {'xs': dict(num_layers=2, width=64, num_heads=4),
+         's': dict(num_layers=4, width=128, num_heads=4),
+         'm': dict(num_layers=6, width=256, num_heads=8),
+         'l': dict(num_layers=8, width=512, num_heads=8)}
+
+
+def tiny_lm(size='xs', **fields):
+  """`config.net` of `testbeds.tiny_lm`, unlocked; all values are ours.
+
+  Args:
+    size: one of `SIZES`.
+    **fields: in place of its own, or more, those of a task.
+  """
+  return ml_collections.ConfigDict(SIZES[size] | dict(
+      # Model; what narrow ones need, see `transformer`.
+      positions='learned', initialization='width',
+      max_length=64,  # rows of a table of positions
+      max_distance=32,  # that relative positions tell apart
+      # Data.
+      num_examples=0,  # of training; 0, each is new
+      loss_on='completion',  # or 'all'
+      pack='none',  # or 'isolated', 'open': several lines a row
+      row_length=0,  # tokens of such a row
+      starts=1,  # positions that a row may start at
+      # Training: AdamW.
+      batch_size=64, num_steps=1000, learning_rate=3e-3, adam_b2=0.98,
+      weight_decay=0.01, clip_norm=1.0,
+      warmup=0.1) | fields)  # share of the steps
+
+
 def in_context_images():
   """`config.net` of images under random projections, unlocked.
 
