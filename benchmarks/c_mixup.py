@@ -47,7 +47,7 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   from assay import train
   from assay.data import tabular
   from assay.methods import mixup
-  from experiments import c_mixup
+  from assay.testbeds import tabular_mixing
 
   sizes = num_train, *SIZES[1:]
   shared = generated(sum(sizes))
@@ -55,7 +55,7 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   own['features'] = shared['y'][own['train_rows']]
   for name in ('alpha', 'bandwidth'):
     own[name] = np.full(len(seeds), config[name], np.float32)
-  if num_train <= c_mixup.MAX_TABLE:
+  if num_train <= tabular_mixing.MAX_TABLE:
     own['partner_table'] = np.stack([mixup.partner_table(y, config.bandwidth)
                                      for y in own['features']])
   orders = lambda stream: [tabular.epoch_items(
@@ -192,14 +192,14 @@ def measure_alone(report, quick):
 def measure_drawing(report, quick):
   """Choosing partners beside the rest of the step, which is given them."""
   from assay.methods import mixup
-  from experiments import c_mixup
+  from assay.testbeds import tabular_mixing
 
   rounds = 3 if quick else 15
   for num_train, steps in ((SIZES[0], 310), (100_000, 4)):
     size = f'{num_train:,} rows'
     given = _stepper(mixup.matched, num_train, steps, 'partners')
     kinds = {'all rows': _stepper(mixup.similar, num_train, steps)}
-    if num_train > c_mixup.MAX_TABLE:
+    if num_train > tabular_mixing.MAX_TABLE:
       kinds['a pool'] = _stepper(mixup.pooled, num_train, steps, 'partners')
     seconds = {kind: [] for kind in (None, *kinds)}
     for i in range(rounds + 1):

@@ -23,6 +23,7 @@ from assay.claims import (
 )
 from assay.config import above, among, between
 from assay.testbeds import bounds, networks
+from configs import _c_mixup_shift as shift
 
 PAPER = papers.Paper(
     'C-Mixup: label-aware mixup for regression',
@@ -32,7 +33,7 @@ PAPER = papers.Paper(
          'label. What is compared is who is paired with whom, and where the '
          'two are mixed.')
 
-_OURS = 'manifold_c_mixup'
+_OURS = shift.OURS
 HIDDEN = (_OURS,)
 ARMS = ('erm', 'mixup', 'manifold_mixup', 'k_mixup', 'local_mixup', 'c_mixup',
         *HIDDEN)
@@ -46,19 +47,6 @@ SYNTHETIC = BRIEF | dict(
     num_epochs=250, learning_rate=3e-3, bandwidth=.05, seed_varies='fresh',
     scale='not in the paper',  # its theory, not one of its experiments
     arms=('erm', 'mixup', 'c_mixup'))
-
-# Domains in training and in testing are other ones; all is trained on batches
-# of the same size, and as long.
-SHIFT = dict(
-    num_seeds=10, metrics=('rmse', 'pearson'), seed_varies='fixed_split',
-    arms=('erm', 'mixup', 'manifold_mixup', 'c_mixup', *HIDDEN, 'irm', 'ib_irm',
-          'v_rex', 'coral', 'group_dro', 'fish'))
-SKILLCRAFT = SHIFT | dict(dataset='skillcraft', bandwidth=1.0)
-CRIME = SHIFT | dict(dataset='crime', bandwidth=4.0)
-# From random weights, where the paper starts from those of ImageNet.  # ours
-RCF = SHIFT | dict(dataset='rcf_mnist', bandwidth=0.2, pooled=True, num_seeds=5,
-                   learning_rate=1e-3, domains_per_batch=2, scale='recast')
-SHIFTED = ('skillcraft', 'crime', 'rcf_mnist')
 
 VARIANTS = papers.variants({
     'diabetes': (
@@ -104,29 +92,7 @@ VARIANTS = papers.variants({
         SYNTHETIC | dict(swept_arms=('c_mixup',), sweep='similarity',
                          sweep_values=('label', 'input'),
                          equal_partners=True)),
-    'skillcraft': (
-        'latency of players of other leagues, released settings',
-        SKILLCRAFT),
-    'crime': ('crime rates of other states, the released settings', CRIME),
-    'skillcraft_bandwidths': (
-        'bandwidths from that of the paper to all partners', SKILLCRAFT | dict(
-            arms=('erm', 'mixup', 'c_mixup'), swept_arms=('c_mixup',),
-            sweep='bandwidth', sweep_values=(5e-4, 0.1, 1.0, 10.0, 100.0))),
-    'crime_bandwidths': (
-        'bandwidths from no partners to that of the code', CRIME | dict(
-            arms=('erm', 'manifold_mixup', *HIDDEN), swept_arms=HIDDEN,
-            sweep='bandwidth', sweep_values=(0.01, 0.05, 0.2, 1.0, 4.0))),
-    **{f'{name}_tuned': (
-        'every arm tuned on the validation domains, alike',
-        base | dict(trials=6)) for name, base in (
-            ('skillcraft', SKILLCRAFT), ('crime', CRIME))},
-    'rcf_mnist': (
-        'angles of Fashion-MNIST, color reversed in tests (GPU)', RCF),
-    'rcf_mnist_small': (
-        'the same for a CPU: 10,000 images, a small ResNet', RCF | dict(
-            arms=('erm', 'mixup', 'manifold_mixup', 'c_mixup', *HIDDEN),
-            split_sizes=(10_000, 2000, 2000), model='resnet8', width=8,
-            num_epochs=10, scale='reduced')),
+    **shift.VARIANTS,
     'smoke': ('seconds: diabetes, three arms, two epochs', DIABETES | dict(
         arms=('erm', 'mixup', *HIDDEN), num_epochs=2, num_seeds=2)),
 })
@@ -159,9 +125,8 @@ def get_config(variant='diabetes'):
   c.report_epochs = ()
   c.trials = 0  # settings tried per arm; 0 takes those above
   c.tuning_seeds = (100, 101, 102)
-  if c.net.dataset in SHIFTED:
-    c.strength = 1.0  # on weights of baselines, see `testbeds.tabular_domains`
-    c.domains_per_batch = 4  # of baselines that compare domains  # ours
+  if c.net.dataset in shift.DATASETS:
+    c.update(shift.FIELDS)
   return papers.config_of(c, VARIANTS, variant)
 
 
@@ -181,14 +146,12 @@ GRID = {
     'bandwidth': (0.5, 1.75),
     'strength': (0.01, 0.1, 1.0, 10.0),
 }
-# In units of other targets, from few effective partners to most.
-GRIDS = {'skillcraft': GRID | {'bandwidth': (0.5, 2.0, 10.0)},
-         'crime': GRID | {'bandwidth': (0.01, 0.05, 0.2)}}
 
 
 def grid_of(config):
   """field -> values that are tried where `trials` is not 0."""
-  return GRIDS.get(config.net.dataset, GRID)
+  bandwidths = shift.BANDWIDTHS.get(config.net.dataset, GRID['bandwidth'])
+  return GRID | {'bandwidth': bandwidths}
 
 
 # Test RMSE and MAPE (%). Every standard deviation is from memory, also where
@@ -215,43 +178,7 @@ PUBLISHED = tuple(
         tag=tag, dataset=dataset,
         of=tuple(v for v in VARIANTS if v.startswith(dataset))))
 
-# Test RMSE over all rows and of the worst domain.
-_SHIFTED = {
-    'skillcraft': {
-        'erm': ((5.887, .362), (10.182, 1.745)),
-        'irm': ((5.937, .254), (7.849, .344)),
-        'ib_irm': ((6.055, .503), (7.650, .653)),
-        'v_rex': ((6.059, .429), (7.444, .494)),
-        'coral': ((6.353, .102), (8.272, .436)),
-        'group_dro': ((6.155, .537), (8.131, .608)),
-        'fish': ((6.356, .201), (8.676, 1.159)),
-        'mixup': ((5.764, .618), (9.206, .878)),
-        'c_mixup': ((5.201, .059), (7.362, .244))},
-    'crime': {
-        'erm': ((.134, .003), (.173, .009)),
-        'irm': ((.127, .001), (.155, .003)),
-        'ib_irm': ((.127, .002), (.153, .004)),
-        'v_rex': ((.129, .005), (.157, .007)),
-        'coral': ((.133, .007), (.166, .015)),
-        'group_dro': ((.138, .005), (.168, .009)),
-        'fish': ((.128, 0.), (.152, .001)),
-        'mixup': ((.128, .002), (.154, .001)),
-        _OURS: ((.123, 0.), (.146, .002))},
-    'rcf_mnist': {
-        'erm': ((.162, .003),), 'irm': ((.153, .003),),
-        'ib_irm': ((.167, .003),), 'v_rex': ((.154, .011),),
-        'coral': ((.163, .016),), 'group_dro': ((.232, .016),),
-        'fish': ((.263, .017),), 'mixup': ((.176, .003),),
-        _OURS: ((.146, .005),)}}
-PUBLISHED += tuple(
-    number for dataset, table in _SHIFTED.items()
-    for method, values in table.items()
-    for metric, value in zip(('rmse', 'worst_rmse'), values, strict=False)
-    for number in papers.published(
-        'distribution shift table', metric, {method: value}, n=3,
-        tag='2src' if method.endswith('c_mixup') and metric == 'rmse'
-        else 'recall', dataset=dataset,
-        of=tuple(v for v in VARIANTS if v.startswith(dataset))))
+PUBLISHED += shift.PUBLISHED
 
 COLUMNS = (('effective_partners', 'train', '%'), ('worst_rmse_low', 'test'),
            ('worst_rmse_high', 'test'))
@@ -280,24 +207,6 @@ def _lowest(arm):
 _LABELS = {'labels help': (
     'Partners of near label lower the error of mixing hidden representations '
     '(published: 2.717 against 3.063).', less('rmse', _OURS, 'manifold_mixup'))}
-
-
-def _under_shift(arm, dataset):
-  """C-Mixup has the lower error on other domains, and on the worst of them."""
-  errors = (('rmse', '', 'test RMSE'),
-            ('worst_rmse', 'worst domain ', 'RMSE of the worst domain'))
-  others = (('ERM', 'training without mixing', 'erm'),
-            ('mixup', 'mixup', 'mixup'))
-  return {
-      f'{where}below {name}': (
-          f'On other domains C-Mixup has a lower {what} than {whom}.',
-          less(metric, arm, other))
-      for metric, where, what in errors for name, whom, other in others} | {
-          f'{where}best of all': (
-              f'C-Mixup has the lowest {what} of all published arms.',
-              all_of(*(less(metric, arm, a) for a in _SHIFTED[dataset]
-                       if a != arm)))
-          for metric, where, what in errors}
 
 
 def _claims(said, variants, table, gated=True):
@@ -374,42 +283,7 @@ CLAIMS = (
     *claims_of('later papers re-tune; ours', ('airfoil_tuned',), {'tuned ERM': (
         "Tuned as the other arms are, ERM is below C-Mixup's published 2.717.",
         within('rmse', 'erm', 0, 2.717))}, gated=False),
-    *(claim for dataset, arm in (('skillcraft', 'c_mixup'), ('crime', _OURS))
-      for claim in _claims(
-          ', distribution shift table', (dataset, f'{dataset}_tuned'),
-          _under_shift(arm, dataset), gated=False)),
-    *_claims(', distribution shift table (from weights of ImageNet)',
-             ('rcf_mnist', 'rcf_mnist_small'), {
-                 f'below {name}': (
-                     f'Where the color misleads C-Mixup has a lower test RMSE '
-                     f'than {what}.', less('rmse', _OURS, arm))
-                 for name, what, arm in (
-                     ('ERM', 'training without mixing', 'erm'),
-                     ('mixup', 'mixup', 'mixup'),
-                     ('manifold mixup', 'manifold mixup', 'manifold_mixup'))},
-             gated=False),
-    # Margins are a quarter of C-Mixup's published gain: .686 over ERM on
-    # SkillCraft, .005 over mixup on Crime.
-    *claims_of('ours: what a bandwidth selects', ('crime',), {
-        'released bandwidth is manifold mixup': (
-            "At the released code's bandwidth of 4, on labels in [0, 1], "
-            "C-Mixup's error is that of manifold mixup, to 0.00125.",
-            equal('rmse', _OURS, 'manifold_mixup', .00125))}, gated=False),
-    *claims_of('ours: what a bandwidth selects', ('crime_bandwidths',), {
-        'published bandwidth is manifold mixup': (
-            "At the paper's bandwidth of 1, C-Mixup's error is that of "
-            'manifold mixup, to 0.00125.',
-            equal('rmse', _swept('bandwidth', 1.0), 'manifold_mixup',
-                  .00125))}, gated=False),
-    *claims_of('ours: what a bandwidth selects', ('skillcraft_bandwidths',), {
-        'published bandwidth is ERM': (
-            "At the paper's bandwidth of 0.0005, of labels with a standard "
-            "deviation of 19, C-Mixup's error is that of ERM, to 0.17.",
-            equal('rmse', _swept('bandwidth', 5e-4, 'c_mixup'), 'erm', .17)),
-        'large bandwidth is mixup': (
-            "At a bandwidth of 100 C-Mixup's error is that of mixup, to 0.17.",
-            equal('rmse', _swept('bandwidth', 100.0, 'c_mixup'), 'mixup',
-                  .17))}, gated=False),
+    *shift.CLAIMS,
     *_claims(', theory; its length after a first look', ('theory',), {
         'label beats uniform': (
             "In the single-index model C-Mixup has at most 0.9 of mixup's "

@@ -158,7 +158,6 @@ EXCEPTIONS = {
     'lib/assay/methods/mixup.py': 138,
     'lib/assay/methods/sam.py': 135,
     'lib/assay/methods/temperature_networks.py': 122,
-    'experiments/c_mixup.py': 190,
     'tests/test_c_mixup.py': 99,
     'experiments/calibration_overview.py': 72,
     'experiments/correctness_aware.py': 146,

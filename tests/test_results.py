@@ -627,6 +627,7 @@ def clone(tmp_path):
     for name in 'tiny', 'other_1':
       (tmp_path / package / f'{name}.py').write_text(f'NAME = "{package}"')
   (tmp_path / 'experiments' / 'Not-a-paper.py').touch()
+  (tmp_path / 'configs' / '_tiny_part.py').touch()
   (tmp_path / 'lib').mkdir()
   (tmp_path / 'lib' / 'assay').mkdir()
   for name in '__init__.py', 'papers.py', 'config.py', 'errors.py':

@@ -569,7 +569,7 @@ def test_the_code_of_a_run_is_what_makes_its_rows(tmp_path):
   found = code.sources(papers.ROOT, 'c_mixup')
   for name in ('lib/assay/train/loop.py', 'lib/assay/cli/running.py',
                'lib/assay/testbeds/tabular.py', 'experiments/c_mixup.py',
-               'configs/c_mixup.py'):
+               'configs/c_mixup.py', 'configs/_c_mixup_shift.py'):
     assert re.fullmatch('[0-9a-f]{8}', found[name])
   assert not [name for name in found if name.startswith((
       'lib/assay/claims', 'lib/assay/report', 'experiments/useful'))]

@@ -47,6 +47,8 @@ TAGS = {'read': 'read in the paper',
 def names(package='experiments'):
   """The papers that have a file in `experiments/` (or `configs/`), sorted.
 
+  A file whose name begins with an underscore is a part of another.
+
   Raises:
     UserError: no such folder; experiments run from a clone.
   """
@@ -60,8 +62,7 @@ def names(package='experiments'):
                     'run from a clone of the repository.')
   stems = {f.stem for folder in folders
            for f in pathlib.Path(folder).glob('*.py')}
-  return sorted(s for s in stems if s != '__init__'
-                and re.fullmatch('[a-z_0-9]+', s))
+  return sorted(s for s in stems if re.fullmatch('[a-z0-9][a-z_0-9]*', s))
 
 
 def load(name):

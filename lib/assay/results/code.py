@@ -67,14 +67,17 @@ def of(root, paper):
 def sources(root, paper):
   """{file: 8 hex digits over its bytes} of all that a paper runs.
 
-  The library but for what only shows rows, the experiment and its card. What
-  stands where is compared between hosts, and between the parts of a run.
+  The library but for what only shows rows, the experiment and its card, with
+  the parts of a card, `_<paper>_*.py`. What stands where is compared between
+  hosts, and between the parts of a run.
   """
   found = {f'lib/assay/{file.relative_to(PACKAGE)}': file
            for file in PACKAGE.rglob('*.py')
            if file.relative_to(PACKAGE).parts[0] not in SHOWN}
-  found |= {f'{folder}/{paper}.py': pathlib.Path(root, folder, f'{paper}.py')
-            for folder in ('experiments', 'configs')}
+  found |= {f'{folder}/{file.name}': file for folder, pattern in (
+      ('experiments', f'{paper}.py'), ('configs', f'{paper}.py'),
+      ('configs', f'_{paper}_*.py'))
+            for file in pathlib.Path(root, folder).glob(pattern)}
   # What editors leave beside a file is no module, and may be a broken link.
   return {name: hashlib.sha256(file.read_bytes()).hexdigest()[:8]
           for name, file in sorted(found.items())
