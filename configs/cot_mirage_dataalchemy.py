@@ -18,7 +18,7 @@ from assay.config import between
 from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
-    'Is Chain-of-Thought Reasoning of LLMs a Mirage?',
+    'Is Chain-of-Thought Reasoning of LLMs a Mirage? A Data Distribution Lens',
     'Zhao, Tan, Ma, Li, Jiang, Wang, Yang and Liu', '2026', venue='ACL',
     arxiv='2508.01191', family='tiny_lm_tasks',
     idea='A small model is trained to apply two transforms to letters, step by '
@@ -49,7 +49,8 @@ VARIANTS = papers.variants({
         swept_arms=('learned', 'gpt2'), splits=('test', 'cmp'))),
     'smoke': ('seconds: a model of 16 units', dict(
         arms=('learned', 'tuned'), num_seeds=2, num_prompts=16, num_layers=1,
-        width=16, num_heads=2, batch_size=8, num_steps=16, tuning_steps=8)),
+        width=16, num_heads=2, batch_size=8, num_steps=16, tuning_steps=8,
+        splits=('test', 'cmp'))),
 })
 
 
@@ -154,9 +155,12 @@ CLAIMS = (
         'by more than 5 of 100.', less(
             'exact_match', _of('test', 'tuned', tuning_examples=45),
             _of('test'), by=0.05, across=('step',)))}),
+    # Of exact matches, which all seeds may have none of, nothing is decided:
+    # this was seen on `pairs` before the others were run.
     *_ours(('control',), {'not for want of training': (
-        'At each of three learning rates and from both initializations, chains '
-        'of the new pair are right in 5 of 100 or fewer.', all_of(*(
-            within('exact_match', _of('cmp', arm, learning_rate=rate), 0, 0.05)
-            for arm in ('learned', 'gpt2') for rate in _RATES)))}),
+        'At each of three learning rates and from both initializations, texts '
+        'on the new pair stay away from the wanted ones: their edit similarity '
+        'is 0.9 at most.', all_of(*(
+            within('edit_similarity', _of('cmp', arm, learning_rate=rate), 0,
+                   0.9) for arm in ('learned', 'gpt2') for rate in _RATES)))}),
 )

@@ -29,14 +29,12 @@ def test_a_line_by_hand():
 
 
 def test_transforms_by_hand():
-  for which, want in enumerate(('0 1 2 3', '14 15 25 13', '25 15 14 13',
-                                '14 13 25 15')):
+  for which, want in enumerate(([0, 1, 2, 12], [14, 15, 25, 13],
+                                [25, 15, 14, 13], [14, 13, 25, 15])):
     got = letters.transformed(which, jnp.array([13, 14, 15, 25]), 4)
-    assert got.tolist() == (
-        [0, 1, 2, 12] if which == 0 else list(map(int, want.split())))
-  # Of fewer letters those that are there move among themselves.
+    assert got.tolist() == want
   assert letters.transformed(1, jnp.array([5, 6, 7, 0]), 3).tolist() == [
-      6, 7, 5, 0]
+      6, 7, 5, 5]  # the last is none
 
 
 def test_no_pair_of_training_gives_the_answers_of_the_new_one():
@@ -51,9 +49,7 @@ def test_splits_hold_what_they_say():
   of_keys = keys.each(jax.random.key(1), np.arange(24))
   lines = lambda task, split: [texts.decode(task, line) for line in
                                texts.lines_of(task, split, of_keys)['tokens']]
-  for split, first in (('cmp', '[shift][shift]<think>'),
-                       ('ood', '[flip][flip]<think>')):
-    assert all(line[4:].startswith(first) for line in lines(task, split))
+  assert all(line[4:18] == '[shift][shift]' for line in lines(task, 'cmp'))
   assert all(line[3] == '[' for line in lines(task, 'letters_3'))
   tuned, fields = paper.on_the_new_pair(NET)
   assert fields['num_examples'] == 45
@@ -61,4 +57,4 @@ def test_splits_hold_what_they_say():
   short = paper.transforms(NET, chain=False)
   assert all('<think>' not in line for line in lines(short, 'test'))
   with pytest.raises(UserError, match="cmp: no transform 'x'; use some of r"):
-    texts.transforms(('rs',), {'cmp': ('xs',)})
+    texts.transforms(('rs',), {'cmp': ('x',)})

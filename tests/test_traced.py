@@ -33,6 +33,7 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
+    'cot_information',
     'isotonic_regression', 'noise_priors', 'ood_scores', 'forgetting.epochs',
     'forgetting.summary',
     'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',

@@ -109,7 +109,8 @@ def causal_attention(query, key, value, fused=True, bias=None, mask=None):
   """
   *_, length, _, size = query.shape
   fused = (fused and bias is None and mask is None
-           and query.dtype in (jnp.bfloat16, jnp.float16) and length % 2 == 0 and size % 8 == 0 and size <= 128
+           and query.dtype in (jnp.bfloat16, jnp.float16)
+           and length % 2 == 0 and size % 8 == 0 and size <= 128
            and jax.default_backend() == 'gpu' and jax.device_count() == 1
            and float(jax.devices()[0].compute_capability) >= 8)
   return jax.nn.dot_product_attention(

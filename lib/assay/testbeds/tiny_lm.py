@@ -17,6 +17,7 @@ import chex
 import jax
 from jax import flatten_util
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import optax
 
@@ -25,7 +26,7 @@ from assay import losses, train
 from assay.data import texts
 from assay.errors import check_names
 from assay.models import transformer
-from assay.study import replaced
+from assay.study import Study, replaced
 from assay.testbeds import bounds
 from assay.testbeds import tiny_lm_answers as answers
 
@@ -170,12 +171,33 @@ def _with_start(draw):
 # --- Measuring ---------------------------------------------------------------
 
 
+def trained_on(task, net, num_seeds=1, num_prompts=500, workdir=None):
+  """An `answers.Model` of a task of one's own, without card or experiment.
+
+  Args:
+    task: a `texts.Task`.
+    net: from `networks.tiny_lm`.
+    num_seeds: models.
+    num_prompts: lines of each split that they are asked.
+    workdir: where training is saved and goes on from, or None.
+  """
+  config = ml_collections.ConfigDict(dict(
+      arms=('model',), num_seeds=num_seeds, seed_varies='fresh',
+      scale='not in the paper', net=net)).lock()
+  config_lib.check(config, bounds.TINY_LM)
+  study = Study('own_task', 'own', config, workdir=workdir)
+  block = next(study.blocks('model'))
+  fitted = fit(config, block, Arm(lambda net: task), task)
+  return answers.Model(block, fitted, make_model(net, task), task, num_prompts)
+
+
 def run(config, study, arms, add_rows=answers.record):
   """Trains every arm on every seed and asks it; returns the rows.
 
   Args:
     config, study: the run's.
-    arms: name -> `Arm`.
+    arms: name -> `Arm`; or, where nothing is trained, `(config, add, seeds) ->
+      None` adds the rows.
     add_rows: `(config, add, model, split) -> None`, adds those of a split;
       model is an `answers.Model`.
   """
@@ -183,6 +205,12 @@ def run(config, study, arms, add_rows=answers.record):
   check_names('arms', config.arms, arms, 'arm')
   for name, which, fields in study.planned():
     arm = arms[which]
+    if not isinstance(arm, Arm):
+      for block in study.blocks(name):
+        with block.recorder(dataset=config.net.dataset, method=which,
+                            **fields) as add:
+          arm(replaced(config, fields), add, block.seeds)
+      continue
     mine = replaced(config, arm.fields | fields)
     task = arm.task(mine.net)
     for block in study.blocks(name):

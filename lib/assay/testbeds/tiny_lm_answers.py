@@ -80,7 +80,7 @@ def written(block, fitted, model, task, made, temperature=0.):
   Args:
     block, fitted: whose.
     model: the transformer.
-    task: a `Task`; a completion has as many tokens as a line of it.
+    task: a `Task`.
     made: from `asked`.
     temperature: 0 for the most likely token each time.
 
@@ -88,21 +88,33 @@ def written(block, fitted, model, task, made, temperature=0.):
     dict of `tokens` int32 and `log_p` float32 [S, N, C], and what the task's
     verifier says, bool [S, N].
   """
-  longest = int(made['start'].max())
+  longest, num_tokens = _sizes(task)
   prompts = np.where(np.arange(longest) < made['start'][..., None],
                      made['tokens'][..., :longest], texts.PAD)
   shown = {'prompt': prompts, 'length': made['start'].astype(np.int32),
            'key': _keys(block.seeds, prompts.shape[1])}
-  num_tokens = task.length - int(made['start'].min())
   predict = evaluate.predictor(
       _written(model, num_tokens, float(temperature)), _draw, AT_ONCE)
   found, _ = block.outputs(fitted, predict, {}, shown, prompts.shape[1])
   tokens = found[..., 0].astype(np.int32)
-  judge = jax.jit(functools.partial(texts.judged, task))
-  said = [judge(prompt[:, 1:], output)
+  said = [_judge(task)(prompt[:, 1:], output)
           for prompt, output in zip(prompts, tokens, strict=True)]
   return {'tokens': tokens, 'log_p': found[..., 1]} | jax.tree.map(
       lambda *leaves: np.stack(leaves), *said)
+
+
+@functools.lru_cache(maxsize=64)
+def _judge(task):
+  return jax.jit(functools.partial(texts.judged, task))
+
+
+@functools.lru_cache(maxsize=64)
+def _sizes(task):
+  """Tokens of a prompt with its begin, and of a completion with its end."""
+  like = jax.eval_shape(lambda key: task.example(key, 'train'),
+                        jax.random.key(0))
+  return tuple(min(like[k].size + 1, task.length)
+               for k in ('prompt', 'completion'))
 
 
 def _keys(seeds, num):
@@ -156,31 +168,50 @@ class Model:
     return written(self.block, self.fitted, self.module, self.task,
                    self.asked(split), temperature)
 
+  def exact(self, split):
+    """Whether greedy decoding gives the wanted texts, bool [S, N]."""
+    return _exact(*self.forced(split)[::2])
 
-def record(config, add, model, split, **fields):
+  def shown(self, split, num=5):
+    """Prompts of the first seed, what it wrote, and whether that is right."""
+    said, made = self.written(split), self.asked(split)
+    told = []
+    for i in range(num):
+      start = made['start'][0, i]
+      prompt, output = (texts.decode(self.task, tokens) for tokens in (
+          made['tokens'][0, i, :start], said['tokens'][0, i]))
+      mark = 'right' if said['right'][0, i] else 'wrong'
+      told.append(f'{mark}  {prompt} {output}')
+    return told
+
+
+def _exact(best, counted):
+  return np.all(best | ~counted, axis=2)
+
+
+def record(config, add, model, split):
   """Adds the rows of a split; `exact_match` without writing anything.
 
   Args:
     config: of which `decode` is read: whether texts are written too.
     add: the block's `Recorder`.
     model: a `Model`.
-    split: one of the task's.
-    **fields: of all rows.
+    split: one of the task's; rows of `length_4` are of split `lengths` and have
+      a field `length`.
   """
-  add = functools.partial(add, split=split, n=config.num_prompts, **fields)
+  length = texts.length_of(split)
+  told = {'split': 'lengths', 'length': length} if length else {'split': split}
+  add = functools.partial(add, n=config.num_prompts, **told)
   best, log_p, counted = model.forced(split)
-  add('exact_match', np.mean(np.all(best | ~counted, axis=2), axis=1))
-  add('token_accuracy', np.sum(best & counted, axis=(1, 2)) / np.sum(
-      counted, axis=(1, 2)))
-  add('nll', -np.sum(log_p * counted, axis=(1, 2)) / np.sum(
-      counted, axis=(1, 2)))
+  add('exact_match', np.mean(_exact(best, counted), axis=1))
+  mean = lambda x: np.mean(x, axis=(1, 2), where=counted)
+  add('token_accuracy', mean(best))
+  add('nll', -mean(log_p))
   if not config.decode:
     return
   said, made = model.written(split), model.asked(split)
-  for name, metric in (('right', 'accuracy'), ('chain_right',) * 2,
-                       ('answer_right',) * 2, ('ended',) * 2):
-    if name in said:
-      add(metric, np.mean(said[name], axis=1))
+  for name in sorted(said.keys() - {'tokens', 'log_p'}):
+    add({'right': 'accuracy'}.get(name, name), np.mean(said[name], axis=1))
   gold = [np.asarray(texts.completion_of(*each)) for each in zip(
       made['tokens'], made['start'], strict=True)]
   output = np.where(said['tokens'] == texts.EOS, texts.PAD, said['tokens'])
@@ -190,3 +221,30 @@ def record(config, add, model, split, **fields):
   add('mean_confidence', np.mean(sure, axis=1))
   add('ece', [confidence.calibration_error(*each) for each in zip(
       sure, said['right'], strict=True)])
+
+
+def record_confidence(add, model, split, num_bins=10):
+  """Adds rows of split `confidence`: how often it is right, by how sure it is.
+
+  Sure is the probability of the whole text. `bin` is the upper end of one, in
+  which `accuracy` stands beside `mean_confidence`.
+  """
+  said = model.written(split)
+  sure = np.exp(np.sum(said['log_p'], axis=2))
+  found = [confidence.reliability(*each, num_bins) for each in zip(
+      sure, said['right'], strict=True)]
+  for i in range(num_bins):
+    mean, right, count = (np.array([each[k][i] for each in found])
+                          for k in range(3))
+    for metric, values in (('mean_confidence', mean), ('accuracy', right)):
+      add(metric, values, split='confidence', bin=(i + 1) / num_bins, n=count,
+          why='no text was so sure')
+
+
+def record_all(config, add, model, split):
+  """`record`; of `test` `record_confidence` too, and some texts are printed."""
+  record(config, add, model, split)
+  if split == 'test':
+    record_confidence(add, model, split)
+    print('\n'.join(model.shown(split)))
+

@@ -33,5 +33,12 @@ from assay.data.texts.lines import (
     size_of,
     words,
 )
+from assay.data.texts.machines import automaton
 from assay.data.texts.rules import rewriting
-from assay.data.texts.splits import held_out, leaked, mixed_bits, redrawn
+from assay.data.texts.splits import (
+    held_out,
+    leaked,
+    length_of,
+    mixed_bits,
+    redrawn,
+)

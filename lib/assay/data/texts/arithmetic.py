@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from assay.data.texts import lines
-from assay.data.texts.splits import held_out, redrawn
+from assay.data.texts.splits import held_out, length_of, redrawn
 from assay.errors import UserError, check_names
 
 ORDERS = ('plain', 'reversed', 'hinted')
@@ -22,7 +22,8 @@ def addition(num_digits=3, order='reversed', longest=None, fewest=None):
   lowest; `hinted`, reversed, and before each digit stands a symbol of its
   place, in order from a random one on.
 
-  Splits: `test`, pairs that are held out, of as many digits; `length_n`, of n.
+  Splits: `test`, pairs that are held out, of as many digits; where longer ones
+  are asked for, `length_n`, of n digits, of those of training held out too.
   A pair is told by its numbers, whichever comes first.
 
   Args:
@@ -81,12 +82,12 @@ def addition(num_digits=3, order='reversed', longest=None, fewest=None):
             'identity': jnp.concatenate([n[None], smaller, larger])}
 
   def example(key, split):
-    if split.startswith('length_'):
-      n = int(split.removeprefix('length_'))
+    n = length_of(split)
+    if n > num_digits:
       return candidate(key, n, n)
     return redrawn(
-        lambda key: candidate(key, low, num_digits),
-        lambda made: held_out(made['identity']) == (split == 'test'), key)
+        lambda key: candidate(key, n or low, n or num_digits),
+        lambda made: held_out(made['identity']) == (split != 'train'), key)
 
   def verify(prompt, output):
     return {'right': _is_sum(prompt, output, order, hints)}
@@ -94,7 +95,7 @@ def addition(num_digits=3, order='reversed', longest=None, fewest=None):
   # Line: begin, two numbers, two signs, a sum of a digit more, end.
   length = (3 * most + 1) * (2 if hints else 1) + 4
   splits = ('train', 'test', *(
-      f'length_{n}' for n in range(num_digits + 1, most + 1)))
+      f'length_{n}' for n in range(low, most + 1) if most > num_digits))
   return lines.Task(symbols, length, example, verify, splits)
 
 

@@ -118,13 +118,13 @@ def completion_of(tokens, start):
 
 
 def exactly(gold):
-  """A verifier of tasks with one answer: `gold(prompt) -> completion`."""
+  """A verifier of tasks with one answer: `gold(prompt [P]) -> [C]` tokens."""
 
   def verify(prompt, output):
     want = gold(prompt)
     size = max(len(want), len(output))
-    fill = lambda x: jnp.pad(x, (0, size - len(x)))
-    return {'right': jnp.all(fill(want) == fill(output))}
+    return {'right': jnp.all(compacted(want, size) == jnp.pad(
+        output, (0, size - len(output))))}
 
   return verify
 

@@ -28,6 +28,12 @@ def held_out(identity, parts=TEST):
   return mixed_bits(identity) % 1024 < parts
 
 
+def length_of(split):
+  """n of a split `length_n`, the length that it asks for; 0 of all others."""
+  name, _, number = split.rpartition('_')
+  return int(number) if name == 'length' else 0
+
+
 def redrawn(draw, admissible, key, most=4096):
   """The first of the candidates `draw(key)` that is admissible.
 
