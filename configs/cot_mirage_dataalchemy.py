@@ -50,7 +50,7 @@ VARIANTS = papers.variants({
     'smoke': ('seconds: a model of 16 units', dict(
         arms=('learned', 'tuned'), num_seeds=2, num_prompts=16, num_layers=1,
         width=16, num_heads=2, batch_size=8, num_steps=16, tuning_steps=8,
-        splits=('test', 'cmp'))),
+        splits=('cmp',))),
 })
 
 

@@ -93,6 +93,12 @@ DOMINOES = dict(
     imbalance=1.0)  # largest class : smallest class in training
 
 
+# Turned images, see `vision_labels`: fours, which look different each time.
+TURNED = dict(
+    classes=(4,), num_labels=10, degrees=10.0, observed='0-4-9',
+    split_sizes=(300, 100, 200), batch_size=50)
+
+
 def vision(**fields):
   """`config.net` of `testbeds.vision`, unlocked: a small convolutional network.
 
@@ -179,3 +185,35 @@ def in_context_regression():
       warmup=0.05,  # share of the steps
       clip_norm=1.0,
       largest_log_std=6.0))  # its absolute value is bounded softly
+
+
+_CIFAR = dict(dataset='cifar10', augment='crop_flip', batch_size=64,
+              weight_decay=1e-4)
+# Known classes, and what differs: `digits` needs no file. Much is held out: to
+# choose settings by, and for what is fitted beside a network.
+OOD = {
+    'digits': dict(
+        dataset='digits', known=tuple(range(7)), split_sizes=(300, 400, 500),
+        batch_size=20, eval_batch_size=500, normalize=True),
+    # automobile, cat, deer, dog, horse and truck are known.
+    'cifar6': _CIFAR | dict(
+        known=(1, 3, 4, 5, 7, 9), normalize=True,
+        split_sizes=(6000, 4000, 2000), num_epochs=12),
+    'cifar10': _CIFAR | dict(
+        known=tuple(range(10)), model='resnet20', learning_rate=0.1,
+        width=16, schedule='piecewise',
+        split_sizes=(45_000, 5000, 10_000), num_epochs=200),
+    'smoke': dict(
+        dataset='digits', known=tuple(range(7)), split_sizes=(60, 40, 40),
+        batch_size=20, num_epochs=3, width=4, eval_batch_size=40,
+        normalize=True),
+}
+
+
+def ood(**fields):
+  """`config.net` of `testbeds.ood`, unlocked: that of `vision`, of classes.
+
+  Args:
+    **fields: in place of its own, or more.
+  """
+  return vision(**dict(known=tuple(range(10))) | fields)
