@@ -29,17 +29,11 @@ def python(clone, *words):
 
 
 NAME = 'a_paper_' + 'x' * (new.LONGEST - 8)
-<<<<<<< HEAD
 # testbed: (flags of a short run, a verdict that it prints)
 SHORT = {'vision': ('--config.net.num_epochs=2', 'digits: calibrates better'),
+         'ood': ('--config.net.num_epochs=2', 'digits: tells near classes'),
          'tiny_lm': ('--config.net.num_steps=20', 'letters: it is learned'),
          'own': ('--config.num_epochs=2', 'digits: below the baseline')}
-=======
-# testbed: (flags of a short run, a line that it prints)
-SHORT = {'vision': ('--config.net.num_epochs=2', 'calibrates better'),
-         'ood': ('--config.net.num_epochs=2', 'tells near classes'),
-         'own': ('--config.num_epochs=2', 'below the baseline')}
->>>>>>> main
 
 
 @pytest.fixture(scope='module', params=new.TESTBEDS)
