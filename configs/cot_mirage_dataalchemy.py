@@ -15,6 +15,7 @@ import functools
 from assay import papers
 from assay.claims import all_of, claims_of, equal, greater, less, within
 from assay.config import between
+from assay.report import plots
 from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
@@ -164,3 +165,12 @@ CLAIMS = (
             within('edit_similarity', _of('cmp', arm, learning_rate=rate), 0,
                    0.9) for arm in ('learned', 'gpt2') for rate in _RATES)))}),
 )
+
+FIGURES = {
+    **{f'similarity_{split}': functools.partial(
+        plots.comparison, metric='edit_similarity', split=split, state='last')
+       for split in ('test', 'cmp', 'pood', 'ood')},
+    **{field: functools.partial(plots.sweep, metric='exact_match', over=field,
+                                split='cmp', state='last')
+       for field in ('num_pairs', 'tuning_examples', 'learning_rate')}}
+LEAD = 'pairs', 'similarity_cmp'

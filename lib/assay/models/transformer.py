@@ -154,8 +154,9 @@ class Transformer(nn.Module):
     if self.positions == 'learned':
       self._check(0, room)
     outputs, kept = self._whole(x, offset, None, lambda *both: both)
-    wide = [(0, 0)] * 2 + [(0, room - x.shape[1])] + [(0, 0)] * 2
-    keys, values = (jnp.pad(each, wide) for each in kept)
+    more = ((0, room - x.shape[1]), (0, 0), (0, 0))
+    keys, values = jax.tree.map(
+        lambda x: jnp.pad(x, ((0, 0),) * (x.ndim - 3) + more), kept)
     last = jnp.take_along_axis(outputs, length[:, None, None] - 1, axis=1)
     return last[:, 0], {'keys': keys, 'values': values,
                         'position': jnp.asarray(length, jnp.int32)}
@@ -193,7 +194,8 @@ class Transformer(nn.Module):
     Raises:
       ValueError: the position is not traced and past the end of one of them.
     """
-    position, length = cache['position'], cache['keys'].shape[2]
+    position = cache['position']
+    length = jax.tree.leaves(cache['keys'])[0].shape[-3]
     if not isinstance(position, jax.core.Tracer) and (
         np.max(position) >= length):
       raise ValueError(f'position={position} is past the end of a cache of '
@@ -228,19 +230,21 @@ class Transformer(nn.Module):
       length: tokens that `step` will read at most.
 
     Returns:
-      dict of `keys` and `values`, [num_layers, B, length, heads, head_size] of
-      `dtype`, and `position`, int32 [], tokens read.
+      dict of `keys` and `values`, [B, length, heads, head_size] of `dtype`, a
+      tuple of them for the layers or, of scanned ones, stacked on axis 0; and
+      `position`, int32 [], tokens read.
 
     Raises:
       ValueError: the length exceeds a learned table.
     """
     if self.positions == 'learned':
       self._check(0, length)
-    shape = (self.num_layers, batch_size, length, self.num_heads,
+    shape = (batch_size, length, self.num_heads,
              blocks.head_size_of(self.width, self.num_heads, self.head_size))
-    return {'keys': jnp.zeros(shape, self.dtype),
-            'values': jnp.zeros(shape, self.dtype),
-            'position': jnp.zeros((), jnp.int32)}
+    # A stack would be copied at each step.
+    empty = jnp.zeros((self.num_layers, *shape), self.dtype)
+    kept = empty if self.scan_layers else tuple(empty)
+    return {'keys': kept, 'values': kept, 'position': jnp.zeros((), jnp.int32)}
 
   @nn.nowrap
   def state_size(self, length):
@@ -301,7 +305,10 @@ class Transformer(nn.Module):
           'sequence or change the offset.')
 
   def _through(self, layer, x, cached):
-    """Scans `layer(block, x, cached[i]) -> (x, new cached[i])` over blocks."""
+    """Runs `layer(block, x, cached) -> (x, new cached)` over blocks.
+
+    `cached` is a pair of what all layers have, as `start` gives it, or None.
+    """
     if self.rematerialize:
       # A scan keeps the compiler from undoing it; a loop needs the barrier.
       layer = nn.remat(layer, prevent_cse=not self.scan_layers)
@@ -311,9 +318,9 @@ class Transformer(nn.Module):
                          self.blocks, x, cached)
     new = []
     for i, block in enumerate(self.blocks):
-      x, y = layer(block, x, jax.tree.map(lambda c: c[i], cached))
+      x, y = layer(block, x, cached and tuple(each[i] for each in cached))
       new.append(y)
-    return x, jax.tree.map(lambda *leaves: jnp.stack(leaves), *new)
+    return x, None if new[0] is None else tuple(zip(*new, strict=True))
 
 
 def _written(cached, new, position):
