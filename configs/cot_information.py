@@ -41,8 +41,8 @@ def get_config(variant='families'):
   c.seed_varies = 'fresh'  # targets and their examples; words, initialization
   c.scale = 'recast'  # families of hypotheses of our own
   c.error = 0.1  # share of wrong answers that matters
-  c.num_targets = 30
-  c.num_repeats = 100  # sequences of examples of each target
+  c.num_targets = 20
+  c.num_repeats = 60  # sequences of examples of each target
   c.net = networks.tiny_lm(
       'xs', dataset='machines', machine_seed=1, num_examples=30, num_steps=300,
       batch_size=32, max_length=20)
