@@ -140,11 +140,8 @@ def vision(**fields):
   return ml_collections.ConfigDict(_IMAGES | fields)
 
 
-# Layers, width and heads of language models.
-SIZES = {'xs': dict(num_layers=2, width=64, num_heads=4),
-         's': dict(num_layers=4, width=128, num_heads=4),
-         'm': dict(num_layers=6, width=256, num_heads=8),
-         'l': dict(num_layers=8, width=512, num_heads=8)}
+SIZES = {  # layers, width and heads of language models
+    'xs': (2, 64, 4), 's': (4, 128, 4), 'm': (6, 256, 8), 'l': (8, 512, 8)}
 
 
 def tiny_lm(size='xs', **fields):
@@ -154,17 +151,15 @@ def tiny_lm(size='xs', **fields):
     size: one of `SIZES`.
     **fields: in place of its own, or more, those of a task.
   """
-  return ml_collections.ConfigDict(SIZES[size] | dict(
+  layers, width, heads = SIZES[size]
+  return ml_collections.ConfigDict(dict(
       # Model; what narrow ones need, see `transformer`.
+      num_layers=layers, width=width, num_heads=heads,
       positions='learned', initialization='width',
       max_length=64,  # rows of a table of positions
       max_distance=32,  # that relative positions tell apart
-      # Data.
-      num_examples=0,  # of training; 0, each is new
-      loss_on='completion',  # or 'all'
-      pack='none',  # or 'isolated', 'open': several lines a row
-      row_length=0,  # tokens of such a row
-      starts=1,  # positions that a row may start at
+      # Data, see `texts.draw_lines`.
+      num_examples=0, loss_on='completion', pack='none', row_length=0, starts=1,
       # Training: AdamW.
       batch_size=64, num_steps=1000, learning_rate=3e-3, adam_b2=0.98,
       weight_decay=0.01, clip_norm=1.0,
