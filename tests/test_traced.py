@@ -45,10 +45,11 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
-    'isotonic_regression', 'loki.locus', 'loki.next_label', 'noise_priors',
-    'ood_scores', 'sdm_region', 'forgetting.epochs', 'sdm_adaptor.fit',
     'anchor_augmentation.gammas', 'anchor_augmentation.clusters',
-    'rc_mixup.chosen', 'forgetting.summary', 'sorted_partners.sort_labels',
+    'rc_mixup.chosen',
+    'cot_information', 'isotonic_regression', 'loki.locus', 'loki.next_label',
+    'noise_priors', 'ood_scores', 'sdm_region', 'forgetting.epochs',
+    'sdm_adaptor.fit', 'forgetting.summary', 'sorted_partners.sort_labels',
     'partners.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.

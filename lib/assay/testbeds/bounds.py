@@ -80,6 +80,15 @@ _SEQUENCES = {
     'num_heads': between(1, 10**4), 'learning_rate': RATE,
     'clip_norm': above(0), 'num_steps': COUNT, 'num_prompts': COUNT}
 
+TINY_LM = _SEQUENCES | {
+    'positions': among('none', 'learned', 'sinusoidal', 'rotary', 'relative'),
+    'initialization': among('lecun', 'width', 'gpt2'), 'max_length': COUNT,
+    'max_distance': COUNT, 'num_examples': between(0, 2**31 - 1),
+    'loss_on': among('completion', 'all'),
+    'pack': among('none', 'isolated', 'open'),
+    'row_length': between(0, 10**6), 'starts': COUNT, 'batch_size': COUNT,
+    'adam_b2': above(0, 1), 'weight_decay': between(0, 1e6), 'warmup': SHARE}
+
 IN_CONTEXT_IMAGES = _SEQUENCES | {
     'classes': between(0, 9, (2, 10)), 'reduce': among('components', 'pixels'),
     'num_inputs': between(1, 10**6), 'length': between(2, 10**6),

@@ -150,6 +150,32 @@ def vision(**fields):
   return ml_collections.ConfigDict(_IMAGES | fields)
 
 
+SIZES = {  # layers, width and heads of language models
+    'xs': (2, 64, 4), 's': (4, 128, 4), 'm': (6, 256, 8), 'l': (8, 512, 8)}
+
+
+def tiny_lm(size='xs', **fields):
+  """`config.net` of `testbeds.tiny_lm`, unlocked; all values are ours.
+
+  Args:
+    size: one of `SIZES`.
+    **fields: in place of its own, or more, those of a task.
+  """
+  layers, width, heads = SIZES[size]
+  return ml_collections.ConfigDict(dict(
+      # Model; what narrow ones need, see `transformer`.
+      num_layers=layers, width=width, num_heads=heads,
+      positions='learned', initialization='width',
+      max_length=64,  # rows of a table of positions
+      max_distance=32,  # that relative positions tell apart
+      # Data, see `texts.draw_lines`.
+      num_examples=0, loss_on='completion', pack='none', row_length=0, starts=1,
+      # Training: AdamW.
+      batch_size=64, num_steps=1000, learning_rate=3e-3, adam_b2=0.98,
+      weight_decay=0.01, clip_norm=1.0,
+      warmup=0.1) | fields)  # share of the steps
+
+
 def in_context_images():
   """`config.net` of images under random projections, unlocked.
 
