@@ -74,3 +74,10 @@ TABLES = {made['read'].args[0].partition('/')[2]: made for made in (
         high=(40034.9, 15312, 0.57769, 369.317, 5472011.4075, 598.408,
               105948.17, 350, 55.3009, 20.999)),
 )}
+
+
+def split_sizes(name):
+  """Rows to train, validate and test on: a fifth of the rest to validate."""
+  num_tested = TABLES[name]['splits'][1]
+  rest = TABLES[name]['num_rows'] - num_tested
+  return rest - rest // 5, rest // 5, num_tested

@@ -8,6 +8,8 @@ import math
 
 import ml_collections
 
+from assay.data import uci
+
 # split_sizes are train, validation, test rows; the last value is where this
 # comes from, if not from the released code of C-Mixup.
 _TABLES = {
@@ -19,16 +21,6 @@ _TABLES = {
     'skillcraft': dict(split_sizes=(1878, 806, 711), batch_size=32),
     'crime': dict(split_sizes=(1390, 231, 373), num_epochs=200,
                   learning_rate=1e-3),
-    # With published splits: a fifth of what they train on is for validation.
-    'yacht': dict(split_sizes=(222, 55, 31), batch_size=16),  # ours, all of it
-    'boston': dict(split_sizes=(364, 91, 51), batch_size=16),
-    'energy': dict(split_sizes=(553, 138, 77), batch_size=16),
-    'concrete': dict(split_sizes=(742, 185, 103), batch_size=16),
-    'wine': dict(split_sizes=(1152, 287, 160), batch_size=32),
-    'kin8nm': dict(split_sizes=(5899, 1474, 819), batch_size=64),
-    'power_plant': dict(split_sizes=(6889, 1722, 957), batch_size=64),
-    'naval': dict(split_sizes=(8593, 2148, 1193), batch_size=64),
-    'protein': dict(split_sizes=(32_926, 8231, 4573), batch_size=128),
     # Rotated and colored Fashion-MNIST. The released code starts from weights
     # of ImageNet; this learning rate is for those.
     'rcf_mnist': dict(
@@ -55,6 +47,8 @@ def tabular(dataset='airfoil'):
   net.num_epochs = 100
   net.learning_rate = 1e-2
   net.update(_TABLES.get(dataset, {}))
+  if dataset in uci.TABLES:
+    net.split_sizes = uci.split_sizes(dataset)
   return net
 
 
