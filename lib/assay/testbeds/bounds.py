@@ -23,7 +23,7 @@ TABULAR = {
 
 # The names are those of `vision_nets` and `data.corruptions`, which need JAX.
 VISION = {
-    'model': among('cnn', 'resnet18', 'resnet34', 'wide_resnet28_4',
+    'model': among('cnn', 'mlp', 'resnet18', 'resnet34', 'wide_resnet28_4',
                    'wide_resnet28_10', 'vgg19', 'densenet121'),
     'split_sizes': between(0, 10**9, (3, 3)),
     'data_seed': between(0, 2**31 - 1),
