@@ -1,6 +1,7 @@
 """Four fake CPU devices, a new cache of programs, and the order of tests."""
 
 import atexit
+import gc
 from importlib import metadata
 import os
 import pathlib
@@ -36,6 +37,9 @@ if not os.environ['XDG_CACHE_HOME'].endswith(worker):
 # Real files are found where the user says, or in a folder beside the clone.
 DATA = [pathlib.Path(os.environ['ASSAY_DATA'])] if os.environ.get(
     'ASSAY_DATA') else sorted(pathlib.Path(__file__).parents[2].glob('*/data'))
+
+# A trace makes many objects, of which few are garbage.
+gc.set_threshold(50_000, 20, 20)
 
 jax.config.update('jax_num_cpu_devices', 4)
 PLAIN = bool(os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS'))
