@@ -112,3 +112,26 @@ def test_faults():
       (lambda: detection.correct_at_rate([1.], [1], [0.], 2), 'rate=2 must')):
     with pytest.raises(ValueError, match=message):
       call()
+
+
+def test_the_gain_over_another_score_by_hand_and_in_limits():
+  known, unknown = RNG.normal(1, 1, (2, 200)), RNG.normal(0, 1, (2, 3, 150))
+  ours, other = ((known[i], list(unknown[i])) for i in range(2))
+  gain, low, high = detection.auroc_gain(ours, other)
+  assert gain == pytest.approx(np.mean([
+      detection.summary(ours[0], a)['auroc']
+      - detection.summary(other[0], b)['auroc']
+      for a, b in zip(ours[1], other[1], strict=True)]))
+  np.testing.assert_allclose(detection.auroc_gain(other, ours),
+                             (-gain, -high, -low))
+  assert detection.auroc_gain(ours, ours) == (0, 0, 0)
+  # Over draws of examples the means vary as the interval says.
+  draws = [[RNG.choice(size, size) for size in (200, 150, 150, 150)]
+           for _ in range(400)]
+  means = [detection.auroc_gain(*((
+      known[i][rows[0]], [x[r] for x, r in zip(unknown[i], rows[1:],
+                                               strict=True)])
+                                  for i in range(2)))[0] for rows in draws]
+  assert np.std(means) == pytest.approx((high - low) / 2 / 1.96, rel=.15)
+  with pytest.raises(ValueError, match='must be the same, two or more'):
+    detection.auroc_gain(ours, (other[0], other[1][:2]))

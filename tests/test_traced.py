@@ -21,11 +21,18 @@ from assay.methods import (
     correctness_ranking,
     domains,
     forgetting,
+    gaussian_weights,
     in_context,
     linear_maps,
+    loki,
+    maml,
     milestones,
     mixup,
     sam,
+    sdm,
+    sdm_adaptor,
+    self_label_augmentation,
+    task_augmentation,
     temperature_networks,
     useful,
 )
@@ -33,13 +40,14 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
-    'isotonic_regression', 'noise_priors', 'ood_scores', 'forgetting.epochs',
-    'forgetting.summary',
-    'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
+    'isotonic_regression', 'loki.locus', 'loki.next_label', 'noise_priors',
+    'ood_scores', 'sdm_region', 'forgetting.epochs', 'sdm_adaptor.fit',
+    'forgetting.summary', 'sorted_partners.sort_labels',
+    'partners.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
-PARTS = {'calibrators.Calibrator', 'calibrators.by_row',
-         'calibrators.minimized',
+PARTS = {'abet.Head', 'calibrators.Calibrator', 'calibrators.by_row',
+         'calibrators.minimized', 'sdm.Bank',
          'useful.Separated', 'temperature_networks.network',
          'temperature_networks.fitted'}
 
@@ -56,6 +64,8 @@ OWN = {'train_rows': ROWS, 'features': VALUES, 'bandwidth': np.float32(.5),
 PAIRS = {'x': VALUES, 'y': VALUES, 'partner_x': VALUES[::-1],
          'partner_y': VALUES[::-1], 'lam': SHARES}
 PARAMS = {'kernel': VALUES[0], 'bias': np.ones(Q, np.float32)}
+TASK = dict.fromkeys(('x', 'y', 'query_x', 'query_y'), VALUES)
+GAUSSIAN = {'mean': PARAMS, 'log_std': PARAMS}
 
 
 def f32(*shape):
@@ -68,6 +78,14 @@ def i32(*shape):
 
 def boolean(*shape):
   return jax.ShapeDtypeStruct(shape, bool)
+
+
+def shapes(tree):
+  return jax.tree.map(lambda x: f32(*np.shape(x)), tree)
+
+
+def squares(params, x):
+  return jnp.mean((x * params['kernel'] + params['bias'])**2)
 
 
 def gradient(params, extra, batch, key):
@@ -111,6 +129,13 @@ MILESTONES = {'milestones': {
     'params': {'kernel': f32(2, Q), 'bias': f32(2, Q)}}}
 HISTORY = {'drawn': i32(B), 'right': i32(B)}
 LOG_P = f32(B, C)
+TURNED = RNG.normal(size=(B, 4 * C)).astype(np.float32)
+JOINT = {'y': LABELS, 'turn': np.repeat(np.arange(4, dtype=np.int32), B // 4)}
+IMAGES = RNG.normal(size=(B, 2, 2, 1)).astype(np.float32)
+ADAPTOR = {
+    'mean': VALUES[0], 'std': np.ones(Q, np.float32),
+    'in': {'kernel': VALUES[:Q], 'bias': VALUES[0]},
+    'out': {'kernel': LOGITS[:Q], 'bias': LOGITS[0]}}
 FEATURES = temperature_networks.initial(KEY, VALUES)
 
 # name: (function, arguments, what comes out)
@@ -141,10 +166,14 @@ CASES = {
         lambda key: mixup.uniform_partners(key, 5, B), (KEY,), i32(B)),
     'mixup.log_similarity': (
         mixup.log_similarity, (VALUES, VALUES[:5], .5), f32(B, 5)),
-    'mixup.draw_columns': (mixup.draw_columns, (KEY, np.exp(LOGITS)), i32(B)),
-    'mixup.tabled_partners': (
+    'partners.draw_columns': (
+        mixup.draw_columns, (KEY, np.exp(LOGITS)), i32(B)),
+    'partners.tabled_partners': (
         mixup.tabled_partners,
         (KEY, ROWS, VALUES, .5, mixup.partner_table(VALUES, .5)), i32(B)),
+    'sorted_partners.sorted_partners': (
+        mixup.sorted_partners, (KEY, SHARES, *mixup.sort_labels(SHARES), .5),
+        i32(B)),
     'mixup.paired': (
         mixup.paired(draw, mixup.uniform),
         ({'x': VALUES, 'y': VALUES}, OWN, ROWS, KEY),
@@ -232,6 +261,77 @@ CASES = {
         domains.group_weights, (SHARES, SHARES[::-1], .1), f32(B)),
     'domains.fish': (*wrapped(domains.fish(gradient, 2, .1)),
                      gradients(correct=f32(B // 2))),
+    # Tasks.
+    'maml.adapted': (
+        functools.partial(maml.adapted, squares, rates=.1), (PARAMS, VALUES),
+        shapes(PARAMS)),
+    'maml.path': (
+        functools.partial(maml.path, squares, rates=.1, num_steps=3),
+        (PARAMS, VALUES),
+        (shapes(PARAMS), {'kernel': f32(3, Q), 'bias': f32(3, Q)})),
+    'maml.task_losses': (
+        lambda *of: maml.task_losses(squares, *of, rates=.1),
+        (PARAMS, VALUES, VALUES), f32(B)),
+    'maml.meta_loss': (
+        lambda *of: maml.meta_loss(squares, *of, .1, first_order=True),
+        (PARAMS, VALUES, VALUES), f32()),
+    'gaussian_weights.start': (gaussian_weights.start, (PARAMS,),
+                               shapes(GAUSSIAN)),
+    'gaussian_weights.sample': (gaussian_weights.sample, (KEY, GAUSSIAN),
+                                shapes(PARAMS)),
+    'gaussian_weights.divergence': (
+        gaussian_weights.divergence, (GAUSSIAN,), f32()),
+    'task_augmentation.paired': (
+        task_augmentation.paired, (KEY, TASK, 2., .5), shapes(PAIRS)),
+    'task_augmentation.mixed': (
+        task_augmentation.mixed, (KEY, TASK, 2., .5),
+        shapes(TASK | {'partner_x': VALUES, 'lam': SHARES})),
+    'task_augmentation.effective_partners': (
+        task_augmentation.effective_partners, (TASK, .5), f32()),
+    'task_augmentation.shifted': (
+        task_augmentation.shifted, (KEY, TASK, 1.), shapes(TASK)),
+    'task_augmentation.turned': (
+        task_augmentation.turned, (KEY, TASK), shapes(TASK)),
+    'loki.frechet_mean': (
+        loki.frechet_mean, (SHARES[None], np.arange(16.).reshape(2, B)),
+        i32(1)),
+    # Labels of class and turn.
+    'self_label_augmentation.turned': (
+        self_label_augmentation.turned(draw),
+        ({'x': IMAGES, 'y': LABELS}, OWN, ROWS, KEY),
+        {'x': f32(4 * B, 2, 2, 1), 'y': i32(4 * B), 'index': i32(4 * B),
+         'turn': i32(4 * B)}),
+    'self_label_augmentation.joint': (
+        self_label_augmentation.joint, (TURNED, JOINT), f32(B)),
+    'self_label_augmentation.multi_task': (
+        self_label_augmentation.multi_task, (TURNED, JOINT), f32(B)),
+    'self_label_augmentation.distilled': (
+        self_label_augmentation.distilled, (
+            np.append(TURNED, LOGITS, axis=1), JOINT), f32(B)),
+    'self_label_augmentation.single': (
+        self_label_augmentation.single, (TURNED,), LOG_P),
+    'self_label_augmentation.aggregated': (
+        self_label_augmentation.aggregated, (np.stack([TURNED] * 4),), LOG_P),
+    # Similarity, distance and magnitude.
+    'sdm.similarity': (
+        sdm.similarity, (sdm.Bank(VALUES, LABELS, RIGHT), VALUES, LABELS, ROWS),
+        (i32(B), f32(B))),
+    'sdm.distance': (
+        lambda near, seen, labels, counted: sdm.distance(
+            near, seen, labels, counted, C),
+        (SHARES, SHARES, LABELS, LABELS >= 0), f32(B)),
+    'sdm.activation': (sdm.activation, (LOGITS, SHARES, SHARES), LOG_P),
+    'sdm.loss': (sdm.loss, (LOGITS, LABELS, SHARES, SHARES), f32(B)),
+    'sdm.adapted': (sdm.adapted, (ADAPTOR, VALUES), (f32(B, 2), LOG_P)),
+    'sdm.bank_of': (
+        sdm.bank_of, (VALUES, LOGITS, LABELS),
+        sdm.Bank(f32(B, Q), i32(B), boolean(B))),
+    'sdm_adaptor.said': (
+        sdm_adaptor.said, (ADAPTOR | {
+            'bank': sdm.Bank(VALUES, LABELS, LABELS >= 0),
+            'known': (SHARES, LABELS, LABELS >= 0),
+            'similar': True, 'distant': True}, VALUES),
+        {'log_p': LOG_P, 'q': f32(B), 'd': f32(B)}),
     # In context.
     'in_context.nearest_neighbor': (
         in_context.nearest_neighbor, (VALUES, LABELS), i32(B)),

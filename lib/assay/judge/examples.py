@@ -18,6 +18,7 @@ from assay.errors import UserError
 from assay.judge import names as known_names
 from assay.judge import pairs
 from assay.judge.varies import Varies
+from assay.metrics import selective
 
 MOST_FOR_BOOTSTRAP = 5000  # examples; with more it says what the t says
 NAMES = ('ours', 'baseline')
@@ -111,24 +112,6 @@ def two_level(ours, baseline, metric='loss', *, names=NAMES, check=None,
       'varies': Varies('fixed_split'), 'unit': 'training runs'})
 
 
-def auroc_parts(scores, labels):
-  """(AUROC, what each positive and each negative adds): DeLong's placements.
-
-  Args:
-    scores: [n] float, higher for label 1.
-    labels: [n] of 0 and 1.
-  """
-  positive, negative = (np.sort(scores[labels == k]) for k in (1, 0))
-
-  def share_below(x, of):  # a tie counts half
-    return (np.searchsorted(of, x, 'left')
-            + np.searchsorted(of, x, 'right')) / (2 * len(of))
-
-  of_positive = share_below(scores[labels == 1], negative)
-  of_negative = 1 - share_below(scores[labels == 0], positive)
-  return float(of_positive.mean()), of_positive, of_negative
-
-
 def delong(ours, baseline, labels, metric='auroc', *, names=NAMES, check=None,
            **more):
   """DeLong's test of the AUROC of two scores on the same examples.
@@ -152,7 +135,7 @@ def delong(ours, baseline, labels, metric='auroc', *, names=NAMES, check=None,
   if min(np.sum(labels == 0), np.sum(labels == 1)) < 2:
     raise UserError(f'labels: {np.sum(labels == 1)} of {labels.size} are 1; '
                     'AUROC needs two or more examples of each of 0 and 1.')
-  parts = [auroc_parts(scores, labels) for scores in x]
+  parts = [selective.auroc_parts(scores, labels) for scores in x]
   error = np.sqrt(sum(np.var(parts[0][i] - parts[1][i], ddof=1)
                       / len(parts[0][i]) for i in (1, 2)))
   difference, size = parts[0][0] - parts[1][0], x.shape[1]

@@ -37,7 +37,13 @@ KNOWN = {
     **_metrics((-1, 1), None, 'confidence_change', 'narrow_excess'),
     # Known from unknown, and abstention.
     **_metrics(_SHARE, HIGHER, 'aupr_in', 'aupr_out', 'correct_at_fpr05'),
+    **_metrics((-1, 1), HIGHER, 'auroc_gain', 'auroc_gain_low'),
+    **_metrics(_ANY, None, 'chosen'),
     **_metrics(_SHARE, LOWER, 'fpr95_id', 'fpr95_ood', 'aurc', 'joint_aurc'),
+    **_metrics(_SHARE, None, 'admitted'),
+    **_metrics(_SHARE, LOWER, 'admitted_wrong'),
+    **_metrics(_SHARE, HIGHER, 'admitted_accuracy'),
+    **_metrics((-3, 1), LOWER, 'shortfall'),
     # Regression. A density may be above 1, so its negative log below 0.
     **_metrics(_ANY, LOWER, 'nll'),
     **_metrics(_POSITIVE, LOWER, 'rmse', 'mape'),
@@ -48,6 +54,8 @@ KNOWN = {
     **_metrics((-1, 1), HIGHER, 'worst_pearson', 'worst_pearson_low',
                'worst_pearson_high'),
     **_metrics(_SHARE, None, 'coverage_50', 'coverage_80', 'coverage_95'),
+    # Of labels with a metric.
+    **_metrics(_POSITIVE, LOWER, 'squared_distance', 'distance'),
     # Distances to the Bayes predictor. That of one sample may be below 0.
     **_metrics(_ANY, LOWER, 'nll_gap', 'nll_gap_in_standard_errors'),
     **_metrics(_POSITIVE, LOWER, 'rms_mean', 'rms_log_std'),

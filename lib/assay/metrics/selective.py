@@ -37,6 +37,28 @@ def auroc(scores, positive):
   return float(area / (2 * hits[-1] * alarms[-1]))
 
 
+def auroc_parts(scores, labels):
+  """(AUROC, what each positive and each negative adds): DeLong's placements.
+
+  Args:
+    scores: [n] float, higher for label 1.
+    labels: [n] of 0 and 1.
+
+  Returns:
+    AUROC, float; [positives] and [negatives] float in [0, 1], whose means are
+    the AUROC.
+  """
+  positive, negative = (np.sort(scores[labels == k]) for k in (1, 0))
+
+  def share_below(x, of):  # a tie counts half
+    return (np.searchsorted(of, x, 'left')
+            + np.searchsorted(of, x, 'right')) / (2 * len(of))
+
+  of_positive = share_below(scores[labels == 1], negative)
+  of_negative = 1 - share_below(scores[labels == 0], positive)
+  return float(of_positive.mean()), of_positive, of_negative
+
+
 def aupr(scores, positive):
   """Average precision: sum of precision times the step in recall.
 

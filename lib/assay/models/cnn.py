@@ -19,7 +19,7 @@ class CNN(nn.Module):
 
   Attributes:
     features: channels of each convolution.
-    num_classes: logits.
+    num_classes: logits; 0 gives what they are made of, [B, features].
     normalize: batch norm between each convolution, then without a bias, and
       its ReLU; the running statistics are in the collection `batch_stats`.
     dtype: of the convolutions; parameters, statistics and logits are float32.
@@ -48,4 +48,4 @@ class CNN(nn.Module):
                          epsilon=1e-5, dtype=self.dtype)(x)
       x = nn.relu(x)
     x = x.reshape(x.shape[0], -1).astype(jnp.float32)
-    return nn.Dense(self.num_classes)(x)
+    return nn.Dense(self.num_classes)(x) if self.num_classes else x

@@ -1,4 +1,4 @@
-"""Residual networks for small images: ResNet-8, -18, -34, WideResNet.
+"""Residual networks for small images: ResNet-8, -18, -20, -34, WideResNet.
 
     model = resnet.resnet18(num_classes=10, dtype=jnp.bfloat16)
     variables = model.init(key, jnp.zeros((1, 32, 32, 3)))
@@ -83,6 +83,7 @@ class ResNet(nn.Module):
 
 
 resnet8 = functools.partial(ResNet, (1, 1, 1))
+resnet20 = functools.partial(ResNet, (3, 3, 3))
 resnet18 = functools.partial(ResNet, (2, 2, 2, 2))
 resnet34 = functools.partial(ResNet, (3, 4, 6, 3))
 

@@ -21,10 +21,25 @@ TABULAR = {
     'num_nuisance': between(0, 10**6), 'model': among('resnet8', 'resnet18'),
     'data_seed': between(0, 2**31 - 1), 'dtype': among('float32', 'bfloat16')}
 
+# Of windows of series, and of LSTNet.
+SERIES = {name: TABULAR[name] for name in (
+    'split_sizes', 'normalize', 'width', 'batch_size', 'num_epochs',
+    'learning_rate')} | {
+        'window': COUNT, 'horizon': COUNT, 'num_filters': between(1, 10**5),
+        'kernel_size': COUNT, 'skip': between(0, 10**9),
+        'skip_width': between(1, 10**5), 'highway': between(0, 10**9),
+        'dropout': between(0, 0.99)}
+
 # The names are those of `vision_nets` and `data.corruptions`, which need JAX.
 VISION = {
+<<<<<<< HEAD
     'model': among('cnn', 'mlp', 'resnet18', 'resnet34', 'wide_resnet28_4',
                    'wide_resnet28_10', 'vgg19', 'densenet121'),
+=======
+    'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
+                   'wide_resnet28_4', 'wide_resnet28_10', 'vgg19',
+                   'densenet121'),
+>>>>>>> main
     'split_sizes': between(0, 10**9, (3, 3)),
     'data_seed': between(0, 2**31 - 1),
     'augment': among('', 'crop_flip', 'crop_flip_cutout'),
@@ -37,6 +52,22 @@ VISION = {
 SHIFTED = {
     'shifts': among('blur', 'noise', 'contrast', 'flip', 'rotation'),
     'level': between(1, 5), 'num_bins': between(1, 10**5)}
+
+# Known classes, and unknown images; the names are those of `ood_data.SETS`.
+UNKNOWN = among('other_classes', 'shuffled', 'scrambled', 'uniform_noise',
+                'gaussian_noise', 'cifar10', 'svhn_cropped', 'mnist',
+                'fashion_mnist', 'kmnist', 'notmnist', 'cifar100')
+OOD = VISION | SHIFTED | {
+    'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34'),
+    'known': between(0, 10**4, (2, 10**4)),
+    'near': UNKNOWN._replace(length=(1, 100)),
+    'far': UNKNOWN._replace(length=(1, 100)), 'num_unknown': COUNT,
+    'learning_rates': RATE}
+
+# Of turned images.
+VISION_LABELS = VISION | {
+    'num_labels': between(2, 1000), 'degrees': between(-360, 360),
+    'classes': between(0, 10**4)}
 
 # Of images of which some are harder, and of the sharpness there.
 VISION_GROUPS = {

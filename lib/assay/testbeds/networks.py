@@ -48,6 +48,38 @@ def tabular(dataset='airfoil'):
   return net
 
 
+# Of Electricity; of made-up waves, where all is ours.
+_SERIES = {
+    'electricity': dict(
+        split_sizes=(15_591, 5261, 5261), horizon=24, num_filters=100,
+        width=100),
+    'waves': dict(
+        split_sizes=(700, 200, 200), window=48, horizon=12, num_filters=16,
+        width=16, highway=12, batch_size=32, num_epochs=20, learning_rate=3e-3),
+}
+
+
+def series(dataset='exchange_rate'):
+  """`config.net` of `testbeds.series`, unlocked: LSTNet.
+
+  Args:
+    dataset: one of `data.series`; values are those of the released code of
+      C-Mixup (Yao et al., 2022) for those in it, of Exchange-Rate for others.
+  """
+  return ml_collections.ConfigDict(dict(
+      # Data.
+      dataset=dataset,
+      split_sizes=(4373, 1518, 1518),  # train, validation, test, in time
+      normalize='all',  # the largest value of all steps is 1; or 'train'
+      window=168, horizon=12,  # steps that are seen, and how far ahead
+      # Model.
+      num_filters=50, kernel_size=6, width=50, skip=24, skip_width=5,
+      highway=24, dropout=0.2,
+      # Training: Adam.
+      batch_size=128, num_epochs=100, learning_rate=1e-3)
+                                 | _SERIES.get(dataset, {}))
+
+
 # A small convolutional network, for 28 x 28 pixels.
 _IMAGES = dict(
     # Data.
@@ -91,6 +123,12 @@ DOMINOES = dict(
     split_sizes=(3000, 500, 2000),
     label_noise=0.0,  # share of training labels that are wrong
     imbalance=1.0)  # largest class : smallest class in training
+
+
+# Turned images, see `vision_labels`: fours, which look different each time.
+TURNED = dict(
+    classes=(4,), num_labels=10, degrees=10.0, observed='0-4-9',
+    split_sizes=(300, 100, 200), batch_size=50)
 
 
 def vision(**fields):
@@ -148,3 +186,35 @@ def in_context_regression():
       warmup=0.05,  # share of the steps
       clip_norm=1.0,
       largest_log_std=6.0))  # its absolute value is bounded softly
+
+
+_CIFAR = dict(dataset='cifar10', augment='crop_flip', batch_size=64,
+              weight_decay=1e-4)
+# Known classes, and what differs: `digits` needs no file. Much is held out: to
+# choose settings by, and for what is fitted beside a network.
+OOD = {
+    'digits': dict(
+        dataset='digits', known=tuple(range(7)), split_sizes=(300, 400, 500),
+        batch_size=20, eval_batch_size=500, normalize=True),
+    # automobile, cat, deer, dog, horse and truck are known.
+    'cifar6': _CIFAR | dict(
+        known=(1, 3, 4, 5, 7, 9), normalize=True,
+        split_sizes=(6000, 4000, 2000), num_epochs=12),
+    'cifar10': _CIFAR | dict(
+        known=tuple(range(10)), model='resnet20', learning_rate=0.1,
+        width=16, schedule='piecewise',
+        split_sizes=(45_000, 5000, 10_000), num_epochs=200),
+    'smoke': dict(
+        dataset='digits', known=tuple(range(7)), split_sizes=(60, 40, 40),
+        batch_size=20, num_epochs=3, width=4, eval_batch_size=40,
+        normalize=True),
+}
+
+
+def ood(**fields):
+  """`config.net` of `testbeds.ood`, unlocked: that of `vision`, of classes.
+
+  Args:
+    **fields: in place of its own, or more.
+  """
+  return vision(**dict(known=tuple(range(10))) | fields)

@@ -138,10 +138,11 @@ def make_source(net, data, arm, seeds):
                       lambda position, *steps: orders[position](*steps))
 
 
-def fit(config, data, block, arm=Arm(), stage='fit'):  # noqa: B008
-  """Trains an arm on a block of seeds; a `Fitted`."""
-  net = config.net
-  model, tx = nets.make_model(net, data.num_classes), nets.sgd(net)
+def fit(config, data, block, arm=Arm(), stage='fit',  # noqa: B008
+        model=None):
+  """Trains an arm, or a model of another kind, on seeds; a `Fitted`."""
+  net, tx = config.net, nets.sgd(config.net)
+  model = model or nets.make_model(net, data.num_classes)
   source = make_source(net, data, arm, block.seeds)
   x = jnp.zeros((1, *data.shared['x'].shape[1:]))
   variables = lambda key: {

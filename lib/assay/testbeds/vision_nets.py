@@ -51,9 +51,13 @@ def num_classes(net):
 
 def load(net, data_dir=None):
   """The `Data` of a `config.net`; without `val` where it has no images."""
+  return of_table(net, images.load(net.dataset, data_dir))
+
+
+def of_table(net, table):
+  """The same of a table as `images.load` gives it."""
   num_train, num_val, num_test = net.split_sizes
-  shared = images.subset(images.load(net.dataset, data_dir), num_train, num_val,
-                         net.data_seed)
+  shared = images.subset(table, num_train, num_val, net.data_seed)
   if num_test > len(shared['test_rows']):
     raise UserError(f'split_sizes={net.split_sizes}: {net.dataset} has '
                     f'{len(shared["test_rows"])} test images; use at most as '
@@ -69,8 +73,13 @@ def load(net, data_dir=None):
 MODELS = {
     'cnn': lambda c, k, dtype: cnn.CNN(
         (c.width, 2 * c.width, 2 * c.width), k, c.normalize, dtype),
+<<<<<<< HEAD
     'mlp': lambda c, k, dtype: mlp.ImageMLP(
         (8 * c.width, 8 * c.width), k, c.normalize, dtype),
+=======
+    'resnet8': lambda c, k, dtype: resnet.resnet8(k, c.width, dtype),
+    'resnet20': lambda c, k, dtype: resnet.resnet20(k, c.width, dtype),
+>>>>>>> main
     'resnet18': lambda c, k, dtype: resnet.resnet18(k, c.width, dtype),
     'resnet34': lambda c, k, dtype: resnet.resnet34(k, c.width, dtype),
     'wide_resnet28_4': lambda c, k, dtype: resnet.WideResNet(
@@ -100,7 +109,7 @@ def apply_of(model):
   """
 
   def apply(params, extra, x):
-    return model.apply({'params': params, **_statistics(extra)}, x)
+    return model.apply({'params': params, **statistics_of(extra)}, x)
 
   return apply
 
@@ -113,14 +122,15 @@ def mean_loss(model):
       apply(params, extra, batch['x']), batch['y']))
 
 
-def _statistics(extra):
+def statistics_of(extra):
+  """The batch statistics in `extra`, as a model takes them."""
   return {k: v for k, v in extra.items() if k == 'batch_stats'}
 
 
 def in_training(model, params, extra, batch, key):
   """(logits [B, K], new batch statistics) of a batch in training mode."""
   logits, new = model.apply(
-      {'params': params, **_statistics(extra)}, batch['x'], train=True,
+      {'params': params, **statistics_of(extra)}, batch['x'], train=True,
       mutable=['batch_stats'], rngs={'dropout': key})
   return logits, dict(new)
 
@@ -152,21 +162,35 @@ def logits(net, data, block, fitted, split, level=None, shift='', copy=''):
     shift: '' or a key of `corruptions.CORRUPTIONS`.
     copy: '' or a key of `corruptions.COPIES`.
   """
-  rows = data.shared[f'{split}_rows']
-  predict = evaluate.predictor(
-      apply_of(make_model(net, data.num_classes)),
-      _draw_from(*data.statistics, level), net.eval_batch_size)
+  return said(apply_of(make_model(net, data.num_classes)), net, data, block,
+              fitted, data.shared | {'rows': data.shared[f'{split}_rows']},
+              level, shift, copy)
+
+
+def said(apply, net, data, block, fitted, shown, level=None, shift='', copy=''):
+  """[S, n, Q] float32: what the networks of all seeds say about images.
+
+  Args:
+    apply: `(params, extra, x [B, H, W, C] normalized) -> [B, Q]`.
+    net, data: of the networks; images are normalized as they were trained.
+    block, fitted, level, shift, copy: as for `logits`.
+    shown: dict of images x [N, H, W, C] uint8, y [N] int32 and rows [n] int32,
+      which of these.
+  """
+  x, y, rows = (shown[k] for k in ('x', 'y', 'rows'))
+  predict = evaluate.predictor(apply, _draw_from(*data.statistics, level),
+                               net.eval_batch_size)
 
   def read(start, stop):
     mine = rows[start:stop]
-    part = {'x': data.shared['x'][mine], 'y': data.shared['y'][mine],
+    part = {'x': x[mine], 'y': y[mine],
             'eval_rows': np.arange(start, stop, dtype=np.int32)}
     if len(mine) < len(rows):
       part['first_row'] = np.int32(start)
     return part | corruptions.chosen(shift, copy)
 
   return block.outputs(fitted, predict, evaluate.pieces(
-      read, len(rows), data.shared['x'][0].nbytes, net.eval_batch_size),
+      read, len(rows), x[0].nbytes, net.eval_batch_size),
       {}, len(rows))[0]
 
 

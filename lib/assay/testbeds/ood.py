@@ -1,0 +1,153 @@
+"""Known from unknown: classifiers, and scores of how known an input is.
+
+The papers ask which score, of which network, tells images of classes that were
+never shown from known ones. An `Arm` is a head, which the network is trained
+with, and a score of what the network puts out. Arms with one head read one
+network. Splits: `test`, known images; each set of unknown ones by its name;
+`near` and `far`, the means over these sets without those that one feature tells
+from the known (`ood_data`), `worst` of all sets; the shifts of the test images
+with known labels, as if they were unknown, and `shifted`, their mean; and
+`near_shifted`, where shifted images are what is known.
+
+`config.net` holds what a classifier depends on, see `networks.ood`. Of the
+config are read: near, far, num_unknown, painted (see `ood_data`), shifts,
+level, num_bins, and learning_rates with tuning_seeds: if there are any, each
+head has the one with which it has the lowest nll on held-out images.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from assay import config as config_lib
+from assay.data import images
+from assay.errors import UserError, check_names
+from assay.methods import ood_scores
+from assay.metrics import classification
+from assay.models import classifier
+from assay.study import Block, replaced, tune
+from assay.testbeds import bounds, ood_data, vision, vision_nets
+from assay.testbeds import ood_nets as nets
+from assay.testbeds import ood_rows as rows
+
+linear = classifier.Linear
+
+
+class Arm(NamedTuple):
+  """What a paper may replace.
+
+  Attributes:
+    head: `num_classes -> module` of features [B, D] that gives logits [B, K];
+      what it sows in `intermediates`, [B] or [B, Q], scores may read.
+    score: of `features`, `logits`, what the head sows and, with a linear head,
+      `head`; None: the best feature of an image, see `ood_data`.
+    settings: of the score, name -> values; those are taken that tell held-out
+      images best from mixtures of two.
+    against: names of arms with the same head, on whose AUROC the gain is
+      recorded with its interval over test images.
+  """
+  head: Callable = linear
+  score: ood_scores.Score | None = ood_scores.msp
+  settings: dict = {}
+  against: tuple = ()
+
+
+ONE_FEATURE = Arm(score=None)
+
+
+def make_apply(arms):
+  """`(config, arm) -> apply` of some arms, for `assay.load`."""
+  return lambda config, arm: vision_nets.apply_of(
+      nets.make_model(config.net, arms[arm].head))
+
+
+# --- The study ---------------------------------------------------------------
+
+
+def tuned(config, study, data, name, head):
+  """The config with the learning rate of a head, by its nll on `val`.
+
+  Args:
+    config, study, data: of the run; trials are on `config.tuning_seeds`.
+    name: of the unit whose block trains the head.
+    head: see `Arm`.
+  """
+  if not config.learning_rates:
+    return config
+
+  def measure(config, block, fields):
+    model = nets.make_model(config.net, head)
+    fitted = vision.fit(config, data, block, model=model)
+    logits = vision_nets.said(
+        vision_nets.apply_of(model), config.net, data, block, fitted,
+        nets.shown(config, data, {})['val'], config.level)
+    y = np.tile(data.labels('val'), (len(logits), 1))
+    with block.recorder(fitted, dataset=images.label(config.net.dataset),
+                        method=name.partition(',')[0], **fields) as add:
+      add('nll', classification.nll, logits, y, split='val')
+
+  trials = [{'learning_rate': rate} for rate in config.learning_rates]
+  return replaced(config, tune.tuned(study, config, name, trials, measure,
+                                     'nll', state='last'))
+
+
+def check(config, arms):
+  """Raises a UserError that names a value which cannot be meant."""
+  config_lib.check(config, bounds.OOD)
+  check_names('arms', config.arms, arms, 'arm')
+  sizes = config.net.split_sizes
+  if min(sizes) < 2:
+    raise UserError(f'split_sizes={sizes} must be 2 or more each: images to '
+                    'train on, to choose by and to test on.')
+  if config.net.batch_size > sizes[0]:
+    raise UserError(f'batch_size={config.net.batch_size} must be at most '
+                    f'{sizes[0]}.')
+
+
+def units(config, study, heads):
+  """What is to be done, with what networks say: one at a time.
+
+  A head is trained in the block of the first arm that has it; the others read
+  what its networks say.
+
+  Args:
+    config, study: the run's.
+    heads: arm -> head.
+
+  Yields:
+    (arm, config with the swept fields, `ood_nets.Said`, recorder, block).
+  """
+  sets, first, found = {}, {}, {}
+  for name, arm, fields, mine, data in vision.units(
+      config, study, ood_data.load):
+    head, same = heads[arm], repr(mine)
+    leader = first.setdefault((head, same), name)
+    if same not in sets:
+      sets[same] = ood_data.unknown(mine, data, study.data_dir)
+    for block in study.blocks(name):
+      key = leader, block.seeds
+      if key not in found:
+        found[key] = nets.said(
+            tuned(mine, study, data, leader, head), data,
+            Block(study, leader, block.seeds), head, sets[same])
+      if name != leader:
+        study.stand_on(name, found[key].fitted)
+      yield arm, mine, found[key], block.recorder(
+          found[key].fitted, method=arm, dataset=images.label(
+              mine.net.dataset), **fields), block
+
+
+def run(config, study, arms):
+  """Scores every arm on every seed; returns the rows.
+
+  Args:
+    config, study: the run's.
+    arms: name -> `Arm`.
+  """
+  check(config, arms)
+  heads = {name: arm.head for name, arm in arms.items()}
+  for arm, mine, found, recorder, _ in units(config, study, heads):
+    with recorder as add:
+      rows.record(add, mine, found, arms, arm)
+  return study.rows()
