@@ -32,14 +32,9 @@ SERIES = {name: TABULAR[name] for name in (
 
 # The names are those of `vision_nets` and `data.corruptions`, which need JAX.
 VISION = {
-<<<<<<< HEAD
-    'model': among('cnn', 'mlp', 'resnet18', 'resnet34', 'wide_resnet28_4',
-                   'wide_resnet28_10', 'vgg19', 'densenet121'),
-=======
-    'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
+    'model': among('cnn', 'mlp', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
                    'wide_resnet28_4', 'wide_resnet28_10', 'vgg19',
                    'densenet121'),
->>>>>>> main
     'split_sizes': between(0, 10**9, (3, 3)),
     'data_seed': between(0, 2**31 - 1),
     'augment': among('', 'crop_flip', 'crop_flip_cutout'),

@@ -73,13 +73,10 @@ def of_table(net, table):
 MODELS = {
     'cnn': lambda c, k, dtype: cnn.CNN(
         (c.width, 2 * c.width, 2 * c.width), k, c.normalize, dtype),
-<<<<<<< HEAD
     'mlp': lambda c, k, dtype: mlp.ImageMLP(
         (8 * c.width, 8 * c.width), k, c.normalize, dtype),
-=======
     'resnet8': lambda c, k, dtype: resnet.resnet8(k, c.width, dtype),
     'resnet20': lambda c, k, dtype: resnet.resnet20(k, c.width, dtype),
->>>>>>> main
     'resnet18': lambda c, k, dtype: resnet.resnet18(k, c.width, dtype),
     'resnet34': lambda c, k, dtype: resnet.resnet34(k, c.width, dtype),
     'wide_resnet28_4': lambda c, k, dtype: resnet.WideResNet(
