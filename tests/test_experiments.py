@@ -142,8 +142,8 @@ def test_claims_and_figures_take_the_rows(whole):
 # Where a run is killed, one after another: the site, and at which of its calls
 # since the last time. At the others of a loop `test_checkpoint` kills it.
 KILLS = (('before_save', 1), ('predictions', 1), ('rows', 2))
-MORE_KILLS = (('step', 2), ('before_save', 1), ('in_save', 1), ('after_save', 1),
-              ('predictions', 1), ('rows', 2))
+MORE_KILLS = (('step', 2), ('before_save', 1), ('in_save', 1),
+              ('after_save', 1), ('predictions', 1), ('rows', 2))
 
 
 @pytest.mark.parametrize('kills', [
