@@ -31,6 +31,11 @@ SHRUNK = {
     'icl_uncertainty': {'SEEDS': 1, 'STEPS': 250, 'PROMPTS': 256,
                         'BOUND': 0.35},
     'judge': {'SEEDS': 8, 'GAIN': 0.03},
+    # Nothing is learned in so few steps.
+    'your_own_task': {'SEEDS': 1, 'STEPS': 20, 'PROMPTS': 32, 'BOUND': -1},
+    'cot_mirage_dataalchemy': {'SEEDS': 1, 'STEPS': 20, 'PROMPTS': 32,
+                               'BOUND': -1},
+    'cot_information': {'TARGETS': 4, 'REPEATS': 10},
 }
 RUN = {'start', 'c_mixup', 'judge'}
 
@@ -53,7 +58,8 @@ def assigned(cell):
 
 def test_every_paper_has_a_notebook():
   there = {path.stem for path in COLABS.glob('*.ipynb')}
-  assert there == {'start', 'judge', *papers.names()} == set(SHRUNK)
+  others = {'start', 'judge', 'your_own_task'}
+  assert there == others | set(papers.names()) == set(SHRUNK)
 
 
 @pytest.mark.parametrize('name', SHRUNK)
