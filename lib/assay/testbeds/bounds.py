@@ -34,7 +34,7 @@ SERIES = {name: TABULAR[name] for name in (
 
 # The names are those of `vision_nets` and `data.corruptions`, which need JAX.
 VISION = {
-    'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
+    'model': among('cnn', 'mlp', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
                    'wide_resnet28_4', 'wide_resnet28_10', 'vgg19',
                    'densenet121'),
     'split_sizes': between(0, 10**9, (3, 3)),
