@@ -37,8 +37,7 @@ def exact(beside, below, config, add, seeds):
     mine = functools.partial(add, supervision=by)
     mine('information', np.mean, told[..., i])
     mine('examples_needed', np.mean, needed[..., i])
-    mine('information_slope', lambda told, needed: np.polyfit(
-        -np.log(told), np.log(needed), 1)[0], told[..., i], needed[..., i])
+    mine('information_slope', cot.slope, told[..., i], needed[..., i])
   add('rank_correlation', lambda told, needed: stats.spearmanr(*(
       x[:, 0] / x[:, 1] for x in (told, 1 / needed))).statistic, told, needed)
 
