@@ -18,7 +18,8 @@ import optax
 from assay import train
 from assay.data.tasks import few_shot
 from assay.methods import maml
-from assay.testbeds import meta, meta_tasks, networks
+from assay.testbeds import meta as testbed
+from assay.testbeds import meta_tasks, networks
 from benchmarks import measuring
 
 STEPS = 50  # in one call
@@ -35,8 +36,8 @@ def config_of(**fields):
 def ours(config, arm):
   """(`(state, keys) -> state` of the testbed, the state it begins with)."""
   net, law = config.net, meta_tasks.law_of(config.net)
-  model, tx = meta.make_model(net), optax.adam(net.learning_rate)
-  step = train.make_step(meta.make_grad(config, arm, model), tx)
+  model, tx = testbed.make_model(net), optax.adam(net.learning_rate)
+  step = train.make_step(testbed.make_grad(config, arm, model), tx)
 
   rates = {'inner_learning_rate': jnp.full(net.batch_tasks,
                                            net.inner_learning_rate)}
@@ -112,7 +113,7 @@ def compared(running, rounds):
 def measure_step(report, quick):
   """A step of the testbed over one by hand."""
   config = config_of()
-  call, state = ours(config, meta.Arm())
+  call, state = ours(config, testbed.Arm())
   other, start = by_hand(config.net)
   layers = layers_of(state.params)
   seconds = compared({'ours': (call, state),
@@ -128,8 +129,8 @@ def measure_orders(report, quick):
   first = functools.partial(maml.adapted, first_order=True)
   for inner in (1, 5):
     config = config_of(inner_steps=inner)
-    seconds = compared({'first': ours(config, meta.Arm(adapt=first)),
-                        'second': ours(config, meta.Arm())},
+    seconds = compared({'first': ours(config, testbed.Arm(adapt=first)),
+                        'second': ours(config, testbed.Arm())},
                        3 if quick else 15)
     report(f'{inner} inner step{"s" * (inner > 1)}: first order / second', '',
            seconds['first'] / seconds['second'], 1.)
