@@ -46,7 +46,6 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   """
   from assay import train
   from assay.data import tabular
-  from assay.methods import mixup
   from assay.testbeds import tabular_mixing
 
   sizes = num_train, *SIZES[1:]
@@ -55,9 +54,8 @@ def make_source(config, seeds, num_train=SIZES[0], candidates=None):
   own['features'] = shared['y'][own['train_rows']]
   for name in ('alpha', 'bandwidth'):
     own[name] = np.full(len(seeds), config[name], np.float32)
-  if num_train <= tabular_mixing.MAX_TABLE:
-    own['partner_table'] = np.stack([mixup.partner_table(y, config.bandwidth)
-                                     for y in own['features']])
+  own |= tabular_mixing.prepared_draws(config, own['features'],
+                                       own['bandwidth'])
   orders = lambda stream: [tabular.epoch_items(
       num_train, config.net.batch_size, seed, stream) for seed in seeds]
   first = orders('order')
@@ -227,13 +225,14 @@ def _stepper(choose, num_train, steps, candidates=None):
   from assay.train import lanes, sharding
   from experiments import c_mixup
 
-  net = make_config().net
+  config = make_config()
+  net = config.net
   model, tx = make_model(net), optax.adam(net.learning_rate)
-  source = make_source(make_config(), SEEDS, num_train, candidates)
+  source = make_source(config, SEEDS, num_train, candidates)
   paired = mixup.paired(tabular.draw_from('train'), choose)
   draw = lambda *args: mixup.blend(paired(*args), ('y',))
   init = train.make_init(lambda key: model.init(key, jnp.zeros((1, DIMS))), tx)
-  step = train.make_step(make_grad(c_mixup.ARMS[ARM], model), tx)
+  step = train.make_step(make_grad(config, c_mixup.ARMS[ARM], model), tx)
   mesh = sharding.make_mesh(num_seeds=len(SEEDS))
   lane = lanes.Lanes(mesh, 'vmap', len(SEEDS))
   carries = lane.start(lanes.start(init, False), SEEDS, ())

@@ -78,7 +78,8 @@ CLAIMS = (
             'likely label, whichever labels were trained.',
             _below('squared_distance', 'loki', 'argmax')),
         'more than hedging': (
-            'And than the best label for all images.',
+            'The Frechet mean has a lower mean squared distance than the best '
+            'single label for all images.',
             _below('squared_distance', 'loki', 'constant')),
         'new labels are reached': (
             'Of images with a label that was not trained more than a tenth, '
@@ -99,8 +100,8 @@ CLAIMS = (
             'With a temperature of 3 the squared distance is lower than '
             'without one.', _below('squared_distance', 'loki_warm', 'loki')),
         'calibration finds it': (
-            'So it is with the temperature that held-out images of the trained '
-            'labels choose.',
+            'It is lower, too, with the temperature that held-out images of '
+            'the trained labels choose.',
             _below('squared_distance', 'loki_calibrated', 'loki'))}))
 
 FIGURES = {f'{metric}': functools.partial(

@@ -71,7 +71,9 @@ CLAIMS = _told({
         'largest probability and the energy.',
         _above('knn', 'msp', 'energy')),
     'distance beats logits, far': (
-        'On far images, too.', _above('knn', 'msp', 'energy', split='far')),
+        'On far images nearest neighbors have a higher AUROC than the largest '
+        'probability and the energy.',
+        _above('knn', 'msp', 'energy', split='far')),
     'nearest neighbors beat the energy on other images': (
         'On near classes the gain is clear of the images that were drawn: the '
         "lower end of DeLong's interval is above 0.",

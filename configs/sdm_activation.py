@@ -106,15 +106,16 @@ CLAIMS = (
             _all(functools.partial(less, 'admitted_wrong', split='shifted'),
                  'adaptor', 'adaptor_scaled')),
         'fewer near ones': (
-            'Fewer images of near classes are accepted than by these.',
+            'Fewer images of near classes are accepted than by these '
+            'thresholds.',
             _all(functools.partial(_fewer, split='near'), 'adaptor',
                  'adaptor_scaled')),
         'fewer far ones': (
-            'Fewer far images are accepted than by these.',
+            'Fewer far images are accepted than by these thresholds.',
             _all(functools.partial(_fewer, split='far'), 'adaptor',
                  'adaptor_scaled')),
         'it costs known ones': (
-            'Fewer known images are accepted than by these, too.',
+            'Fewer known images are accepted than by these thresholds, too.',
             _all(_fewer, 'adaptor', 'adaptor_scaled'))}),
     *_told('control ours', gated=False, table={
         'more than a stricter threshold, near': (
@@ -122,10 +123,11 @@ CLAIMS = (
             'softmax of an adaptor that accepts as many held-out known ones.',
             _all(functools.partial(_fewer, split='near'), 'adaptor_matched')),
         'more than a stricter threshold, far': (
-            'The same for far images.',
+            'It accepts fewer far images than that threshold.',
             _all(functools.partial(_fewer, split='far'), 'adaptor_matched')),
         'more than a stricter threshold, shifted': (
-            'The same for shifted images that are accepted and wrong.',
+            'Fewer shifted images are accepted and wrong than by that '
+            'threshold.',
             _all(functools.partial(less, 'admitted_wrong', split='shifted'),
                  'adaptor_matched')),
         'a threshold breaks the promise': (

@@ -68,7 +68,8 @@ CLAIMS = (
             'Averaged over turns, joint labels have a lower error than the '
             'baseline.', _errors('sla', 'baseline')),
         'one look keeps some of it': (
-            'The head that sees an image once is between them.',
+            'The head that sees an image once has an error between that '
+            'average and the baseline.',
             _errors('sla', 'sla_distilled', 'baseline')),
         'turned images alone hurt': (
             'The error is higher where turned images have the label of the '
@@ -80,10 +81,12 @@ CLAIMS = (
             _errors('sla_single', 'multi_task'))}),
     *_told('control ours', gated=False, table={
         'more than images a step': (
-            'It has a lower error than the baseline with four times the batch '
-            'in as many steps.', _errors('sla', 'baseline_4x')),
+            'Averaged over turns, joint labels have a lower error than the '
+            'baseline with four times the batch in as many steps.',
+            _errors('sla', 'baseline_4x')),
         'more than four looks': (
-            'And than the baseline averaged over four shifted copies.',
+            'They have a lower error than the baseline averaged over four '
+            'shifted copies.',
             _errors('sla', 'baseline_shifts'))}),
     *_told('ours', gated=False, table={
         'averaging is what helps': (

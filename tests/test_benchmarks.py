@@ -19,6 +19,7 @@ from benchmarks import (
   meta,
   reference,
   reliability,
+  series,
 )
 
 
@@ -157,6 +158,17 @@ def test_convolutions_are_compared_with_those_of_lax(name):
   ours, lax = map(jax.tree.leaves, results)
   for a, b in zip(ours, lax, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_a_plain_scan_is_the_same_cell():
+  rng = np.random.default_rng(0)
+  args = [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in (
+      (4, 2, 3), (3, 6), (6,), (2, 6), (6,))]
+  ours, theirs = (jax.value_and_grad(lambda *args, f=f: jnp.sum(f(*args)),
+                                     tuple(range(5)))(*args)
+                  for f in series.forms().values())
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(
+      a, b, rtol=1e-4, atol=1e-5), ours, theirs)
 
 
 def test_a_meta_step_by_hand_is_that_of_the_testbed():

@@ -324,7 +324,8 @@ def test_no2_target_is_the_first_column(data_dir):
 
 @pytest.mark.parametrize('name', sorted(
     name for name, alternatives in files.SOURCES.items()
-    if 'file' in alternatives[0]))
+    # Of what nobody here has seen, Git's checksum of the file is known.
+    if 'file' in alternatives[0] and 'blob' not in alternatives[0]))
 def test_numbers_of_the_real_file_have_their_checksum(name, data_dir):
   # With the right bytes `find` does not look at the numbers, yet whoever gets
   # other bytes depends on their checksum.

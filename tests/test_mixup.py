@@ -715,6 +715,71 @@ def test_tabled_extreme_uniforms_draw_the_outer_positive_rows(
   np.testing.assert_array_equal(got, [want, want])
 
 
+# --- Partners among sorted labels --------------------------------------------
+
+sorted_partners = jax.jit(mixup.sorted_partners)
+
+
+def sorted_draws(y, anchors, bandwidth, repeats, key=0):
+  """[repeats, A] partners among labels y [n]."""
+  labels, order = mixup.sort_labels(y)
+  return np.asarray(sorted_partners(
+      jax.random.key(key), np.tile(anchors, repeats), labels, order,
+      bandwidth)).reshape(repeats, len(anchors))
+
+
+# 70 and 1,003 leave the last block shorter than the others; 64 does not.
+@pytest.mark.parametrize('count', [1, 64, 70, 1003])
+@pytest.mark.parametrize('tail', [False, True])
+def test_partners_among_sorted_labels_follow_the_closed_form(count, tail):
+  y = labels(count, 1)[:, 0]
+  if tail:  # wide blocks, most of whose rows are far from its near end
+    y = 125 + (y - 125) ** 3 / 10
+  anchors = np.sort(y)[np.linspace(0, count - 1, 8).astype(int)]
+  anchors = np.append(anchors, y.max() + np.float32(1))  # not of the labels
+  drawn = sorted_draws(y, anchors, 1.75, 4000)
+  of = lambda bandwidth: law(anchors[:, None], y[:, None], bandwidth)
+  assert_follows(drawn, of(1.75))
+  statistic, threshold = chi_square(drawn, of(1.75 * 7 / 6))
+  assert statistic > threshold or count == 1
+
+
+def test_limits_among_sorted_labels():
+  y = labels(70, 1)[:, 0]
+  for bandwidth in (1e-30, 1e-6):
+    np.testing.assert_array_equal(sorted_draws(y, y, bandwidth, 3),
+                                  [np.arange(70)] * 3)
+  assert_follows(sorted_draws(y, y[:1], np.inf, 20_000),
+                 np.full((1, 70), 1 / 70))
+  tied = np.repeat(np.float32([3, 1, 2]), (2, 1, 3))
+  wanted = [[3, 3, 0, 0, 0, 0], [0, 0, 6, 0, 0, 0], [0, 0, 0, 2, 2, 2]]
+  assert_follows(sorted_draws(tied, np.float32([3, 1, 2]), 1e-6, 2000),
+                 np.array(wanted) / 6)
+
+
+def test_seeds_among_sorted_labels_are_those_alone():
+  both = labels(70, 1)[:, 0], labels(70, 1, seed=1)[:, 0]
+  pairs = [np.stack(each) for each in zip(*map(mixup.sort_labels, both),
+                                          strict=True)]
+  keys = jax.random.split(jax.random.key(0), 2)
+  anchors = np.stack([y[:16] for y in both])
+  mapped = jax.jit(jax.vmap(mixup.sorted_partners, (0, 0, 0, 0, None)))(
+      keys, anchors, *pairs, 1.75)
+  for i in range(2):
+    np.testing.assert_array_equal(mapped[i], sorted_partners(
+        keys[i], anchors[i], pairs[0][i], pairs[1][i], 1.75))
+
+
+def test_similar_takes_what_makes_it_cheap():
+  y = labels(70, 1)
+  ordered, order = mixup.sort_labels(y)
+  own = {'features': y, 'bandwidth': np.float32(1.75),
+         'sorted_labels': ordered, 'label_order': order}
+  item, got = mixup.similar(jax.random.key(0), own, np.arange(16))
+  np.testing.assert_array_equal(got, sorted_partners(
+      jax.random.key(0), y[:16, 0], ordered, order, 1.75))
+
+
 def test_parts_of_the_anchors_make_the_whole(monkeypatch):
   y = labels(70, 2)
   measures = lambda: (

@@ -42,8 +42,8 @@ ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
     'isotonic_regression', 'loki.locus', 'loki.next_label', 'noise_priors',
     'ood_scores', 'sdm_region', 'forgetting.epochs', 'sdm_adaptor.fit',
-    'forgetting.summary',
-    'mixup.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
+    'forgetting.summary', 'sorted_partners.sort_labels',
+    'partners.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
 PARTS = {'abet.Head', 'calibrators.Calibrator', 'calibrators.by_row',
@@ -166,10 +166,14 @@ CASES = {
         lambda key: mixup.uniform_partners(key, 5, B), (KEY,), i32(B)),
     'mixup.log_similarity': (
         mixup.log_similarity, (VALUES, VALUES[:5], .5), f32(B, 5)),
-    'mixup.draw_columns': (mixup.draw_columns, (KEY, np.exp(LOGITS)), i32(B)),
-    'mixup.tabled_partners': (
+    'partners.draw_columns': (
+        mixup.draw_columns, (KEY, np.exp(LOGITS)), i32(B)),
+    'partners.tabled_partners': (
         mixup.tabled_partners,
         (KEY, ROWS, VALUES, .5, mixup.partner_table(VALUES, .5)), i32(B)),
+    'sorted_partners.sorted_partners': (
+        mixup.sorted_partners, (KEY, SHARES, *mixup.sort_labels(SHARES), .5),
+        i32(B)),
     'mixup.paired': (
         mixup.paired(draw, mixup.uniform),
         ({'x': VALUES, 'y': VALUES}, OWN, ROWS, KEY),

@@ -30,6 +30,10 @@ def folder(tmp_path, monkeypatch):
   lines = [f'{r},{a:.1f},{k},{p:.1f}' for r, a, k, p in zip(
       rooms, area, kind, price, strict=True)]
   (tmp_path / 'my.csv').write_text('\n'.join(['rooms,area,kind,price', *lines]))
+  sales = 20 + 5 * np.sin(2 * np.pi * np.arange(230) / 7)
+  (tmp_path / 'days.csv').write_text('\n'.join(['sales,visits', *(
+      f'{s:.2f},{4 * s + v:.1f}' for s, v in zip(
+          sales, rng.normal(size=230), strict=True))]))
   for level, name in ((60, 'birds'), (120, 'cats'), (200, 'dogs')):
     (tmp_path / 'pets' / name).mkdir(parents=True)
     for i in range(40):
@@ -48,15 +52,23 @@ def run(paper, flags):
 
 
 def test_a_table(folder):
-  (paper, flags), _ = commands()
+  (paper, flags), *_ = commands()
   assert run(paper, [*flags, '--arms=erm,c_mixup']) == 0
   rows = results.read([folder / 'runs' / 'my_price'])
   assert {row['dataset'] for row in rows} == {'my:price'}
   assert {row['n'] for row in rows if row['split'] == 'test'} == {40}
 
 
+def test_series(folder):
+  _, (paper, flags), _ = commands()
+  assert run(paper, [*flags, '--arms=last_value,manifold_c_mixup']) == 0
+  rows = results.read([folder / 'runs' / 'days'])
+  assert {row['dataset'] for row in rows} == {'days:sales'}
+  assert {row['n'] for row in rows if row['split'] == 'test'} == {30}
+
+
 def test_images(folder):
-  _, (paper, flags) = commands()
+  *_, (paper, flags) = commands()
   assert run(paper, [*flags, '--arms=cross_entropy',
                      "--config.calibrators=('temperature',)",
                      "--config.shifts=('noise',)"]) == 0
@@ -73,7 +85,7 @@ def test_images(folder):
     ('split_sizes', '300,40,40', "more than the 200 rows of 'my.csv:price'")])
 def test_errors_of_a_command_are_told_in_a_line(
     field, value, message, folder, capfd):
-  (paper, flags), _ = commands()
+  (paper, flags), *_ = commands()
   assert run(paper, [*flags, f'--config.net.{field}={value}']) == 2
   said = capfd.readouterr().err
   assert re.search(f'error: .*{message}', said) and 'Traceback' not in said
@@ -85,5 +97,6 @@ def test_the_code(folder):
   exec(code, scope)
   assert scope['names'] == ['rooms', 'area', 'kind=flat', 'kind=house']
   assert scope['table']['x'].shape == (200, 4)
+  assert scope['days'].shape == (230, 2)
   assert scope['pets']['train_x'].shape == (96, 32, 32, 3)
   assert scope['classes'] == ('birds', 'cats', 'dogs')

@@ -53,19 +53,7 @@ def read(path, target, delimiter=None):
     UserError: names the line, the column and the cell, and says what to do.
   """
   header, lines, cells = _parse(path, _text(path), delimiter)
-  # A name may hold a comma; then it is not two.
-  targets = ([target] if target in header else
-             target.split(',') if isinstance(target, str) else list(target))
-  targets = [name.strip() for name in targets]
-  for name in targets:
-    if name not in header:
-      near = difflib.get_close_matches(name, header, 1)
-      hint = f' Did you mean {near[0]!r}?' if near else ''
-      raise UserError(f'{path} has no column {name!r} to be the target; its '
-                      f'columns are {header}: name one.{hint}')
-  if len(set(targets)) < len(targets) or not targets:
-    raise UserError(f'target={target!r} must name each column once, and at '
-                    'least one.')
+  targets = _targets(path, header, target)
   if len(targets) == len(header):
     raise UserError(f'{path} has no column beside the target {targets}; '
                     'give columns to predict it from.')
@@ -85,6 +73,47 @@ def read(path, target, delimiter=None):
         names.append(f'{name}={category}')
   return Table(np.stack(x, axis=1),
                np.stack([y[name] for name in targets], axis=1), names)
+
+
+def read_series(path, targets='', delimiter=None):
+  """Series in a CSV file: a column each, a line for a step, the oldest first.
+
+  Args:
+    path: of the file, as `read` takes it, but all cells are numbers.
+    targets: the columns to predict, as `read` takes them; '' for all.
+    delimiter: as `read` takes it.
+
+  Returns:
+    A `Table`: x is all series, those to predict first, y those alone.
+
+  Raises:
+    UserError: as `read`; a column is not of numbers.
+  """
+  header, lines, cells = _parse(path, _text(path), delimiter)
+  first = _targets(path, header, targets) if targets else header
+  names = first + [name for name in header if name not in first]
+  columns = dict(zip(header, zip(*cells, strict=True), strict=True))
+  x = np.stack([_numbers(path, name, lines, columns[name]) for name in names],
+               axis=1)
+  return Table(x, x[:, :len(first)], names)
+
+
+def _targets(path, header, target):
+  """Names of columns to predict, as a list."""
+  # A name may hold a comma; then it is not two.
+  targets = ([target] if target in header else
+             target.split(',') if isinstance(target, str) else list(target))
+  targets = [name.strip() for name in targets]
+  for name in targets:
+    if name not in header:
+      near = difflib.get_close_matches(name, header, 1)
+      hint = f' Did you mean {near[0]!r}?' if near else ''
+      raise UserError(f'{path} has no column {name!r} to be the target; its '
+                      f'columns are {header}: name one.{hint}')
+  if len(set(targets)) < len(targets) or not targets:
+    raise UserError(f'target={target!r} must name each column once, and at '
+                    'least one.')
+  return targets
 
 
 def _text(path):

@@ -273,8 +273,10 @@ def draw_from(split):
   `item` [B] int32 counts within the split. `own` is that of one seed. The
   table, x [N, D] and y [N, 1], is in `shared`, or in `own` where each seed
   has its own data. The batch is x [B, D] and y [B, 1], and domain [B] where
-  the table has domains. An item beyond the split gives NaN: the compiled
-  program cannot raise an error.
+  the table has domains. Of series, whose rows are steps in time, x is a window
+  of rows, [B, T, D]: `offsets` [T] int32 in `shared` say where it lies from the
+  row of y. An item beyond the split gives NaN: the compiled program cannot
+  raise an error.
 
   Raises:
     UserError: no such split.
@@ -287,7 +289,8 @@ def draw_from(split):
     table = shared if 'x' in shared else own
     # `take` fills with NaN where indexing would repeat the last row.
     rows = jnp.take(own[f'{split}_rows'], item)
-    x = jnp.take(table['x'], rows, axis=0)
+    x = jnp.take(table['x'], rows if 'offsets' not in table else
+                 rows[:, None] + table['offsets'][None], axis=0)
     batch = {'x': (x - own['low'][None]) * own['scale'][None],
              'y': jnp.take(table['y'], rows, axis=0)}
     if 'domain' in table:

@@ -21,12 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from assay.methods.bandwidths import bandwidth_for as bandwidth_for
-from assay.methods.bandwidths import by_anchors, log_similarities
 from assay.methods.bandwidths import distance_quantile as distance_quantile
 from assay.methods.bandwidths import effective_partners as effective_partners
+from assay.methods.partners import draw_columns as draw_columns
+from assay.methods.partners import partner_table as partner_table
+from assay.methods.partners import tabled_partners as tabled_partners
+from assay.methods.sorted_partners import sort_labels as sort_labels
+from assay.methods.sorted_partners import sorted_partners as sorted_partners
 from assay.metrics import arguments
-
-BLOCK = 32  # candidates summed together when partners are drawn
 
 # --- The idea: partners by similarity ---------------------------------------
 
@@ -109,114 +111,6 @@ def log_similarity(anchors, candidates, bandwidth):
   return -squared / 2
 
 
-def draw_columns(key, weights):
-  """One column per row, with probability proportional to its weight.
-
-  Inverts the cumulative sum in two levels (block sums, then inside a block),
-  one uniform per row: a third of the cost of one long cumulative sum, and
-  far below one random number per entry. Exact up to float32 rounding: entries
-  below 2^-24 of the row's total may never be drawn, zeros never are.
-
-  Args:
-    key: typed key [].
-    weights: [B, N] float >= 0, at least one positive per row.
-
-  Returns:
-    [B] int32 in [0, N).
-  """
-  num_rows, num_columns = weights.shape
-  block = max(BLOCK, int(np.ceil(num_columns ** 0.5)))
-  blocks = jnp.pad(weights, ((0, 0), (0, -num_columns % block)))
-  blocks = blocks.reshape(num_rows, -1, block)
-  uniform = jax.random.uniform(key, (num_rows, 1), weights.dtype)
-  sums = jnp.sum(blocks, axis=2)
-  which, target, cumulative = _invert(sums, uniform)
-  before = jnp.max(jnp.where(jnp.arange(sums.shape[1]) < which[:, None],
-                             cumulative, 0), axis=1, keepdims=True)
-  here = jnp.take_along_axis(sums, which[:, None], axis=1)
-  inner = jnp.take_along_axis(blocks, which[:, None, None], axis=1)[:, 0]
-  inside, *_ = _invert(inner, jnp.clip((target - before) / here, 0, 1))
-  return which * block + inside
-
-
-def _invert(weights, uniform):
-  """The first position of each row at which its cumulative weight is reached.
-
-  Args:
-    weights: [B, N] float >= 0.
-    uniform: [B, 1] float in [0, 1], a share of the row's total.
-
-  Returns:
-    Positions [B] int32 of positive weight; the cumulative weight that was
-    wanted, [B, 1]; and cumulative weights [B, N], 0 where the weight is.
-  """
-  # XLA sums in a tree, whose rounding moves sums at zeros and downwards too:
-  # a position counts only where its weight is positive.
-  sums = jnp.where(weights > 0, jnp.cumsum(weights, axis=1), 0)
-  top = jnp.max(sums, axis=1, keepdims=True)
-  # Rounding can lift the target to the total: then take the last positive.
-  target = jnp.minimum(uniform * top, jnp.nextafter(top, 0.))
-  return jnp.argmax(sums > target, axis=1).astype(jnp.int32), target, sums
-
-
-# The upper level does not change while a network trains: it can be a table.
-
-
-def partner_table(features, bandwidth):
-  """The partner law of every row by blocks of `BLOCK` candidates, cumulated.
-
-  Costs n^2 on the host, once, and n / 32 numbers a row: for up to some 10,000
-  rows. With it a draw looks at one block instead of all candidates.
-
-  Args:
-    features: [n, Q] float.
-    bandwidth: > 0, same units; inf is allowed.
-
-  Returns:
-    [n, 1 + ceil(n / 32)] float32, rows that rise from 0 to 1.
-  """
-  starts = np.arange(0, len(features), BLOCK)
-
-  def rows(squared):
-    weights = np.exp(log_similarities(squared, bandwidth))
-    sums = np.add.reduceat(weights, starts, axis=1)
-    sums /= sums.sum(axis=1, keepdims=True)
-    # A uniform of exactly 0 must not reach what has next to no weight.
-    sums[sums < 1e-12] = 0
-    table = np.cumsum(sums, axis=1)
-    return np.pad(table / table[:, -1:], ((0, 0), (1, 0))).astype(np.float32)
-
-  return by_anchors(rows, features, len(features))
-
-
-def tabled_partners(key, item, features, bandwidth, table):
-  """`similar_partners` of rows `item` among all rows, by `partner_table`.
-
-  Args:
-    key: typed key [].
-    item: [B] int, rows of `features`.
-    features: [n, Q] float.
-    bandwidth: > 0, [] float.
-    table: from `partner_table`, of the same features and bandwidth.
-
-  Returns:
-    [B] int32 rows of `features`.
-  """
-  uniform = jax.random.uniform(key, (len(item), 1))  # below 1, the last column
-  rows = table[item]
-  which = jnp.sum(rows <= uniform, axis=1, keepdims=True) - 1
-  before = jnp.take_along_axis(rows, which, axis=1)
-  rest = (uniform - before) / (jnp.take_along_axis(rows, which + 1, axis=1)
-                               - before)
-  columns = which * BLOCK + jnp.arange(BLOCK)  # [B, 32]
-  inside = columns < len(features)
-  block = features[jnp.minimum(columns, len(features) - 1)]
-  gap = (block - features[item][:, None]) / bandwidth
-  scores = jnp.where(inside, -jnp.sum(gap * gap, axis=2) / 2, -jnp.inf)
-  weights = jnp.exp(scores - jnp.max(scores, axis=1, keepdims=True))
-  return which[:, 0] * BLOCK + _invert(weights, rest)[0]
-
-
 # --- Pairing: draw -> draw ---------------------------------------------------
 
 
@@ -254,9 +148,13 @@ def uniform(key, own, item):
 def similar(key, own, item):
   """Partners by similarity of `own['features']` [n, Q]: C-Mixup for labels.
 
-  Reads `own['bandwidth']` [], and `own['partner_table']` where there is one.
+  Reads `own['bandwidth']` [], and what makes drawing cheap where it is there:
+  `partner_table`, or `label_order` and `sorted_labels`.
   """
   features, bandwidth = own['features'], own['bandwidth']
+  if 'label_order' in own:
+    return item, sorted_partners(key, features[item, 0], own['sorted_labels'],
+                                 own['label_order'], bandwidth)
   if 'partner_table' in own:
     return item, tabled_partners(key, item, features, bandwidth,
                                  own['partner_table'])
@@ -342,14 +240,14 @@ def manifold(encode, decode):
   code: both inputs are encoded apart, the representations mixed.
 
   Args:
-    encode: `(params, x) -> [B, ...]`.
+    encode: `(params, x) -> [B, ...]`, or a tree of such.
     decode: `(params, hidden) -> [B, Q]`.
   """
 
   def predict(params, batch):
     both = jnp.concatenate([batch['x'], batch['partner_x']])
-    first, second = jnp.split(encode(params, both), 2)
-    return decode(params, mix(first, second, batch['lam']))
+    mixed = lambda hidden: mix(*jnp.split(hidden, 2), batch['lam'])
+    return decode(params, jax.tree.map(mixed, encode(params, both)))
 
   return predict
 

@@ -25,9 +25,9 @@ from assay.report.verdicts import STATES
 from assay.results import files
 
 STANDINGS = ('tested', 'planned', 'recast', 'out')
-TESTBEDS = ('own', 'tabular', 'vision', 'ood', 'in_context', 'tiny_lm',
-            'confidence', 'rlvr', 'decoding', 'preference', 'weak', 'distill',
-            'editing', 'clip', 'control')
+TESTBEDS = ('own', 'tabular', 'series', 'vision', 'ood', 'in_context',
+            'tiny_lm', 'confidence', 'rlvr', 'decoding', 'preference', 'weak',
+            'distill', 'editing', 'clip', 'control')
 
 
 class Entry(NamedTuple):

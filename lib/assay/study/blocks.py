@@ -129,19 +129,21 @@ class Block:
     return fits.outputs(self.study.settings.fits, fitted.keys, state, predict,
                         found, shared, own, num_rows)
 
-  def recorder(self, fitted=None, *, step=0, num_params=None, **fields):
+  def recorder(self, fitted=None, *, step=0, num_params=None, states=('last',),
+               **fields):
     """A `Recorder`: a context whose end finishes the block.
 
     Args:
       fitted: what `fit` gave, or None where nothing was trained.
       step: of rows where nothing was trained; an integer, or [S] of them.
       num_params: of one seed; default the size of `fitted.state.params`.
+      states: of rows where nothing was trained, those that they may name.
       **fields: of all rows: `dataset`, `method` and the swept ones.
     """
     if num_params is None:
       num_params = 0 if fitted is None else sum(
           math.prod(x.shape[1:]) for x in jax.tree.leaves(fitted.state.params))
-    steps = {'last': step} if fitted is None else {
+    steps = dict.fromkeys(states, step) if fitted is None else {
         'last': fitted.state.step} | (
             {'best': fitted.best.step} if fitted.best is not None else {})
     return Recorder(

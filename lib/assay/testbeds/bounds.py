@@ -21,6 +21,15 @@ TABULAR = {
     'num_nuisance': between(0, 10**6), 'model': among('resnet8', 'resnet18'),
     'data_seed': between(0, 2**31 - 1), 'dtype': among('float32', 'bfloat16')}
 
+# Of windows of series, and of LSTNet.
+SERIES = {name: TABULAR[name] for name in (
+    'split_sizes', 'normalize', 'width', 'batch_size', 'num_epochs',
+    'learning_rate')} | {
+        'window': COUNT, 'horizon': COUNT, 'num_filters': between(1, 10**5),
+        'kernel_size': COUNT, 'skip': between(0, 10**9),
+        'skip_width': between(1, 10**5), 'highway': between(0, 10**9),
+        'dropout': between(0, 0.99)}
+
 # The names are those of `vision_nets` and `data.corruptions`, which need JAX.
 VISION = {
     'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34',

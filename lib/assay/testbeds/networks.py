@@ -48,6 +48,38 @@ def tabular(dataset='airfoil'):
   return net
 
 
+# Of Electricity; of made-up waves, where all is ours.
+_SERIES = {
+    'electricity': dict(
+        split_sizes=(15_591, 5261, 5261), horizon=24, num_filters=100,
+        width=100),
+    'waves': dict(
+        split_sizes=(700, 200, 200), window=48, horizon=12, num_filters=16,
+        width=16, highway=12, batch_size=32, num_epochs=20, learning_rate=3e-3),
+}
+
+
+def series(dataset='exchange_rate'):
+  """`config.net` of `testbeds.series`, unlocked: LSTNet.
+
+  Args:
+    dataset: one of `data.series`; values are those of the released code of
+      C-Mixup (Yao et al., 2022) for those in it, of Exchange-Rate for others.
+  """
+  return ml_collections.ConfigDict(dict(
+      # Data.
+      dataset=dataset,
+      split_sizes=(4373, 1518, 1518),  # train, validation, test, in time
+      normalize='all',  # the largest value of all steps is 1; or 'train'
+      window=168, horizon=12,  # steps that are seen, and how far ahead
+      # Model.
+      num_filters=50, kernel_size=6, width=50, skip=24, skip_width=5,
+      highway=24, dropout=0.2,
+      # Training: Adam.
+      batch_size=128, num_epochs=100, learning_rate=1e-3)
+                                 | _SERIES.get(dataset, {}))
+
+
 # A small convolutional network, for 28 x 28 pixels.
 _IMAGES = dict(
     # Data.

@@ -12,7 +12,8 @@ of it, -> [n] bool.
 
 Rows have a field `alpha`, the accuracy that is promised; splits are those of
 `ood`: of unknown images the share that is accepted, `admitted`, of known ones
-all of `metrics.accepted`.
+all of `metrics.accepted`. Of all answers, accepted or not, are the rows of the
+group `all answers`: error and ece.
 
 Of the config are read: what `ood` reads, and alphas.
 """
@@ -22,6 +23,8 @@ from scipy import special
 
 from assay.metrics import accepted, calibration, classification
 from assay.testbeds import ood, ood_rows
+
+ALL = 'all answers'
 
 
 def run(config, study, arms):
@@ -43,7 +46,7 @@ def run(config, study, arms):
       _record(add, found)
       add('error', classification.error, said.by_seed['test']['logits'],
           np.tile(said.shared['test']['labels'], (len(found), 1)),
-          split='test')
+          split='test', group=ALL)
   return study.rows()
 
 
@@ -92,4 +95,5 @@ def _record(add, found):
     values, n = zip(*(each[metric, split, alpha] if each else (
         np.nan, some[metric, split, alpha][1]) for each in found), strict=True)
     add(metric, list(values), split=split, n=list(map(int, n)),
-        why='not defined', **{} if alpha is None else {'alpha': alpha})
+        why='not defined', **{'group': ALL} if alpha is None else {
+            'alpha': alpha})

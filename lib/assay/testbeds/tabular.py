@@ -34,7 +34,7 @@ from assay import losses, train
 from assay.data import tabular
 from assay.models import mlp
 from assay.study import replaced, tune
-from assay.testbeds import tabular_data, tabular_images
+from assay.testbeds import series_data, tabular_data, tabular_images
 from assay.testbeds.tabular_data import METRICS as METRICS
 from assay.testbeds.tabular_data import load as load
 from assay.testbeds.tabular_data import make_items as make_items
@@ -76,6 +76,8 @@ class Arm(NamedTuple):
 
 def make_model(net):
   """The network of `config.net`."""
+  if 'window' in net:
+    return series_data.make_model(net)
   if 'model' in net:
     return tabular_images.make_model(net)
   return mlp.MLP(net.width, initialization=net.initialization)
@@ -93,8 +95,7 @@ def make_grad(config, arm, model):
   """
 
   def loss_fn(params, extra, batch, key):
-    del key  # nothing random is left after drawing
-    live = tabular_images.InTraining(model, extra)
+    live = tabular_images.InTraining(model, extra, key)
     predictions = arm.predict(live, {'params': params}, batch)
     loss = arm.loss(predictions, batch['y'])
     weight = batch.get('weight', jnp.ones_like(loss))
@@ -120,8 +121,7 @@ def fit(config, block, arm, source, stage='fit'):
   """
   net = config.net
   model, tx = make_model(net), optax.adam(net.learning_rate)
-  shape = (source.shared['x'].shape[1:] if source.shared
-           else source.own['x'].shape[2:])
+  shape = tabular_data.input_shape(source)
   steps_per_epoch = net.split_sizes[0] // net.batch_size
   mean = lambda split: evaluate.mean_loss(
       losses.squared, make_apply(config), tabular.draw_from(split),
@@ -162,14 +162,7 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
             make_apply(config), tabular.draw_from(split))(
                 found.params, found.extra, table.shared, table.own,
                 size[split])
-        if split == 'test':
-          add.save(**{state: predictions, 'y': y})
-        if state == 'last' and config.report_epochs:
-          continue  # the same, by epoch, below
-        for metric in config.metrics if split == 'test' else ('rmse',):
-          add(metric, METRICS[metric], predictions, y, split=split, state=state)
-        if (split, state) == ('test', 'best'):
-          tabular_data.record_domains(add, config, table, predictions, y)
+        record(add, config, table, predictions, y, split, state)
     for epoch in config.report_epochs:
       for split in ('test', 'train'):
         add('rmse', lambda squared: squared ** 0.5,
@@ -179,7 +172,28 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
       add(metric, values, split='train', n=size['train'], step=0)
 
 
-def run(config, study, arms, data=load, grid=()):
+def record(add, config, table, predictions, y, split, state):
+  """Adds the errors of a split; those of test rows are kept, too.
+
+  Args:
+    add: from `block.recorder`.
+    config: its `metrics` and `report_epochs` are read.
+    table: the source, before an arm has prepared it.
+    predictions, y: [S, n, Q].
+    split, state: fields of the rows.
+  """
+  if split == 'test':
+    add.save(**{state: predictions, 'y': y})
+  if state == 'last' and config.report_epochs:
+    return  # the same, by epoch, is told where the curves are
+  for metric in config.metrics if split == 'test' else ('rmse',):
+    add(metric, METRICS[metric], predictions, y, split=split, state=state)
+  if (split, state) == ('test', 'best'):
+    tabular_data.record_domains(add, config, table, predictions, y)
+    series_data.record_outputs(add, config, predictions, y)
+
+
+def run(config, study, arms, data=load, grid=(), measure=measure):
   """Trains every arm on every seed; returns the rows.
 
   Args:
@@ -189,11 +203,12 @@ def run(config, study, arms, data=load, grid=()):
       see `data.tabular.split`.
     grid: field -> values to be tried where `config.trials` is not 0; an arm
       varies learning_rate, width and its own `fields`.
+    measure: what trains an arm on a block and writes its rows.
   """
   sizes, of, tuning = config.net.split_sizes, data, {}
-  # Tested on rows that tuning does not see, as those of other domains are.
-  if config.trials and not tabular_data.domain_names(
-      config.net.dataset):
+  # Tested on rows that tuning does not see, as those of other domains are, and
+  # those that come later.
+  if config.trials and not tabular_data.tested_apart(config.net):
     of = functools.partial(data, held_out=2 * sizes[2])
     tuning = {'split_sizes': (sizes[0] - sizes[2], sizes[1], 0)}
   for unit, name, fields in study.planned():

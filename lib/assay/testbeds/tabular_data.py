@@ -66,6 +66,20 @@ def training_rows(source):
   return found
 
 
+def input_shape(source):
+  """The shape of one example's x."""
+  if 'x' not in source.shared:  # each seed has a table of its own
+    return source.own['x'].shape[2:]
+  shape = source.shared['x'].shape[1:]
+  offsets = source.shared.get('offsets')
+  return shape if offsets is None else (len(offsets), *shape)
+
+
+def tested_apart(net):
+  """Whether test rows are the same for all seeds, which tuning never sees."""
+  return 'window' in net or bool(domain_names(net.dataset))
+
+
 # --- Domains -----------------------------------------------------------------
 
 

@@ -28,13 +28,17 @@ class InTraining:
 
   Attributes:
     extra: with the batch statistics as the last call left them; a model that
-      has none is applied as it is.
+      has neither these nor dropout is applied as it is.
+    key: of the dropout, where the model has it.
   """
 
-  def __init__(self, model, extra):
-    self.model, self.extra = model, extra
+  def __init__(self, model, extra, key=None):
+    self.model, self.extra, self.key = model, extra, key
 
   def apply(self, variables, *args, method=None):
+    if getattr(self.model, 'dropout', 0):
+      return self.model.apply(variables, *args, method=method, train=True,
+                              rngs={'dropout': self.key})
     if 'batch_stats' not in self.extra:
       return self.model.apply(variables, *args, method=method)
     found, new = self.model.apply(

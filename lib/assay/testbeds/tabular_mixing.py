@@ -71,9 +71,7 @@ def prepare(choose, local, config, block, source):
     pairs = similarity(config, block, source, rows)
     own['features'] = np.stack([f for f, _ in pairs]).astype(np.float32)
     own['bandwidth'] = np.array([s for _, s in pairs], np.float32)
-    if net.split_sizes[0] <= MAX_TABLE and not config.pooled:
-      own['partner_table'] = np.stack([mixup.partner_table(f, s)
-                                       for f, s in pairs])
+    own |= prepared_draws(config, own['features'], own['bandwidth'])
   if _pool(config, choose) not in (mixup.matched, mixup.pooled):
     return source._replace(own=own)
   candidates = tabular.make_items(net, block.seeds, 'partners')
@@ -82,12 +80,26 @@ def prepare(choose, local, config, block, source):
     first = source.items(position, start, stop)
     second = candidates(position, start, stop)
     if choose is mixup.matched:
-      x, _ = rows[position]
+      x = rows[position][0].reshape(len(rows[position][0]), -1)
       second = np.take_along_axis(second, mixup.match(x[first], x[second]),
                                   axis=1)
     return np.stack([first, second], axis=1)
 
   return source._replace(own=own, items=items)
+
+
+def prepared_draws(config, features, bandwidths):
+  """What makes drawing partners cheap, where something does."""
+  if config.pooled:
+    return {}
+  if features.shape[1] <= MAX_TABLE:
+    return {'partner_table': np.stack([
+        mixup.partner_table(f, s)
+        for f, s in zip(features, bandwidths, strict=True)])}
+  if features.shape[2] > 1:
+    return {}
+  labels, orders = zip(*map(mixup.sort_labels, features), strict=True)
+  return {'sorted_labels': np.stack(labels), 'label_order': np.stack(orders)}
 
 
 # Features by which partners are similar, of x [n, D], y [n, Q] and the hidden
@@ -98,7 +110,7 @@ def _unit(a):
 
 FEATURES = {
     'label': lambda x, y, hidden: y,
-    'input': lambda x, y, hidden: x,
+    'input': lambda x, y, hidden: x.reshape(len(x), -1),
     'hidden': lambda x, y, hidden: hidden(x),
     'joint': lambda x, y, hidden: np.concatenate([_unit(x), _unit(y)], axis=1),
     'uniform': lambda x, y, hidden: y,

@@ -36,7 +36,7 @@ def _bytes_of(file, limit):
   return content
 
 
-def read_numbers(path, columns):
+def read_numbers(path, columns, gzipped=False):
   """Lines of exactly `columns` numbers, [N, columns] float64.
 
   Numbers are separated by commas or white space. Other lines (a header, a
@@ -44,7 +44,8 @@ def read_numbers(path, columns):
   that counts was lost.
   """
   rows = []
-  content = _bytes_of(open(path, 'rb'), MAX_TABLE_BYTES)
+  content = (_bytes_of(gzip.open(path), MAX_ARCHIVE_BYTES) if gzipped
+             else _bytes_of(open(path, 'rb'), MAX_TABLE_BYTES))
   for line in content.decode('utf-8', 'replace').splitlines():
     try:
       row = [float(field) for field in line.replace(',', ' ').split()]

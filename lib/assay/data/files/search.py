@@ -188,6 +188,13 @@ def _verify(path, alternative, complaint):
                     + _where_to_put(alternative)) from e
   if found == alternative['sha256']:
     return None
+  if 'blob' in alternative:
+    blob = _blob(path, size)
+    if blob == alternative['blob']:
+      return None
+    raise UserError(f'{complaint}.\nExpected {_checksums(alternative)};\nfound '
+                    f'{size} bytes, in Git {blob}.\n'
+                    + _where_to_put(alternative))
   try:
     array = alternative['read'](path)
     found_array = array_sha256(array)
@@ -205,6 +212,15 @@ def _verify(path, alternative, complaint):
       + _where_to_put(alternative))
 
 
+def _blob(path, size):
+  """What Git calls a file with these bytes."""
+  digest = hashlib.sha1(f'blob {size}\0'.encode(), usedforsecurity=False)
+  with open(path, 'rb') as file:
+    while block := file.read(2**20):
+      digest.update(block)
+  return digest.hexdigest()
+
+
 def _verify_prepared(folder, alternative):
   """The array of a prepared folder; a UserError if it is not the one known."""
   array = alternative['read'](folder)
@@ -217,6 +233,8 @@ def _verify_prepared(folder, alternative):
 
 
 def _checksums(alternative):
+  if 'blob' in alternative:
+    return f'what Git calls {alternative["blob"]}'
   numbers = f'sha256 of the numbers {alternative["array_sha256"]}'
   if alternative['sha256'] is None:
     return numbers

@@ -8,6 +8,10 @@ from assay.data.files import prepared, readers
 MNIST_URL = 'https://ossci-datasets.s3.amazonaws.com/mnist/'
 FASHION_MNIST_URL = (
     'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/')
+# The collection of the authors of LSTNet, as it stood in 2018.
+SERIES_URL = ('https://raw.githubusercontent.com/laiguokun/'
+              'multivariate-time-series-data/'
+              '7f402f185cc2435b5e66aed13a3b560ed142e023/')
 KMNIST_URL = 'http://codh.rois.ac.jp/kmnist/dataset/kmnist/'
 TRAIN_BATCHES = tuple(f'data_batch_{i}' for i in range(1, 6))
 
@@ -56,7 +60,8 @@ def _one(file, size, sha256, array_sha256, read, key=None, url=None):
 # Each name has alternatives, the preferred one first: `file` relative to the
 # data folder; `size` in bytes and `sha256` of the file, None where no one here
 # has seen those bytes or copies differ; `array_sha256`, see `array_sha256`;
-# `read`; `url`. The last may be what `_prepared` says.
+# `read`; `url`; where none of the checksums is known `blob`, what Git calls the
+# bytes: sha1 of 'blob SIZE\0' and them. The last may be what `_prepared` says.
 SOURCES = {
     # Airfoil Self-Noise (Brooks, Pope and Marcolini, 1989). UCI, CC BY 4.0.
     # Frequency [Hz], angle of attack [deg], chord [m], velocity [m/s],
@@ -123,6 +128,34 @@ SOURCES = {
             read=functools.partial(readers.read_cells, columns=20),
             url='https://archive.ics.uci.edu/ml/machine-learning-databases/'
                 '00272/SkillCraft1_Dataset.csv'),
+    ),
+    # Daily exchange rates of eight countries, 1990 to 2016 (Lai et al., 2018).
+    # No license stated.
+    'exchange_rate': (
+        dict(
+            file='c_mixup/exchange_rate.txt.gz',
+            size=177_142,
+            sha256='6a4fbb561dcdee43f071a83badbeec92'
+                   '23a335552278348656738b556f1c2e9d',
+            array_sha256='104309475f8e69b4df233c35c706ee6b'
+                         '1b6a5719ea39eb4ad9fbe5ce55b97a82',
+            read=functools.partial(readers.read_numbers, columns=8,
+                                   gzipped=True),
+            url=SERIES_URL + 'exchange_rate/exchange_rate.txt.gz'),
+    ),
+    # Hourly consumption of 321 clients, 2012 to 2014 (Trindade, UCI, CC BY 4.0;
+    # as Lai et al. converted it). No one here has seen it: what is known is
+    # what the publisher's Git calls its bytes.
+    'electricity': (
+        dict(
+            file='c_mixup/electricity.txt.gz',
+            size=None,
+            sha256=None,
+            array_sha256=None,
+            blob='df158a9fff65428ece107200432a72c992d5e4e9',
+            read=functools.partial(readers.read_numbers, columns=321,
+                                   gzipped=True),
+            url=SERIES_URL + 'electricity/electricity.txt.gz'),
     ),
     # MNIST (LeCun, Cortes and Burges, 1998). CC BY-SA 3.0 as commonly stated.
     # Copies of the first file differ in the time stamp that gzip wrote.
