@@ -176,25 +176,28 @@ CLAIMS = (
             'least twice the error on new tasks that it has where they cannot.',
             ratio('mse', _NOT_TOLD('maml'), _TOLD('maml'), 0, .5)),
         'by heart': (
-            'There its error on training tasks before any step is lower.',
+            'Before any step the error of MAML on training tasks is lower '
+            'where they can be told by their inputs.',
             less('mse', _TOLD('maml', updates=0), _NOT_TOLD('maml', updates=0),
                  split='train steps')),
         'MR-MAML helps': (
-            'There MR-MAML has a lower error on new tasks than MAML.',
+            'Where training tasks can be told by their inputs, MR-MAML has a '
+            'lower error on new tasks than MAML.',
             less('mse', _TOLD('mr_maml'), _TOLD('maml'))),
         'noise helps': (
-            'There MR-MAML has a lower error than MAML that adapts as few '
-            'layers, without noise.',
+            'Where training tasks can be told by their inputs, MR-MAML has a '
+            'lower error than MAML that adapts as few layers, without noise.',
             less('mse', _TOLD('mr_maml'), _TOLD('upper_maml'))),
         'MR-MAML helps there': (
-            'The gain of MR-MAML over MAML is larger there than where training '
-            'tasks cannot be told by their inputs.',
+            'The gain of MR-MAML over MAML is larger where training tasks can '
+            'be told by their inputs than where they cannot.',
             greater_change('mse', (_TOLD('maml'), _TOLD('mr_maml')),
                            (_NOT_TOLD('maml'), _NOT_TOLD('mr_maml'))))},
                gated=False),
     *claims_of('Rajendran et al., 2020', _KINDS, {
         'Meta-Aug helps': (
-            'There Meta-Aug has a lower error on new tasks than MAML.',
+            'Where training tasks can be told by their inputs, Meta-Aug has a '
+            'lower error on new tasks than MAML.',
             less('mse', _TOLD('meta_aug'), _TOLD('maml')))}, gated=False),
     *claims_of('ours', _KINDS, {
         'what mixing is for': (
@@ -223,3 +226,5 @@ FIGURES = {
     'steps_told': functools.partial(_steps, exclusive=False),
     'steps_not_told': functools.partial(_steps, exclusive=True),
 }
+
+LEAD = ('digits', 'steps_told')
