@@ -19,7 +19,7 @@ from assay import train
 from assay.data.tasks import few_shot
 from assay.methods import maml
 from assay.testbeds import meta as testbed
-from assay.testbeds import meta_tasks, networks
+from assay.testbeds import meta_networks, meta_tasks
 from benchmarks import measuring
 
 STEPS = 50  # in one call
@@ -28,7 +28,7 @@ STEPS = 50  # in one call
 def config_of(**fields):
   """Sinusoids as MAML has them, 25 tasks of ten examples a step."""
   import ml_collections
-  config = ml_collections.ConfigDict({'net': networks.few_shot()})
+  config = ml_collections.ConfigDict({'net': meta_networks.few_shot()})
   config.net.update(fields)
   return config
 

@@ -19,7 +19,7 @@ from assay.claims import (
   ratio,
 )
 from assay.config import above, among, between
-from assay.testbeds import bounds, networks
+from assay.testbeds import bounds, meta_networks
 
 PAPER = papers.Paper(
     'C-Mixup across tasks',
@@ -71,7 +71,7 @@ def get_config(variant='sinusoid'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # of objects: tasks, initialization and order
   c.scale = 'recast'
-  c.net = networks.few_shot(VARIANTS.differs[variant]['dataset'])
+  c.net = meta_networks.few_shot(VARIANTS.differs[variant]['dataset'])
   # What an arm reads besides.
   c.alpha = 2.0  # ours
   c.bandwidth = 0.5  # in units of the label  # ours

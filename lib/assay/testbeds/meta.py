@@ -14,7 +14,7 @@ Tasks are sinusoids, or views of an object: where does it point to? `exclusive`
 are those that no network can tell from their inputs alone; else it may learn
 all training tasks by heart, and need no support examples.
 
-The networks depend on `config.net`, see `networks.few_shot`, and on what an
+The networks depend on `config.net`, see `meta_networks`, and on what an
 arm's sockets read of the rest. Beside them the config has test_tasks,
 test_steps (the most after which errors are reported), trials (settings tried
 for each arm, 0: none) and tuning_seeds. Errors are mean squares over query
