@@ -10,6 +10,8 @@ from scipy import special
 from assay import papers
 from assay.methods import calibrators
 from assay.metrics import calibration as metrics
+from assay.models import sampling, transformer
+from assay.testbeds import tiny_lm as testbed
 from benchmarks import (
   c_mixup,
   calibration,
@@ -20,6 +22,7 @@ from benchmarks import (
   reference,
   reliability,
   series,
+  tiny_lm,
 )
 
 
@@ -158,6 +161,33 @@ def test_convolutions_are_compared_with_those_of_lax(name):
   ours, lax = map(jax.tree.leaves, results)
   for a, b in zip(ours, lax, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_tiny_language_models_by_hand(monkeypatch):
+  """Its loss is the testbed's, and its sampler writes what ours does."""
+  for name, value in dict(WIDTH=8, LAYERS=2, HEADS=2, VOCABULARY=9, PROMPT=4,
+                          WRITTEN=5).items():
+    monkeypatch.setattr(tiny_lm, name, value)
+  monkeypatch.setattr(jax.random, 'categorical',
+                      lambda key, logits: jnp.argmax(logits, axis=-1))
+  model = transformer.Transformer(8, 2, 2, 9, vocabulary=9, max_length=9)
+  rng = np.random.default_rng(0)
+  prompts = rng.integers(3, 9, (3, 4)).astype(np.int32)
+  params = jax.tree.map(
+      lambda p: np.float32(rng.normal(size=p.shape)),
+      model.init(jax.random.key(0), prompts)['params'])
+  ours = sampling.sample(
+      model, {'params': params}, prompts, np.full(3, 4, np.int32),
+      jax.random.split(jax.random.key(1), 3), eos=-1, num_tokens=5,
+      temperature=0.)
+  np.testing.assert_array_equal(ours.tokens, tiny_lm.write_by_hand(
+      params, prompts, jax.random.key(1)))
+  batch = {'x': prompts, 'y': prompts[:, ::-1], 'mask': np.float32(
+      rng.integers(0, 2, (3, 4)))}
+  (want, _), _ = testbed.make_grad(model, testbed.cross_entropy)(
+      params, {}, batch, None)
+  np.testing.assert_allclose(
+      tiny_lm.loss_by_hand(2, 9)(params, batch), want, rtol=1e-4)
 
 
 def test_a_plain_scan_is_the_same_cell():

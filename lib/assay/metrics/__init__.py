@@ -60,6 +60,14 @@ KNOWN = {
     **_metrics(_ANY, LOWER, 'nll_gap', 'nll_gap_in_standard_errors'),
     **_metrics(_POSITIVE, LOWER, 'rms_mean', 'rms_log_std'),
     **_metrics(_ANY, None, 'log_std', 'pool_excess'),
+    # Texts, and what a model writes.
+    **_metrics(_SHARE, HIGHER, 'exact_match', 'token_accuracy', 'chain_right',
+               'answer_right', 'ended', 'edit_similarity'),
+    # What an example tells, and how many are needed.
+    **_metrics(_POSITIVE, None, 'information'),
+    **_metrics(_ANY, None, 'information_slope'),
+    **_metrics(_POSITIVE, LOWER, 'examples_needed'),
+    **_metrics((-1, 1), HIGHER, 'rank_correlation'),
     # Learning in context.
     **_metrics(_SHARE, HIGHER, 'first_accuracy'),
     **_metrics((-1, 1), HIGHER, 'improvement'),
