@@ -8,6 +8,8 @@ import math
 
 import ml_collections
 
+from assay.data import uci
+
 # split_sizes are train, validation, test rows; the last value is where this
 # comes from, if not from the released code of C-Mixup.
 _TABLES = {
@@ -45,6 +47,8 @@ def tabular(dataset='airfoil'):
   net.num_epochs = 100
   net.learning_rate = 1e-2
   net.update(_TABLES.get(dataset, {}))
+  if dataset in uci.TABLES:
+    net.split_sizes = uci.split_sizes(dataset)
   return net
 
 
@@ -89,8 +93,8 @@ _IMAGES = dict(
     augment='',  # or 'crop_flip', 'crop_flip_cutout'
     # Model.
     model='cnn',
-    width=16,  # of the first convolution
-    normalize=False,  # batch normalization, for 'cnn'
+    width=16,  # of the first convolution; 'mlp': 8 times as many units
+    normalize=False,  # batch normalization, for 'cnn' and 'mlp'
     dtype='float32',  # of the computation
     # Training: SGD.
     num_epochs=20,
