@@ -21,6 +21,7 @@ COLABS = pathlib.Path(__file__).parents[1] / 'colabs'
 SHRUNK = {
     'start': {'SEEDS': 2, 'EPOCHS': 20, 'BOUND': 70},
     'c_mixup': {'SEEDS': 2, 'EPOCHS': 80, 'BOUND': 0.9},
+    'c_mixup_tasks': {'SEEDS': 2, 'STEPS': 200, 'BOUND': 1.1},
     'useful': {'SEEDS': 1, 'EPOCHS': 6, 'ELBOW_EPOCHS': 5, 'BOUND': 0.25},
     'simplicity_bias': {'SEEDS': 2, 'STEPS': 600, 'BOUND': 0.8},
     'correctness_aware': {'SEEDS': 2, 'EPOCHS': 6, 'CALIBRATOR_STEPS': 60,
