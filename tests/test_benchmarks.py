@@ -18,6 +18,7 @@ from benchmarks import (
   convolutions,
   in_context,
   measuring,
+  meta,
   reference,
   reliability,
   series,
@@ -198,3 +199,19 @@ def test_a_plain_scan_is_the_same_cell():
                   for f in series.forms().values())
   jax.tree.map(lambda a, b: np.testing.assert_allclose(
       a, b, rtol=1e-4, atol=1e-5), ours, theirs)
+
+
+def test_a_meta_step_by_hand_is_that_of_the_testbed():
+  config = meta.config_of(num_support=3, num_query=2, batch_tasks=2, width=4,
+                          inner_learning_rate=.1)
+  call, state = meta.ours(config, meta.testbed.Arm())
+  other, start = meta.by_hand(config.net)
+  layers = meta.layers_of(state.params)
+  keys = jax.random.split(jax.random.key(1), 4)
+  got = meta.layers_of(call(state, keys).params)
+  want, _ = other((layers, start(layers)), keys)
+  for (a, b), first in zip(zip(jax.tree.leaves(got), jax.tree.leaves(want),
+                               strict=True), jax.tree.leaves(layers),
+                           strict=True):
+    np.testing.assert_allclose(a, b, 1e-4, 1e-6)
+    assert np.abs(a - first).max() > 1e-4

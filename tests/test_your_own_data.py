@@ -80,7 +80,7 @@ def test_series(folder):
 
 def test_images(folder):
   *_, (paper, flags) = commands()
-  assert run(paper, [*flags, '--arms=cross_entropy',
+  assert run(paper, [*flags, '--arms=cross_entropy', '--config.net.model=mlp',
                      "--config.calibrators=('temperature',)",
                      "--config.shifts=('noise',)"]) == 0
   rows = results.read([folder / 'runs' / 'pets'])

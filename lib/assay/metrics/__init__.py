@@ -46,7 +46,7 @@ KNOWN = {
     **_metrics((-3, 1), LOWER, 'shortfall'),
     # Regression. A density may be above 1, so its negative log below 0.
     **_metrics(_ANY, LOWER, 'nll'),
-    **_metrics(_POSITIVE, LOWER, 'rmse', 'mape'),
+    **_metrics(_POSITIVE, LOWER, 'rmse', 'mape', 'mse', 'mse_half_width'),
     **_metrics((-1, 1), HIGHER, 'pearson'),
     # Of the worst domain, and the ends of its interval.
     **_metrics(_POSITIVE, LOWER, 'worst_rmse', 'worst_rmse_low',

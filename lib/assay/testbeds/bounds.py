@@ -34,7 +34,7 @@ SERIES = {name: TABULAR[name] for name in (
 
 # The names are those of `vision_nets` and `data.corruptions`, which need JAX.
 VISION = {
-    'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
+    'model': among('cnn', 'mlp', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
                    'wide_resnet28_4', 'wide_resnet28_10', 'vgg19',
                    'densenet121'),
     'split_sizes': between(0, 10**9, (3, 3)),
@@ -105,3 +105,13 @@ IN_CONTEXT_REGRESSION = _SEQUENCES | {
     'num_tasks': between(0, 2**31 - 1), 'covariance': between(
         -100, 100, (2, 2)), 'segment_starts': between(0, 10**6, (1, 100)),
     'batch_size': COUNT, 'warmup': SHARE, 'largest_log_std': above(0, 100)}
+
+META = {
+    'num_support': between(1, 10**6), 'num_query': between(1, 10**6),
+    'batch_tasks': COUNT, 'width': between(1, 10**5),
+    'num_steps': COUNT, 'learning_rate': RATE, 'inner_steps': between(0, 10**4),
+    'inner_learning_rate': above(0, 1e6), 'eval_every': COUNT,
+    'side': between(1, 10**4), 'num_objects': between(1, 10**9, (3, 3)),
+    'num_views': between(2, 10**4), 'degrees': above(0, 360),
+    'data_seed': between(0, 2**31 - 1), 'test_tasks': between(2, 10**9),
+    'test_steps': between(0, 10**4)}

@@ -93,8 +93,8 @@ _IMAGES = dict(
     augment='',  # or 'crop_flip', 'crop_flip_cutout'
     # Model.
     model='cnn',
-    width=16,  # of the first convolution
-    normalize=False,  # batch normalization, for 'cnn'
+    width=16,  # of the first convolution; 'mlp': 8 times as many units
+    normalize=False,  # batch normalization, for 'cnn' and 'mlp'
     dtype='float32',  # of the computation
     # Training: SGD.
     num_epochs=20,
