@@ -1,7 +1,8 @@
 """Regression on tables: which training of a small network predicts best?
 
 Each seed splits a table anew into rows for training, validation and test; one
-with domains is split by domain, alike for all seeds. An arm trains a network
+with domains is split by domain, alike for all seeds, and one with published
+splits by that of the seed. An arm trains a network
 with two hidden layers on them by Adam, without a schedule, for a fixed number
 of epochs; reported are the parameters with the lowest validation error of all
 epochs (`best`) and the last ones. Whatever else a paper does fills a socket of
@@ -208,7 +209,7 @@ def run(config, study, arms, data=load, grid=(), measure=measure):
   """
   sizes, of, tuning = config.net.split_sizes, data, {}
   # Tested on rows that tuning does not see, as those of other domains are, and
-  # those that come later.
+  # those that come later. Published splits test on all rows, each on some.
   if config.trials and not tabular_data.tested_apart(config.net):
     of = functools.partial(data, held_out=2 * sizes[2])
     tuning = {'split_sizes': (sizes[0] - sizes[2], sizes[1], 0)}
