@@ -28,7 +28,7 @@ from scipy import special
 from assay import papers, train
 from assay.methods import calibrators, sam
 from assay.metrics import calibration
-from assay.models import transformer
+from assay.models import blocks
 from assay.study import replaced
 from assay.testbeds import in_context, vision, vision_nets
 from assay.train import loop
@@ -248,8 +248,8 @@ def gpt_call(quick, fused=True, num_seeds=1, **fields):
   """A call of the loop, as the testbed trains; see `calls_of`."""
   config, learner, shared = gpt(quick, **fields)
   chosen = mock.patch.object(
-      transformer, 'causal_attention', functools.partial(
-          transformer.causal_attention, fused=fused))
+      blocks, 'causal_attention', functools.partial(
+          blocks.causal_attention, fused=fused))
   with chosen:
     call = calls_of(in_context.fit(
         config, Planned(quick, num_seeds, seed_map='vmap'), learner, shared))
@@ -327,7 +327,7 @@ def measure_attention(report, quick):
                                jnp.bfloat16) for i in range(3))
 
   def gradients(fused, q, k, v):
-    return jax.grad(lambda *x: jnp.sum(jnp.sin(transformer.causal_attention(
+    return jax.grad(lambda *x: jnp.sum(jnp.sin(blocks.causal_attention(
         *x, fused=fused).astype(jnp.float32))), (0, 1, 2))(q, k, v)
 
   want = jax.jit(functools.partial(gradients, False))(

@@ -130,7 +130,8 @@ def get_config(variant='diabetes'):
   return papers.config_of(c, VARIANTS, variant)
 
 
-BOUNDS = bounds.TABULAR | {
+BOUNDS = bounds.TABULAR | bounds.TABULAR_IMAGES | {
+    'num_nuisance': between(0, 10**6),
     'bandwidth': above(0, math.inf), 'alpha': above(0, 1e6),
     'local_fraction': between(0, 1), 'report_epochs': between(1, 10**9),
     'similarity': among('label', 'input', 'hidden', 'joint', 'uniform'),

@@ -1,6 +1,7 @@
 """Four fake CPU devices, a new cache of programs, and the order of tests."""
 
 import atexit
+import gc
 from importlib import metadata
 import os
 import pathlib
@@ -22,8 +23,10 @@ if CACHE not in os.environ.get('XDG_CACHE_HOME', ''):
   # can be. An unknown flag ends the process: this one where it was tried.
   os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
   if metadata.version('jaxlib').startswith('0.10.'):
+    # Nor is a program cut into 32 for as many threads: here are two processes.
     os.environ['XLA_FLAGS'] = ' '.join(filter(None, [
-        os.environ.get('XLA_FLAGS'), '--xla_cpu_use_fusion_emitters=false']))
+        os.environ.get('XLA_FLAGS'), '--xla_cpu_use_fusion_emitters=false',
+        '--xla_cpu_parallel_codegen_split_count=1']))
 # What is trained is kept, and read, only where a test says so.
 os.environ['ASSAY_FITS'] = 'off'
 # But not the processes of `-n 2`: JAX does not write its files at once.
@@ -34,6 +37,9 @@ if not os.environ['XDG_CACHE_HOME'].endswith(worker):
 # Real files are found where the user says, or in a folder beside the clone.
 DATA = [pathlib.Path(os.environ['ASSAY_DATA'])] if os.environ.get(
     'ASSAY_DATA') else sorted(pathlib.Path(__file__).parents[2].glob('*/data'))
+
+# A trace makes many objects, of which few are garbage.
+gc.set_threshold(50_000, 20, 20)
 
 jax.config.update('jax_num_cpu_devices', 4)
 PLAIN = bool(os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS'))
@@ -58,11 +64,16 @@ def pytest_addoption(parser):
 def pytest_configure(config):
   # Files go out in the order below, not by their number of tests.
   config.option.loadscopereorder = False
+  config.addinivalue_line('markers', 'nightly: `make test` has no time for it')
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
   # What takes long comes first, so that the processes end together.
   items.sort(key=lambda item: 'whole' not in item.fixturenames)
+  if not config.getoption('all'):
+    for item in items:
+      if item.get_closest_marker('nightly'):
+        item.add_marker(pytest.mark.skip(reason='a long form: make nightly'))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -100,10 +111,3 @@ def optimized():
   yield
   jax.config.update('jax_disable_most_optimizations', PLAIN)
   jax.clear_caches()
-
-
-@pytest.fixture
-def nightly(request):
-  """Skips a test that `make test` has no time for."""
-  if not request.config.getoption('all'):
-    pytest.skip('a long form, see make nightly')

@@ -1,6 +1,11 @@
-"""The papers that all is asked of: one of each testbed, those on none."""
+"""Of what there are many of: the few of it that `make test` asks all of.
+
+The papers: one of each testbed and those on none. Values of a test: the first.
+"""
 
 import re
+
+import pytest
 
 from assay import papers
 
@@ -18,3 +23,8 @@ def of_each():
   for paper in papers.names():
     found.setdefault(testbed(paper) or paper, paper)
   return set(found.values())
+
+
+def nightly(values):
+  """The values of a parametrized test, of which `--all` alone asks."""
+  return [pytest.param(value, marks=pytest.mark.nightly) for value in values]

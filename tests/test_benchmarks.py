@@ -10,15 +10,19 @@ from scipy import special
 from assay import papers
 from assay.methods import calibrators
 from assay.metrics import calibration as metrics
+from assay.models import sampling, transformer
+from assay.testbeds import tiny_lm as testbed
 from benchmarks import (
   c_mixup,
   calibration,
   convolutions,
   in_context,
   measuring,
+  meta,
   reference,
   reliability,
   series,
+  tiny_lm,
 )
 
 
@@ -159,6 +163,33 @@ def test_convolutions_are_compared_with_those_of_lax(name):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+def test_tiny_language_models_by_hand(monkeypatch):
+  """Its loss is the testbed's, and its sampler writes what ours does."""
+  for name, value in dict(WIDTH=8, LAYERS=2, HEADS=2, VOCABULARY=9, PROMPT=4,
+                          WRITTEN=5).items():
+    monkeypatch.setattr(tiny_lm, name, value)
+  monkeypatch.setattr(jax.random, 'categorical',
+                      lambda key, logits: jnp.argmax(logits, axis=-1))
+  model = transformer.Transformer(8, 2, 2, 9, vocabulary=9, max_length=9)
+  rng = np.random.default_rng(0)
+  prompts = rng.integers(3, 9, (3, 4)).astype(np.int32)
+  params = jax.tree.map(
+      lambda p: np.float32(rng.normal(size=p.shape)),
+      model.init(jax.random.key(0), prompts)['params'])
+  ours = sampling.sample(
+      model, {'params': params}, prompts, np.full(3, 4, np.int32),
+      jax.random.split(jax.random.key(1), 3), eos=-1, num_tokens=5,
+      temperature=0.)
+  np.testing.assert_array_equal(ours.tokens, tiny_lm.write_by_hand(
+      params, prompts, jax.random.key(1)))
+  batch = {'x': prompts, 'y': prompts[:, ::-1], 'mask': np.float32(
+      rng.integers(0, 2, (3, 4)))}
+  (want, _), _ = testbed.make_grad(model, testbed.cross_entropy)(
+      params, {}, batch, None)
+  np.testing.assert_allclose(
+      tiny_lm.loss_by_hand(2, 9)(params, batch), want, rtol=1e-4)
+
+
 def test_a_plain_scan_is_the_same_cell():
   rng = np.random.default_rng(0)
   args = [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in (
@@ -168,3 +199,19 @@ def test_a_plain_scan_is_the_same_cell():
                   for f in series.forms().values())
   jax.tree.map(lambda a, b: np.testing.assert_allclose(
       a, b, rtol=1e-4, atol=1e-5), ours, theirs)
+
+
+def test_a_meta_step_by_hand_is_that_of_the_testbed():
+  config = meta.config_of(num_support=3, num_query=2, batch_tasks=2, width=4,
+                          inner_learning_rate=.1)
+  call, state = meta.ours(config, meta.testbed.Arm())
+  other, start = meta.by_hand(config.net)
+  layers = meta.layers_of(state.params)
+  keys = jax.random.split(jax.random.key(1), 4)
+  got = meta.layers_of(call(state, keys).params)
+  want, _ = other((layers, start(layers)), keys)
+  for (a, b), first in zip(zip(jax.tree.leaves(got), jax.tree.leaves(want),
+                               strict=True), jax.tree.leaves(layers),
+                           strict=True):
+    np.testing.assert_allclose(a, b, 1e-4, 1e-6)
+    assert np.abs(a - first).max() > 1e-4

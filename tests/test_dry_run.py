@@ -216,10 +216,10 @@ FOR_GPUS = [(paper, variant) for paper in papers.names()
             if '(GPU)' in text]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize('paper,variant', FOR_GPUS)
-def test_what_is_for_gpus_compiles_at_its_size(paper, variant, nightly,
-                                               no_data, monkeypatch, capsys):
-  del nightly
+def test_what_is_for_gpus_compiles_at_its_size(paper, variant, no_data,
+                                               monkeypatch, capsys):
   monkeypatch.chdir(papers.ROOT)
   assert cli.main(paper, [f'--config=configs/{paper}.py:{variant}',
                           '--dry_run']) == 0

@@ -8,6 +8,7 @@ none; `--all` asks all, as `make nightly` does.
 import collections
 import dataclasses
 import json
+import shutil
 
 import frozen
 import kinds
@@ -56,9 +57,11 @@ def whole(request, tmp_path_factory):
   """(paper, rows, workdir) of an uninterrupted run, two calls an arm."""
   workdir = tmp_path_factory.mktemp(request.param) / 'whole'
   CALLS[request.param] = 0
-  # Small calls, so that there is a middle to be killed in.
-  rows = run(request.param, workdir, settings=dict(steps_per_call=4),
-             progress=lambda *report: CALLS.update([request.param]))
+  with pytest.MonkeyPatch.context() as patched:
+    patched.setenv('ASSAY_FITS', str(workdir.parent / 'store'))
+    # Small calls, so that there is a middle to be killed in.
+    rows = run(request.param, workdir, settings=dict(steps_per_call=4),
+               progress=lambda *report: CALLS.update([request.param]))
   return request.param, rows, workdir
 
 
@@ -137,12 +140,16 @@ def test_claims_and_figures_take_the_rows(whole):
 
 
 # Where a run is killed, one after another: the site, and at which of its calls
-# since the last time.
-KILLS = (('step', 2), ('before_save', 1), ('in_save', 1), ('after_save', 1),
-         ('predictions', 1), ('rows', 2))
+# since the last time. At the others of a loop `test_checkpoint` kills it.
+KILLS = (('before_save', 1), ('predictions', 1), ('rows', 2))
+MORE_KILLS = (('step', 2), ('before_save', 1), ('in_save', 1),
+              ('after_save', 1), ('predictions', 1), ('rows', 2))
 
 
-def test_killed_and_continued_is_the_same(contract, tmp_path, monkeypatch):
+@pytest.mark.parametrize('kills', [
+    KILLS, pytest.param(MORE_KILLS, marks=pytest.mark.nightly)], ids=len)
+def test_killed_and_continued_is_the_same(contract, kills, tmp_path,
+                                          monkeypatch):
   """One run, killed at each site: what a kill broke stays in its rows."""
   paper, rows, _ = contract
   steps = []
@@ -151,7 +158,7 @@ def test_killed_and_continued_is_the_same(contract, tmp_path, monkeypatch):
     return run(paper, tmp_path, settings=dict(steps_per_call=4),
                progress=lambda *report: steps.append(report))
 
-  for site, call in KILLS:
+  for site, call in kills:
     calls = collections.Counter()
 
     def stop_here(here, step, site=site, call=call, calls=calls):
@@ -214,31 +221,28 @@ def test_more_seeds_extend_a_workdir(contract, extended):
     assert path.read_bytes() == content  # the first block was not touched
 
 
-def test_rows_do_not_depend_on_what_is_kept(contract, tmp_path, monkeypatch):
-  """The store is empty, then half full, then full."""
-  paper, rows, _ = contract
-  monkeypatch.setenv('ASSAY_FITS', str(tmp_path / 'store'))
+@pytest.mark.parametrize('removed', [
+    None, pytest.param(2, marks=pytest.mark.nightly)])
+def test_rows_do_not_depend_on_what_is_kept(contract, removed, tmp_path,
+                                            monkeypatch):
+  """Of a full store, in memory, nothing is trained; of half of it, the rest.
+
+  The store was empty when the whole run filled it.
+  """
+  paper, rows, workdir = contract
+  store = tmp_path / 'store'
+  if (workdir.parent / 'store').exists():
+    shutil.copytree(workdir.parent / 'store', store)
+  monkeypatch.setenv('ASSAY_FITS', str(store))
   calls, store = [], fits.default_store()
-
-  def of(name):
-    calls.clear()
-    return by_name(run(paper, name and tmp_path / name, settings=dict(
-        steps_per_call=4), progress=lambda *report: calls.append(report)))
-
-  assert of('empty') == by_name(rows)
   kept = store.keys()
-  for key in kept[::2]:
+  for key in kept[::removed] if removed else ():
     store.remove(key)
-  assert of('half') == by_name(rows)
-  assert store.keys() == kept and bool(calls) == bool(kept)
-  assert of(None) == by_name(rows)
-  assert not calls or not kept
-
-
-def test_in_memory_without_a_workdir(contract):
-  paper, rows, _ = contract
-  config, made = study(paper, None, settings=dict(steps_per_call=4))
-  assert by_name(papers.load(paper).run(config, made)) == by_name(rows)
+  got = run(paper, removed and tmp_path / 'half', settings=dict(
+      steps_per_call=4), progress=lambda *report: calls.append(report))
+  assert by_name(got) == by_name(rows)
+  assert store.keys() == kept
+  assert bool(calls) == (bool(removed) or not kept)
 
 
 def test_a_finished_model_can_be_loaded(contract, monkeypatch):

@@ -25,7 +25,7 @@ from assay.study import Study
 from assay.testbeds import tabular
 from assay.train import checkpoint
 
-KILLS = int(os.environ.get('ASSAY_KILLS', 5))
+KILLS = int(os.environ.get('ASSAY_KILLS', 3))
 SEED = 0  # of the moments
 SMOKE = ('--config=configs/c_mixup.py:smoke', '--save_every=0',
          '--steps_per_call=16', '--arms=erm,mixup')

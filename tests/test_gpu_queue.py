@@ -109,9 +109,11 @@ def test_archives_are_within_their_size(tmp_path, monkeypatch):
 def test_resnet_by_hand_is_ours():
   x = jax.random.normal(jax.random.key(0), (4, 16, 16, 3))
   model = resnet.resnet18(10, 4)
-  variables = model.init(jax.random.key(1), x)
-  want, new = model.apply(variables, x, train=True, mutable=['batch_stats'])
-  got, found = reference_images.forward(variables['params'], x, jnp.float32)
+  variables = jax.jit(model.init)(jax.random.key(1), x)
+  want, new = jax.jit(lambda variables: model.apply(
+      variables, x, train=True, mutable=['batch_stats']))(variables)
+  got, found = jax.jit(lambda params: reference_images.forward(
+      params, x, jnp.float32))(variables['params'])
   np.testing.assert_allclose(got, want, atol=2e-4)
   running = jax.tree.map(lambda a, b: .9 * a + .1 * b,
                          variables['batch_stats'], found)

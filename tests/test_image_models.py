@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay.models import cnn, densenet, resnet, vgg
+from assay.models import cnn, densenet, mlp, resnet, vgg
 
 
 def dense_block(pixels, first, layers):
@@ -41,12 +41,15 @@ FULL = {
 TINY = {
     'cnn': functools.partial(cnn.CNN, (4, 6), 3),
     'cnn_normalized': functools.partial(cnn.CNN, (4, 6), 3, normalize=True),
+    'mlp': functools.partial(mlp.ImageMLP, (4, 6), 3),
+    'mlp_normalized': functools.partial(mlp.ImageMLP, (4, 6), 3,
+                                        normalize=True),
     'resnet': functools.partial(resnet.ResNet, (1, 1), 3, width=4),
     'wide_resnet': functools.partial(resnet.WideResNet, 10, 1, 3),
     'vgg': functools.partial(vgg.VGG, ((4,), (6, 5)), 3),
     'densenet': functools.partial(densenet.DenseNet, (2, 2), 3, growth=4),
 }
-NORMALIZED = [name for name in TINY if name != 'cnn']
+NORMALIZED = [name for name in TINY if name not in ('cnn', 'mlp')]
 X = np.random.default_rng(0).normal(size=(5, 8, 8, 3)).astype(np.float32)
 
 
@@ -153,16 +156,17 @@ def reference(name, train):
 
   def norm(x, path):
     p, old = at(tree['params'], path), at(tree['batch_stats'], path)
-    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    axes = tuple(range(x.ndim - 1))
+    mean, var = x.mean(axes), x.var(axes)
     for name, value in (('mean', mean), ('var', var)):
       new[path + '/' + name] = .9 * old[name] + .1 * value
     if not train:
       mean, var = old['mean'], old['var']
     return (x - mean) / np.sqrt(var + 1e-5) * p['scale'] + p['bias']
 
-  def dense(x):
-    p = tree['params']['Dense_0']
-    return x @ p['kernel'] + p['bias']
+  def dense(x, path='Dense_0'):
+    p = tree['params'][path]
+    return x @ p['kernel'] + p.get('bias', 0)
 
   relu = lambda x: np.maximum(x, 0)
   pool = lambda x, how: how(x.reshape(
@@ -174,6 +178,12 @@ def reference(name, train):
       x = conv(x, f'Conv_{i}', 2)
       x = relu(norm(x, f'BatchNorm_{i}') if name == 'cnn_normalized' else x)
     logits = dense(x.reshape(len(x), -1))
+  elif name.startswith('mlp'):
+    x = x.reshape(len(x), -1)
+    for i in range(2):
+      x = dense(x, f'Dense_{i}')
+      x = relu(norm(x, f'BatchNorm_{i}') if name == 'mlp_normalized' else x)
+    logits = dense(x, 'Dense_2')
   elif name == 'resnet':
     x = relu(norm(conv(x, 'Conv_0'), 'BatchNorm_0'))
     for i, stride in enumerate((1, 2)):
@@ -229,7 +239,7 @@ def test_forward_pass_against_numpy(name, train):
   want, want_new = reference(name, train)
   assert logits.shape == (5, 3) and logits.dtype == jnp.float32
   np.testing.assert_allclose(logits, want, rtol=2e-4, atol=2e-5)
-  if train and name != 'cnn':
+  if train and name in NORMALIZED:
     got = traverse_util.flatten_dict(new['batch_stats'], sep='/')
     assert set(got) == set(want_new)
     for path, value in want_new.items():
@@ -257,7 +267,7 @@ def test_evaluation_looks_at_each_example_alone(name):
   np.testing.assert_allclose(apply(variables, X[::-1])[0], logits[::-1],
                              rtol=1e-5, atol=1e-5)
   assert (np.ptp(logits, axis=0) > 1e-3).all()
-  if name != 'cnn':
+  if name in NORMALIZED:
     train = trained(name)
     assert np.abs(train(variables, others)[0][:2]
                   - train(variables, X)[0][:2]).max() > 1e-3
@@ -275,7 +285,7 @@ def test_gradient_reaches_every_parameter(name):
       assert np.isfinite(g).all() and largest > 1e-3, path
 
 
-@pytest.mark.parametrize('name', TINY)
+@pytest.mark.parametrize('name', [n for n in TINY if not n.startswith('mlp')])
 def test_bfloat16_is_of_the_convolutions_only(name):
   model = TINY[name](dtype=jnp.bfloat16)
   variables = abstract(model, size=8)

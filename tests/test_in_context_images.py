@@ -50,8 +50,9 @@ def test_tokens_of_prompts_are_one_program(caplog):
       batch['tokens'], images.tokens_of(net)(batch['x'], batch['y']))
 
 
-@pytest.mark.parametrize('field, values', [('num_inputs', (4, 16)),
-                                           ('random_points', (2, 8))])
+@pytest.mark.parametrize('field, values', [
+    ('random_points', (2, 8)), pytest.param(
+        'num_inputs', (4, 16), marks=pytest.mark.nightly)])
 def test_a_sweep_of_the_data_has_the_data_of_its_value(field, values):
   def of(**fields):
     config = small(arms=('class_mean',), num_seeds=1, **fields)

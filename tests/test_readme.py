@@ -50,9 +50,9 @@ def test_what_is_compared_is_what_was_run_before():
   assert len(made_before) == 2 and len(set(made)) == len(made) == 5
 
 
-def test_one_minute_on_a_cpu(nightly, tmp_path):
+@pytest.mark.nightly
+def test_one_minute_on_a_cpu(tmp_path):
   """In the order given, where nothing was run before."""
-  del nightly
   for folder in ('configs', 'experiments', 'lib'):
     (tmp_path / folder).symlink_to(papers.ROOT / folder)
   for words in one_minute():

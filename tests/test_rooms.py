@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 
@@ -106,3 +107,13 @@ def test_claims_results_reports_and_cards_need_no_jax():
   names += [f'configs.{paper}' for paper in papers.names('configs')]
   subprocess.run([sys.executable, '-c', WITHOUT_JAX, *names], check=True,
                  cwd=papers.ROOT, timeout=120)
+
+
+def test_no_file_has_marks_of_a_merge():
+  marked = [path for folder in ('', 'colabs', 'configs', 'docs', 'experiments',
+                                'lib', 'benchmarks', 'results', 'tests')
+            for end in ('md', 'py', 'tsv', 'ipynb')
+            for path in (papers.ROOT / folder).glob(
+                f'{"**/" * bool(folder)}*.{end}')
+            if re.search(r'^(<{7}|>{7}) ', path.read_text(), re.MULTILINE)]
+  assert not marked

@@ -66,6 +66,7 @@ def test_more_values_extend_a_sweep(tmp_path, capsys):
 def test_a_field_of_data_that_all_arms_share_counts(tmp_path):
   """`useful` builds its data once a run."""
   rows = swept('useful', tmp_path, '--arms=sgd', '--seeds=1',
+               '--config.net.model=mlp',
                '--sweep.net.alpha=0.5,0.9')
   masked = {row['alpha']: row['n'] for row in rows if row['seed'] == 0
             and row['group'] == 'masked' and row['split'] == 'train'
@@ -75,6 +76,7 @@ def test_a_field_of_data_that_all_arms_share_counts(tmp_path):
 
 def test_an_experiment_that_plans_no_sweeps_is_swept(tmp_path):
   rows = swept('calibration_overview', tmp_path, '--seeds=1',
+               '--config.net.model=mlp',
                '--arms=cross_entropy',
                '--config.calibrators=("uncalibrated",)',
                '--sweep.net.schedule=cosine,piecewise')

@@ -17,17 +17,22 @@ import numpy as np
 
 from assay import losses, methods
 from assay.methods import (
+    anchor_augmentation,
     calibrators,
     correctness_ranking,
     domains,
+    foma,
     forgetting,
     gaussian_weights,
     in_context,
+    kernel_mixup,
     linear_maps,
     loki,
     maml,
     milestones,
     mixup,
+    rc_mixup,
+    regmixup,
     sam,
     sdm,
     sdm_adaptor,
@@ -40,9 +45,11 @@ from assay.methods import (
 B, C, Q = 8, 3, 2
 ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
-    'isotonic_regression', 'loki.locus', 'loki.next_label', 'noise_priors',
-    'ood_scores', 'sdm_region', 'forgetting.epochs', 'sdm_adaptor.fit',
-    'forgetting.summary', 'sorted_partners.sort_labels',
+    'anchor_augmentation.gammas', 'anchor_augmentation.clusters',
+    'rc_mixup.chosen',
+    'cot_information', 'isotonic_regression', 'loki.locus', 'loki.next_label',
+    'noise_priors', 'ood_scores', 'sdm_region', 'forgetting.epochs',
+    'sdm_adaptor.fit', 'forgetting.summary', 'sorted_partners.sort_labels',
     'partners.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
     'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
@@ -200,6 +207,24 @@ CASES = {
         functools.partial(mixup.local_weights, threshold=1.), (PAIRS,),
         {name: f32(*np.shape(value)) for name, value in PAIRS.items()}
         | {'weight': f32(B)}),
+    # And its relatives.
+    'anchor_augmentation.toward_means': (
+        anchor_augmentation.toward_means, (VALUES, LABELS, 2.), f32(B, Q)),
+    'foma.scaled': (foma.scaled, (VALUES, .3, .8), f32(B, Q)),
+    'foma.augmented': (
+        foma.augmented, (VALUES, SHARES, .3, .8), (f32(B, Q), f32(B))),
+    'regmixup.beside': (
+        regmixup.beside, ({'x': VALUES, 'y': SHARES},
+                          {'x': VALUES[::-1], 'y': SHARES[::-1]}, .5),
+        {'x': f32(2 * B, Q), 'y': f32(2 * B), 'weight': f32(2 * B)}),
+    'kernel_mixup.concentration': (
+        kernel_mixup.concentration, (VALUES, VALUES[::-1], 1., .5), f32(B)),
+    'rc_mixup.small_losses': (
+        rc_mixup.small_losses, (SHARES, .25), boolean(B)),
+    'rc_mixup.remembered': (
+        rc_mixup.remembered, (SHARES, ROWS, SHARES), f32(B)),
+    'rc_mixup.pair_weights': (
+        rc_mixup.pair_weights, (RIGHT, ROWS, ROWS[::-1]), f32(B)),
     # Gradients.
     'sam.sam': (*wrapped(sam.sam(gradient, .1)), gradients(**PERTURBED)),
     'sam.asam': (*wrapped(sam.sam(gradient, .1, weights=sam.asam(.01))),

@@ -5,6 +5,7 @@ import dataclasses
 import chex
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import optax
 import pytest
@@ -62,10 +63,13 @@ def test_fit_is_the_plain_loop():
 
 
 FORMS = [dict(steps_per_call=k, seed_map=m)
-         for k in (1, 2, 6, 12, 18) for m in ('vmap', 'loop')]
+         for k, m in ((1, 'loop'), (2, 'vmap'), (6, 'loop'), (12, 'vmap'))]
+MORE_FORMS = [dict(steps_per_call=k, seed_map=m)
+              for k, m in ((1, 'vmap'), (2, 'loop'), (6, 'vmap'), (12, 'loop'),
+                           (18, 'vmap'), (18, 'loop'))]
 
 
-@pytest.mark.parametrize('form', FORMS, ids=str)
+@pytest.mark.parametrize('form', FORMS + kinds.nightly(MORE_FORMS), ids=str)
 def test_every_form_computes_the_same(form):
   with jax.enable_x64(True):
     want = _reference()
@@ -227,8 +231,11 @@ def test_a_call_takes_two_seconds_whatever_a_step_takes(monkeypatch):
   assert pace.rows == 1000
 
 
-@pytest.mark.parametrize('seed_map', ['vmap', 'loop'])
-def test_the_length_of_a_call_changes_no_bit(seed_map, tmp_path, monkeypatch):
+@pytest.mark.parametrize('seed_map, whole', [
+    ('vmap', False), pytest.param('vmap', True, marks=pytest.mark.nightly),
+    pytest.param('loop', True, marks=pytest.mark.nightly)])
+def test_the_length_of_a_call_changes_no_bit(seed_map, whole, tmp_path,
+                                             monkeypatch):
   """Nor does another one after an interruption, wherever that was.
 
   Where a call is asked for that is shorter than a point, selection is a program
@@ -246,19 +253,21 @@ def test_the_length_of_a_call_changes_no_bit(seed_map, tmp_path, monkeypatch):
         curves.pop('val'), fitted.best]
 
   want, selected = run({})  # the shortest calls, then the longest
-  others = [run({}, None, 1e9), run(dict(steps_per_call=12))]
-  short = [run(dict(steps_per_call=3))]
-  for i, (first, then) in enumerate([
-      (1e-9, 1e9), (dict(steps_per_call=12), 1e9),
-      (dict(steps_per_call=2), 1e9), (1e-9, dict(steps_per_call=3))]):
+  others, short = [run({}, None, 1e9)], [run(dict(steps_per_call=3))]
+  changes = [(1e-9, 1e9), (1e-9, dict(steps_per_call=3))]
+  if whole:
+    others.append(run(dict(steps_per_call=12)))
+    changes += [(dict(steps_per_call=12), 1e9), (dict(steps_per_call=2), 1e9)]
+  for first, then in changes:
     fields = [{} if isinstance(x, float) else x for x in (first, then)]
     pace = [x if isinstance(x, float) else 1. for x in (first, then)]
     answers = iter([False, True])
     with pytest.raises(checkpoint.Interrupted):
       run(fields[0] | {'stopping': lambda: next(answers, True)},
-          tmp_path / str(i), pace[0])
-    found = run(fields[1], tmp_path / str(i), pace[1])
-    (others if i < 2 else short).append(found)
+          tmp_path / str((first, then)), pace[0])
+    found = run(fields[1], tmp_path / str((first, then)), pace[1])
+    steps = [f.get('steps_per_call', 12) for f in fields]
+    (others if min(steps) == 12 else short).append(found)
   for state, best in others:
     toy.assert_same_bits((state, best), (want, selected))
   for state, best in short:
@@ -294,7 +303,7 @@ def test_ten_mapped_seeds_are_ten_single_ones():
           single.state.params, rtol=1e-10)
 
 
-@pytest.mark.parametrize('devices', [1, 2, 4])
+@pytest.mark.parametrize('devices', [4, *kinds.nightly([1, 2])])
 def test_devices_over_the_seed_axis(devices):
   fitted = toy.fit(num_steps=102, settings=settings(mesh={'seed': devices}))
   want = toy.fit(num_steps=102, settings=settings(mesh={'seed': 1},
@@ -304,10 +313,12 @@ def test_devices_over_the_seed_axis(devices):
   assert fitted.state.step.shape == (3,)  # padding to 4 is gone
 
 
-@pytest.mark.parametrize('form', ['vmap', 'loop'])
-@pytest.mark.parametrize('mesh', [{'data': 2}, {'data': 4},
-                                  {'seed': 2, 'data': 2}])
-def test_devices_over_the_data_axis(mesh, form):
+@pytest.mark.parametrize('form, mesh', [
+    ('vmap', {'data': 4}), ('loop', {'seed': 2, 'data': 2}), *(
+        pytest.param(form, mesh, marks=pytest.mark.nightly) for form, mesh in (
+            ('loop', {'data': 4}), ('vmap', {'seed': 2, 'data': 2}),
+            ('vmap', {'data': 2}), ('loop', {'data': 2})))])
+def test_devices_over_the_data_axis(form, mesh):
   with jax.enable_x64(True):
     want = toy.fit(num_steps=102, settings=settings(mesh={'seed': 1}))
     got = toy.fit(num_steps=102, settings=settings(

@@ -9,11 +9,13 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
+from assay.models import positions as places
 from assay.models import transformer
 from assay.train import sharding
 
 B, T, D, Q = 3, 6, 5, 2
-SIZES = dict(width=8, num_layers=2, num_heads=2, num_outputs=Q, max_length=16)
+SIZES = dict(width=8, num_layers=2, num_heads=2, num_outputs=Q, max_length=16,
+             max_distance=4)
 POSITIONS = transformer.POSITIONS
 X = np.random.default_rng(0).normal(size=(B, T, D)).astype(np.float32)
 OFFSET = np.array([7, 0, 3], np.int32)
@@ -97,6 +99,9 @@ def reference(params, x, positions, offset=0):
       query, key = ((z[:, :2] + 1j * z[:, 2:]) * turn for z in (query, key))
     for t in range(len(x)):
       scores = (key[:t + 1].conj() @ query[t]).real / np.sqrt(size)
+      if positions == 'relative':
+        scores = scores + params['distance_table'][
+            np.minimum(t - np.arange(t + 1), 3), h]
       weights = np.exp(scores) / np.exp(scores).sum()
       head = weights @ value[:t + 1]
       mixed[t] += head @ block['attention_out']['kernel'][h]
@@ -144,7 +149,7 @@ def test_what_an_offset_changes(positions):
   plain, moved = (apply(variables, X, o) for o in (0 * OFFSET, OFFSET))
   if positions in ('learned', 'rotary'):
     close(apply(variables, X), plain)
-  if positions in ('none', 'rotary'):
+  if positions in ('none', 'rotary', 'relative'):
     close(moved, plain, rtol=1e-4, atol=1e-5)
   else:
     assert np.abs(moved - plain)[[0, 2]].max((1, 2)).min() > 1e-3
@@ -161,7 +166,7 @@ def test_a_moved_table_is_an_offset():
 
 
 def test_sinusoids_by_formula():
-  got = transformer.sinusoids(jnp.array([0, 1, 50]), 6)
+  got = places.sinusoids(jnp.array([0, 1, 50]), 6)
   a = np.array([0, 1, 50])[:, None] / [1, 10_000 ** (1 / 3), 10_000 ** (2 / 3)]
   np.testing.assert_allclose(got[:, 0::2], np.sin(a), atol=1e-5)
   np.testing.assert_allclose(got[:, 1::2], np.cos(a), atol=1e-5)
@@ -171,7 +176,7 @@ def test_rotation_by_hand():
   # A quarter turn of the pair (0, 2); the pair (1, 3) stays.
   x = jnp.array([1., 2., 3., 4.]).reshape(1, 1, 1, 4)
   rotation = jnp.array([0., 1.]), jnp.array([1., 0.])
-  got = transformer.rotated(x, tuple(r[None, None, None] for r in rotation))
+  got = places.rotated(x, tuple(r[None, None, None] for r in rotation))
   np.testing.assert_allclose(got.ravel(), [-3, 2, 1, 4], atol=1e-6)
 
 
@@ -197,13 +202,14 @@ def test_token_by_token_equals_the_whole_sequence(kwargs):
     cache, outputs = steps(X, offset)
     assert cache['position'] == T and outputs.dtype == jnp.float32
     close(outputs, whole(**kwargs)(variables, X, offset))
-    assert (cache['keys'][:, :, T:] == 0).all()
+    for keys in jax.tree.leaves(cache['keys']):
+      assert (keys[..., T:, :, :] == 0).all() and keys.any()
 
 
 def test_the_end_of_the_cache():
   model, variables = make(num_layers=1), drawn(num_layers=1)
   cache = model.start(B, 2)
-  assert cache['keys'].shape == (1, B, 2, 2, 4)
+  assert cache['keys'][0].shape == (B, 2, 2, 4)
   cache['position'] += 2
   step = functools.partial(model.apply, method='step')
   with pytest.raises(ValueError, match='position=2.*length=2; start a longer'):
@@ -216,7 +222,8 @@ def test_state_size():
   assert model.state_size(100) == 204_800
   assert make(head_size=3).state_size(7) == 2 * 2 * 2 * 3 * 7
   cache = make(head_size=3, positions='none').start(1, 7)
-  assert cache['keys'].size + cache['values'].size == 2 * 2 * 2 * 3 * 7
+  assert sum(x.size for name in ('keys', 'values')
+             for x in cache[name]) == 2 * 2 * 2 * 3 * 7
 
 
 # --- Layers, precision, parameters --------------------------------------------
@@ -278,7 +285,7 @@ def test_bfloat16_is_close_and_the_softmax_float32(positions):
   program = str(jax.make_jaxpr(model.apply)(variables, X))
   assert set(re.findall(r':(\w+)\[[^]]*\] = exp\b', program)) == {'f32'}
   assert 'bf16[3,6,3,2,4]' in program  # query, key and value are not
-  assert model.start(B, T)['keys'].dtype == jnp.bfloat16
+  assert model.start(B, T)['keys'][0].dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize('positions, scan', [
@@ -309,7 +316,7 @@ def test_read_out_initializers():
 
 
 @pytest.mark.parametrize('kwargs, message', [
-    (dict(positions='relative'), "'relative'; use one of none, learned, sinu"),
+    (dict(positions='random'), "'random'; use one of none, learned, sinu"),
     (dict(num_heads=3), 'num_heads=3.*width=8; change one of them'),
     (dict(width=9, num_heads=3, positions='sinusoidal'), 'width=9.*even'),
     (dict(head_size=3, positions='rotary'), 'head_size=3.*even'),

@@ -21,8 +21,8 @@ def small(**fields):
   """Five steps an epoch for 60 digits, one epoch."""
   config = papers.configs('calibration_overview').get_config('smoke')
   return replaced(config, {
-      'num_epochs': 1, 'batch_size': 12, 'num_seeds': 1, 'shifts': (),
-      'arms': ('plain',)} | fields)
+      'model': 'mlp', 'num_epochs': 1, 'batch_size': 12, 'num_seeds': 1,
+      'shifts': (), 'arms': ('plain',)} | fields)
 
 
 def study(config):

@@ -8,6 +8,7 @@ from PIL import Image
 import pytest
 
 from assay import cli, papers, results
+from assay.report import page
 
 PAGE = (papers.ROOT / 'docs' / 'your_own_data.md').read_text()
 SHORT = ['--seeds=2', '--config.net.num_epochs=1']
@@ -59,8 +60,18 @@ def test_a_table(folder):
   assert {row['n'] for row in rows if row['split'] == 'test'} == {40}
 
 
+def test_which_augmentation_a_table_should_get(folder, capsys):
+  _, (paper, flags), *_ = commands()
+  flags, then = flags[:flags.index('python')], flags[flags.index('assay') + 1:]
+  assert run(paper, [*flags, '--arms=erm,ada', '--config.trials=1']) == 0
+  capsys.readouterr()
+  assert then.pop(0) == 'results' and page.main(then) == 0
+  said = capsys.readouterr().out
+  assert '/which' in said and '| ada | ' in said
+
+
 def test_series(folder):
-  _, (paper, flags), _ = commands()
+  *_, (paper, flags), _ = commands()
   assert run(paper, [*flags, '--arms=last_value,manifold_c_mixup']) == 0
   rows = results.read([folder / 'runs' / 'days'])
   assert {row['dataset'] for row in rows} == {'days:sales'}
@@ -69,7 +80,7 @@ def test_series(folder):
 
 def test_images(folder):
   *_, (paper, flags) = commands()
-  assert run(paper, [*flags, '--arms=cross_entropy',
+  assert run(paper, [*flags, '--arms=cross_entropy', '--config.net.model=mlp',
                      "--config.calibrators=('temperature',)",
                      "--config.shifts=('noise',)"]) == 0
   rows = results.read([folder / 'runs' / 'pets'])
@@ -92,7 +103,7 @@ def test_errors_of_a_command_are_told_in_a_line(
 
 
 def test_the_code(folder):
-  code, = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
+  _, code = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
   scope = {}
   exec(code, scope)
   assert scope['names'] == ['rooms', 'area', 'kind=flat', 'kind=house']
@@ -100,3 +111,15 @@ def test_the_code(folder):
   assert scope['days'].shape == (230, 2)
   assert scope['pets']['train_x'].shape == (96, 32, 32, 3)
   assert scope['classes'] == ('birds', 'cats', 'dogs')
+
+
+def test_mixing_arrays():
+  code, _ = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
+  scope = {}
+  exec(code, scope)
+  x, y, lam, partner = (scope[k] for k in ('x', 'y', 'lam', 'partner'))
+  assert scope['mixup'].effective_partners(
+      y, scope['bandwidth']) == pytest.approx(.1, rel=.05)
+  for values, mixed in ((x, scope['x_mixed']), (y, scope['y_mixed'])):
+    np.testing.assert_allclose(
+        mixed[5], lam[5] * values[5] + (1 - lam[5]) * values[partner[5]], 1e-4)

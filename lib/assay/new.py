@@ -19,6 +19,7 @@ NAME = 'my_paper'  # in the templates, where the paper's name goes
 LONGEST = 30  # characters of a name that leave lines within 80 columns
 # What a paper may stand on, the first by default: a folder of `templates` each.
 TESTBEDS = {'vision': 'image classifiers: a loss, a gradient, a calibrator',
+            'tiny_lm': 'a language model on a task that you generate',
             'ood': 'known from unknown images: a score, a head of a network',
             'own': 'data, a network and training of its own'}
 # A file of a paper: its template.

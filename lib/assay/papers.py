@@ -86,8 +86,10 @@ def configs(name):
   all); COLUMNS, (metric, split) of further columns, or (metric, split, '%');
   CHANCE, metric -> (low, high) of chance on the test set: arms there that no
   claim reads stand behind a fold; LEAD, variant and name in FIGURES of the
-  figure on top of its page (default: see `report.figures.first`); and FIRST,
-  the variants that a command runs which names none (default: the first).
+  figure on top of its page (default: see `report.figures.first`); SECTIONS,
+  name -> function of all the paper's rows that gives Markdown, which stands on
+  its page between markers of that name (see `report.gains`); and FIRST, the
+  variants that a command runs which names none (default: the first).
 
   Raises:
     UserError: there is no such paper.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from assay import keys
-from assay.data import files, tables
+from assay.data import files, tables, uci
 from assay.errors import UserError
 
 SPLITS = ('train', 'val', 'test')
@@ -22,7 +22,8 @@ def _diabetes(data_dir):
 # `low` and `high` are the smallest
 # and largest value of each predictor, then of the target. A table with domains
 # has `domain`, their column; `domains`, what it holds there -> rows, in order;
-# `each`, what one is called; and `unused` columns.
+# `each`, what one is called; and `unused` columns. One with published splits
+# has `splits`, how many, and how many rows each tests on.
 TABLES = {
     # Diabetes progression (Efron et al., 2004): age, sex, body mass index,
     # blood pressure, six serum measurements; progression after one year.
@@ -62,7 +63,7 @@ TABLES = {
             42: 101, 44: 26, 45: 28, 46: 9, 47: 35, 48: 156, 49: 24, 50: 4,
             51: 33, 53: 40, 54: 14, 55: 60, 56: 7},
         low=(0,) * 123, high=(1,) * 123),
-}
+} | uci.TABLES
 
 
 def load(name, data_dir=None, target=None, delimiter=None):

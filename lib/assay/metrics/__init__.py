@@ -46,7 +46,7 @@ KNOWN = {
     **_metrics((-3, 1), LOWER, 'shortfall'),
     # Regression. A density may be above 1, so its negative log below 0.
     **_metrics(_ANY, LOWER, 'nll'),
-    **_metrics(_POSITIVE, LOWER, 'rmse', 'mape'),
+    **_metrics(_POSITIVE, LOWER, 'rmse', 'mape', 'mse', 'mse_half_width'),
     **_metrics((-1, 1), HIGHER, 'pearson'),
     # Of the worst domain, and the ends of its interval.
     **_metrics(_POSITIVE, LOWER, 'worst_rmse', 'worst_rmse_low',
@@ -60,6 +60,14 @@ KNOWN = {
     **_metrics(_ANY, LOWER, 'nll_gap', 'nll_gap_in_standard_errors'),
     **_metrics(_POSITIVE, LOWER, 'rms_mean', 'rms_log_std'),
     **_metrics(_ANY, None, 'log_std', 'pool_excess'),
+    # Texts, and what a model writes.
+    **_metrics(_SHARE, HIGHER, 'exact_match', 'token_accuracy', 'chain_right',
+               'answer_right', 'ended', 'edit_similarity'),
+    # What an example tells, and how many are needed.
+    **_metrics(_POSITIVE, None, 'information'),
+    **_metrics(_ANY, None, 'information_slope'),
+    **_metrics(_POSITIVE, LOWER, 'examples_needed'),
+    **_metrics((-1, 1), HIGHER, 'rank_correlation'),
     # Learning in context.
     **_metrics(_SHARE, HIGHER, 'first_accuracy'),
     **_metrics((-1, 1), HIGHER, 'improvement'),

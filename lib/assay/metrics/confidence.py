@@ -1,4 +1,7 @@
-"""How a calibrator moves confidence, by how wrong a prediction is."""
+"""How confident one should be: a number for each answer, right or wrong.
+
+Also how a calibrator moves confidence, by how wrong a prediction is.
+"""
 
 import numpy as np
 
@@ -48,3 +51,41 @@ def changes(probs, after, labels, margin):
           for group, members in (('narrowly_wrong', narrow),
                                  ('far_wrong', wrong & ~narrow),
                                  ('right', ~wrong))}
+
+
+def reliability(stated, correct, num_bins=10):
+  """Mean confidence, share that is right, and number, of each bin.
+
+  Of answers that come with a confidence, and not with a distribution over
+  classes, for which there is `calibration.reliability`. Bins (lo, hi] of equal
+  width; NaN where one is empty.
+
+  Args:
+    stated: [N] float in [0, 1].
+    correct: [N] bool.
+    num_bins: bins M.
+
+  Returns:
+    float [M], float [M], int [M].
+  """
+  stated, correct = np.asarray(stated, float), np.asarray(correct, bool)
+  bins = np.searchsorted(np.arange(1, num_bins) / num_bins, stated)
+  count = np.bincount(bins, minlength=num_bins)
+  with np.errstate(invalid='ignore'):
+    return (np.bincount(bins, stated, num_bins) / count,
+            np.bincount(bins, correct, num_bins) / count, count)
+
+
+def calibration_error(stated, correct, num_bins=15):
+  """The mean over answers of a bin's |confidence - share that is right|.
+
+  Args:
+    stated, correct, num_bins: as of `reliability`.
+
+  Example:
+    >>> from assay.metrics import confidence
+    >>> confidence.calibration_error([.75, .75, 1.], [True, False, True])
+    0.16666666666666666
+  """
+  mean, right, count = reliability(stated, correct, num_bins)
+  return float(np.nansum(np.abs(mean - right) * count) / count.sum())

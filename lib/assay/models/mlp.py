@@ -1,7 +1,10 @@
-"""Multilayer perceptrons for tabular data."""
+"""Multilayer perceptrons: for tabular data, and on the pixels of images."""
+
+from typing import Any
 
 from flax import linen as nn
 import jax
+import jax.numpy as jnp
 
 INITIALIZATIONS = ('fan_in_uniform', 'lecun_normal')
 
@@ -87,3 +90,43 @@ class MLP(nn.Module):
 
   def _second(self, hidden):
     return nn.leaky_relu(self.hidden_1(hidden), self.negative_slope)
+
+
+class ImageMLP(nn.Module):
+  """[B, H, W, C] float -> logits [B, num_classes] float32.
+
+  The pixels as one vector, hidden layers with ReLU, one dense layer: it knows
+  nothing of neighbors. Kernels of hidden layers have He's normal law over the
+  fan-in, the last layer Flax's default; biases are zero.
+
+  Attributes:
+    features: units of each hidden layer.
+    num_classes: logits.
+    normalize: batch norm between each hidden layer, then without a bias, and
+      its ReLU; the running statistics are in the collection `batch_stats`.
+    dtype: of the hidden layers; parameters, statistics and logits are float32.
+
+  Example:
+    >>> import jax, jax.numpy as jnp
+    >>> from assay.models import mlp
+    >>> model, x = mlp.ImageMLP(num_classes=10), jnp.ones((2, 28, 28, 1))
+    >>> y, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
+    >>> y.shape
+    (2, 10)
+  """
+  features: tuple[int, ...] = (128, 128)
+  num_classes: int = 2
+  normalize: bool = False
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x, train=False):
+    x = x.reshape(x.shape[0], -1)
+    for features in self.features:
+      x = nn.Dense(features, use_bias=not self.normalize, dtype=self.dtype,
+                   kernel_init=nn.initializers.he_normal())(x)
+      if self.normalize:
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9,
+                         epsilon=1e-5, dtype=self.dtype)(x)
+      x = nn.relu(x)
+    return nn.Dense(self.num_classes)(x.astype(jnp.float32))

@@ -20,7 +20,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from assay.models import mlp, transformer
+from assay.models import blocks, mlp
 
 RULES = ('sum', 'delta')
 
@@ -351,11 +351,11 @@ class LinearAttention(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    size = transformer.head_size_of(self.width, self.num_heads, self.head_size)
+    size = blocks.head_size_of(self.width, self.num_heads, self.head_size)
     self._check_rule()
     x = nn.Dense(self.width, dtype=self.dtype, name='read_in')(x)
     for i in range(self.num_layers):
-      block = transformer.Block(
+      block = blocks.Block(
           self.width, self.num_heads, size, self.mlp_width or 4 * self.width,
           self.dtype, name=f'blocks_{i}')
       strength = None
@@ -374,7 +374,7 @@ class LinearAttention(nn.Module):
     z, H d * layers."""
     del length
     self._check_rule()
-    size = transformer.head_size_of(self.width, self.num_heads, self.head_size)
+    size = blocks.head_size_of(self.width, self.num_heads, self.head_size)
     per_head = size ** 2 + (size if self.rule == 'sum' else 0)
     return self.num_layers * self.num_heads * per_head
 

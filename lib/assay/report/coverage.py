@@ -25,7 +25,7 @@ from assay.report.verdicts import STATES
 from assay.results import files
 
 STANDINGS = ('tested', 'planned', 'recast', 'out')
-TESTBEDS = ('own', 'tabular', 'series', 'vision', 'ood', 'in_context',
+TESTBEDS = ('own', 'tabular', 'series', 'meta', 'vision', 'ood', 'in_context',
             'tiny_lm', 'confidence', 'rlvr', 'decoding', 'preference', 'weak',
             'distill', 'editing', 'clip', 'control')
 

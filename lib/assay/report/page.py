@@ -29,7 +29,8 @@ def sections(by_paper, runs, judged):
   `families` and `index` are those of `coverage.sections`, `<paper>/outcome` is
   what came out, `<paper>/overview` a line for each config, `<paper>/<config>`
   the table of a config, `<paper>/claims` the verdicts on all claims. `_into`
-  adds `<paper>/figure`, see `figures.update`.
+  adds `<paper>/figure`, see `figures.update`. A card's SECTIONS come by their
+  names.
 
   Args:
     by_paper: name of a paper -> its rows.
@@ -46,13 +47,24 @@ def sections(by_paper, runs, judged):
 
 
 def _sections(rows, paper, runs, judged, left):
-  return _tables(rows, paper, runs) | {
+  return _tables(rows, paper, runs) | _written(rows, paper) | {
       f'{paper}/outcome': outcome.markdown(judged),
       f'{paper}/overview': overview(rows, paper, runs, judged),
       f'{paper}/claims': '\n\n'.join(filter(None, [
           '<details><summary>Every verdict: test, interval, source, notes'
           '</summary>', verdicts.markdown(judged), '</details>',
           _not_tested(left, paper)]))}
+
+
+def _more(paper):
+  """{name: function of all its rows that gives Markdown} of the card."""
+  return getattr(papers.configs(paper), 'SECTIONS', {})
+
+
+def _written(rows, paper):
+  """{name: Markdown} of the card's own sections."""
+  return {f'{paper}/{name}': write(rows)
+          for name, write in _more(paper).items()}
 
 
 def _not_tested(left, paper):
@@ -94,7 +106,7 @@ def reported_seeds(rows):
 
 def report(rows, paper, runs, judged=None):
   """Markdown: the tables of these rows, and the verdicts that speak of them."""
-  texts = _tables(rows, paper, runs)
+  texts = _tables(rows, paper, runs) | _written(rows, paper)
   texts[f'{paper}/claims'] = verdicts.markdown(judged or judge(rows, paper))
   return '\n\n'.join(f'### {name}\n\n{text}' for name, text in texts.items()
                      ) + '\n'
@@ -298,7 +310,7 @@ def _publish(workdir):
     about = papers.about(paper)
     parts = [f'# {about["title"]}', about['idea']]
     for name in ('outcome', 'figure', 'overview',
-                 *results.group_by(rows, 'config'), 'claims'):
+                 *results.group_by(rows, 'config'), *_more(paper), 'claims'):
       parts += [f'## {TITLES.get(name, name)}' * (name != 'figure'),
                 f'<!-- begin {paper}/{name} -->\n<!-- end {paper}/{name} -->']
     disk.write_bytes(page, '\n\n'.join(filter(None, parts)).encode() + b'\n')

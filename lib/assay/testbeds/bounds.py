@@ -17,8 +17,10 @@ TABULAR = {
     'split_sizes': between(1, 10**9, (3, 3)),
     'normalize': among('all', 'train'), 'width': between(1, 10**5),
     'initialization': among('fan_in_uniform', 'lecun_normal'),
-    'batch_size': COUNT, 'num_epochs': COUNT, 'learning_rate': RATE,
-    'num_nuisance': between(0, 10**6), 'model': among('resnet8', 'resnet18'),
+    'batch_size': COUNT, 'num_epochs': COUNT, 'learning_rate': RATE}
+# Of images in place of a table.
+TABULAR_IMAGES = {
+    'model': among('resnet8', 'resnet18'),
     'data_seed': between(0, 2**31 - 1), 'dtype': among('float32', 'bfloat16')}
 
 # Of windows of series, and of LSTNet.
@@ -32,7 +34,7 @@ SERIES = {name: TABULAR[name] for name in (
 
 # The names are those of `vision_nets` and `data.corruptions`, which need JAX.
 VISION = {
-    'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
+    'model': among('cnn', 'mlp', 'resnet8', 'resnet20', 'resnet18', 'resnet34',
                    'wide_resnet28_4', 'wide_resnet28_10', 'vgg19',
                    'densenet121'),
     'split_sizes': between(0, 10**9, (3, 3)),
@@ -78,6 +80,15 @@ _SEQUENCES = {
     'num_heads': between(1, 10**4), 'learning_rate': RATE,
     'clip_norm': above(0), 'num_steps': COUNT, 'num_prompts': COUNT}
 
+TINY_LM = _SEQUENCES | {
+    'positions': among('none', 'learned', 'sinusoidal', 'rotary', 'relative'),
+    'initialization': among('lecun', 'width', 'gpt2'), 'max_length': COUNT,
+    'max_distance': COUNT, 'num_examples': between(0, 2**31 - 1),
+    'loss_on': among('completion', 'all'),
+    'pack': among('none', 'isolated', 'open'),
+    'row_length': between(0, 10**6), 'starts': COUNT, 'batch_size': COUNT,
+    'adam_b2': above(0, 1), 'weight_decay': between(0, 1e6), 'warmup': SHARE}
+
 IN_CONTEXT_IMAGES = _SEQUENCES | {
     'classes': between(0, 9, (2, 10)), 'reduce': among('components', 'pixels'),
     'num_inputs': between(1, 10**6), 'length': between(2, 10**6),
@@ -94,3 +105,13 @@ IN_CONTEXT_REGRESSION = _SEQUENCES | {
     'num_tasks': between(0, 2**31 - 1), 'covariance': between(
         -100, 100, (2, 2)), 'segment_starts': between(0, 10**6, (1, 100)),
     'batch_size': COUNT, 'warmup': SHARE, 'largest_log_std': above(0, 100)}
+
+META = {
+    'num_support': between(1, 10**6), 'num_query': between(1, 10**6),
+    'batch_tasks': COUNT, 'width': between(1, 10**5),
+    'num_steps': COUNT, 'learning_rate': RATE, 'inner_steps': between(0, 10**4),
+    'inner_learning_rate': above(0, 1e6), 'eval_every': COUNT,
+    'side': between(1, 10**4), 'num_objects': between(1, 10**9, (3, 3)),
+    'num_views': between(2, 10**4), 'degrees': above(0, 360),
+    'data_seed': between(0, 2**31 - 1), 'test_tasks': between(2, 10**9),
+    'test_steps': between(0, 10**4)}

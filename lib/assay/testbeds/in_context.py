@@ -43,15 +43,10 @@ def adam(net):
 
   Reads learning_rate, clip_norm and warmup, the share of steps of the rise.
   """
-
-  def schedule(progress):
-    rise = net.warmup
-    fall = 0.5 * (1 + jnp.cos(jnp.pi * (progress - rise) / (1 - rise)))
-    return jnp.where(progress < rise, progress / rise, fall)
-
   return optax.chain(
       optax.clip_by_global_norm(net.clip_norm), optax.scale_by_adam(),
-      train.scale_by_progress(schedule), optax.scale(-net.learning_rate))
+      train.scale_by_progress(train.rise_and_fall(net.warmup)),
+      optax.scale(-net.learning_rate))
 
 
 class Learner(NamedTuple):

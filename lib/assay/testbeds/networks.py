@@ -8,6 +8,8 @@ import math
 
 import ml_collections
 
+from assay.data import uci
+
 # split_sizes are train, validation, test rows; the last value is where this
 # comes from, if not from the released code of C-Mixup.
 _TABLES = {
@@ -45,6 +47,8 @@ def tabular(dataset='airfoil'):
   net.num_epochs = 100
   net.learning_rate = 1e-2
   net.update(_TABLES.get(dataset, {}))
+  if dataset in uci.TABLES:
+    net.split_sizes = uci.split_sizes(dataset)
   return net
 
 
@@ -89,8 +93,8 @@ _IMAGES = dict(
     augment='',  # or 'crop_flip', 'crop_flip_cutout'
     # Model.
     model='cnn',
-    width=16,  # of the first convolution
-    normalize=False,  # batch normalization, for 'cnn'
+    width=16,  # of the first convolution; 'mlp': 8 times as many units
+    normalize=False,  # batch normalization, for 'cnn' and 'mlp'
     dtype='float32',  # of the computation
     # Training: SGD.
     num_epochs=20,
@@ -138,6 +142,32 @@ def vision(**fields):
     **fields: in place of its own, or more, those of a paper.
   """
   return ml_collections.ConfigDict(_IMAGES | fields)
+
+
+SIZES = {  # layers, width and heads of language models
+    'xs': (2, 64, 4), 's': (4, 128, 4), 'm': (6, 256, 8), 'l': (8, 512, 8)}
+
+
+def tiny_lm(size='xs', **fields):
+  """`config.net` of `testbeds.tiny_lm`, unlocked; all values are ours.
+
+  Args:
+    size: one of `SIZES`.
+    **fields: in place of its own, or more, those of a task.
+  """
+  layers, width, heads = SIZES[size]
+  return ml_collections.ConfigDict(dict(
+      # Model; what narrow ones need, see `transformer`.
+      num_layers=layers, width=width, num_heads=heads,
+      positions='learned', initialization='width',
+      max_length=64,  # rows of a table of positions
+      max_distance=32,  # that relative positions tell apart
+      # Data, see `texts.draw_lines`.
+      num_examples=0, loss_on='completion', pack='none', row_length=0, starts=1,
+      # Training: AdamW.
+      batch_size=64, num_steps=1000, learning_rate=3e-3, adam_b2=0.98,
+      weight_decay=0.01, clip_norm=1.0,
+      warmup=0.1) | fields)  # share of the steps
 
 
 def in_context_images():

@@ -1,7 +1,8 @@
 """Regression on tables: which training of a small network predicts best?
 
 Each seed splits a table anew into rows for training, validation and test; one
-with domains is split by domain, alike for all seeds. An arm trains a network
+with domains is split by domain, alike for all seeds, and one with published
+splits by that of the seed. An arm trains a network
 with two hidden layers on them by Adam, without a schedule, for a fixed number
 of epochs; reported are the parameters with the lowest validation error of all
 epochs (`best`) and the last ones. Whatever else a paper does fills a socket of
@@ -125,7 +126,7 @@ def fit(config, block, arm, source, stage='fit'):
   steps_per_epoch = net.split_sizes[0] // net.batch_size
   mean = lambda split: evaluate.mean_loss(
       losses.squared, make_apply(config), tabular.draw_from(split),
-      source.own[f'{split}_rows'].shape[1])
+      source.own[f'{split}_rows'].shape[1], tabular_data.batch_size(source))
   return block.fit(
       stage, config,
       train.make_init(lambda key: model.init(key, jnp.zeros((1, *shape)))
@@ -159,7 +160,8 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
     for state, found in (('best', fitted.best), ('last', fitted.state)):
       for split in splits:
         predictions, y = evaluate.predictor(
-            make_apply(config), tabular.draw_from(split))(
+            make_apply(config), tabular.draw_from(split),
+            tabular_data.batch_size(table))(
                 found.params, found.extra, table.shared, table.own,
                 size[split])
         record(add, config, table, predictions, y, split, state)
@@ -207,7 +209,7 @@ def run(config, study, arms, data=load, grid=(), measure=measure):
   """
   sizes, of, tuning = config.net.split_sizes, data, {}
   # Tested on rows that tuning does not see, as those of other domains are, and
-  # those that come later.
+  # those that come later. Published splits test on all rows, each on some.
   if config.trials and not tabular_data.tested_apart(config.net):
     of = functools.partial(data, held_out=2 * sizes[2])
     tuning = {'split_sizes': (sizes[0] - sizes[2], sizes[1], 0)}

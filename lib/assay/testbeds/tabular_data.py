@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from assay import metrics, train
-from assay.data import domains, tabular
+from assay.data import domains, published, tabular
 from assay.data.images import colored
 from assay.errors import UserError
 from assay.metrics import domains as by_domain
@@ -26,6 +26,10 @@ def load(net, seeds, data_dir=None, held_out=0):
   if 'domain' in shared:
     return shared, domains.own_splits(shared, net.split_sizes, seeds,
                                       net.dataset, net.normalize)
+  if published.has_splits(net.dataset):
+    return shared, published.own_splits(
+        shared, published.tested(net.dataset, data_dir), net.split_sizes, seeds,
+        net.dataset, net.normalize)
   return shared, tabular.own_splits(shared, net.split_sizes, seeds, net.dataset,
                                     net.normalize, held_out)
 
@@ -75,9 +79,15 @@ def input_shape(source):
   return shape if offsets is None else (len(offsets), *shape)
 
 
+def batch_size(source):
+  """Examples that are predicted at once; windows of many series are large."""
+  return 512 if 'offsets' in source.shared else 4096
+
+
 def tested_apart(net):
-  """Whether test rows are the same for all seeds, which tuning never sees."""
-  return 'window' in net or bool(domain_names(net.dataset))
+  """Whether the data say which rows are for testing, not the seed."""
+  return ('window' in net or bool(domain_names(net.dataset))
+          or published.has_splits(net.dataset))
 
 
 # --- Domains -----------------------------------------------------------------
@@ -90,15 +100,21 @@ def domain_names(dataset):
 
 
 def memory(source):
-  """What `extra` has from the first step on: the weights of domains.
+  """What `extra` has from the first step on, {} for most.
 
-  `{'domains': {'weights': [E]}}`, 1 / E of each domain to train on; {} where a
-  table has none.
+  `{'domains': {'weights': [E]}}`, 1 / E of each domain to train on, where a
+  table has domains; `{'last_losses': {'values': [n]}}`, the largest number for
+  each training row, where an arm leaves out a share of them.
   """
-  if 'domain' not in source.shared:
-    return {}
-  count = len(np.unique(source.shared['domain'][source.own['train_rows'][0]]))
-  return {'domains': {'weights': jnp.full(count, 1 / count)}}
+  found = {}
+  if 'domain' in source.shared:
+    count = len(np.unique(
+        source.shared['domain'][source.own['train_rows'][0]]))
+    found['domains'] = {'weights': jnp.full(count, 1 / count)}
+  if 'noise_share' in source.own:
+    found['last_losses'] = {'values': jnp.full(
+        source.own['train_rows'].shape[1], np.finfo(np.float32).max)}
+  return found
 
 
 def record_domains(add, config, source, predictions, y):

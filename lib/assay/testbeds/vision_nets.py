@@ -10,7 +10,7 @@ import optax
 from assay import losses, train
 from assay.data import corruptions, images
 from assay.errors import UserError
-from assay.models import cnn, densenet, resnet, vgg
+from assay.models import cnn, densenet, mlp, resnet, vgg
 from assay.train import evaluate
 
 
@@ -73,6 +73,8 @@ def of_table(net, table):
 MODELS = {
     'cnn': lambda c, k, dtype: cnn.CNN(
         (c.width, 2 * c.width, 2 * c.width), k, c.normalize, dtype),
+    'mlp': lambda c, k, dtype: mlp.ImageMLP(
+        (8 * c.width, 8 * c.width), k, c.normalize, dtype),
     'resnet8': lambda c, k, dtype: resnet.resnet8(k, c.width, dtype),
     'resnet20': lambda c, k, dtype: resnet.resnet20(k, c.width, dtype),
     'resnet18': lambda c, k, dtype: resnet.resnet18(k, c.width, dtype),

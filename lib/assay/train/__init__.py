@@ -175,6 +175,20 @@ def scale_by_progress(schedule):
   return optax.GradientTransformationExtraArgs(init, update)
 
 
+def rise_and_fall(rise):
+  """A schedule for `scale_by_progress`: linear from 0, then a cosine to 0.
+
+  Args:
+    rise: share of the steps of the rise, in [0, 1).
+  """
+
+  def schedule(progress):
+    fall = 0.5 * (1 + jnp.cos(jnp.pi * (progress - rise) / (1 - rise)))
+    return jnp.where(progress < rise, progress / rise, fall)
+
+  return schedule
+
+
 def fit(init, step, draw, source, *, seeds, num_steps, eval_every,
         select=None, watch=None, directory=None, rules=(),
         settings=Settings()):

@@ -18,6 +18,8 @@ from assay.data.files.readers import (
     read_numbers,
     read_sheet,
     read_shipped,
+    read_splits,
+    read_zipped_numbers,
 )
 from assay.data.files.search import (
     array_sha256,

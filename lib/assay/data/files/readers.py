@@ -78,6 +78,38 @@ def read_cells(path, columns, texts=()):
   return np.array(rows, np.float64).reshape(-1, columns - len(texts))
 
 
+def read_zipped_numbers(path, member):
+  """The numbers of a text in a zip file, [N, columns] float64.
+
+  Raises:
+    ValueError: a cell is no number, or lines differ in length.
+  """
+  with zipfile.ZipFile(io.BytesIO(_bytes_of(
+      open(path, 'rb'), MAX_ARRAY_BYTES))) as archive:
+    content = _bytes_of(archive.open(member), MAX_ARRAY_BYTES)
+  return np.array([line.split() for line in content.decode().splitlines()
+                   if line.strip()], np.float64)
+
+
+def read_splits(path, folder):
+  """[splits, N] uint8, 1 where a split of the folder in a zip file tests.
+
+  Raises:
+    ValueError: what a split trains and tests on is not all rows, each once.
+  """
+  number = lambda name: read_zipped_numbers(
+      path, f'{folder}/data/{name}.txt').astype(int).ravel()
+  found = []
+  for i in range(number('n_splits').item()):
+    train, test = number(f'index_train_{i}'), number(f'index_test_{i}')
+    count = len(train) + len(test)
+    if not np.array_equal(np.sort(np.concatenate([train, test])),
+                          np.arange(count)):
+      raise ValueError(f'split {i} in {path} is not of {count} rows')
+    found.append(np.isin(np.arange(count), test))
+  return np.array(found, np.uint8)
+
+
 def read_idx(path):
   """The array of a gzipped idx file of bytes, uint8, as shaped in its header.
 

@@ -281,6 +281,51 @@ SOURCES = {
         readers.read_npz, 'test'),
 }
 
+# Nine regression sets and their splits (Hernandez-Lobato and Adams, 2015), in
+# one file: folder in it, checksum of the table, checksum of the splits. UCI, CC
+# BY 4.0; of `boston` (StatLib), `kin8nm` (DELVE) and the splits none is stated.
+_UCI = {
+    'yacht': ('yacht',
+        'ec08588637fd93582116a1ead33f0c1e787dae755168073608e030e5282a3f4e',
+        '195ac4db2e519e19d455020c7b1a1091333aa12b9b33d7fa5a9dd95770ef4285'),
+    'boston': ('bostonHousing',
+        '832e894115c56dd24ec63848d4a3d9bd921d268d0be1bee2a8f4ee5ea318f5f7',
+        'ef5cc5da8cab98a32184994513ffa05a1c9718bf4d5b838622776985d7957c57'),
+    'energy': ('energy',
+        '3563209cb65c108b72e6ee45f56f12e53c3f346f10b6b30a79ec5b7c0a0a1dd9',
+        'de445051fb9b7815ce246b36eda4d8f1843eeb44a1f19a99bd194fcbab653ba9'),
+    'concrete': ('concrete',
+        'd0e2d2f0f50277624d7d00b98c4e8b66465e8d5f2f51738500552b8b10a4689b',
+        'f434567d31fa31e3db076afb21e1e4d78ffaf791bd3d9f30b46997d4fcafd3e7'),
+    'wine': ('wine-quality-red',
+        'd4f6a6d672e0ee31d41fdd93b4b58985b45a31f2f971499c18137c42229278ac',
+        'd14bd6af85cbd0efe302e4ef531d3fe056a22694f75627844f3ad673396b346a'),
+    'kin8nm': ('kin8nm',
+        '7fad37438fc1228ed099177766b084fb5577bf7457d7a6460f8d0389b21681ab',
+        '9df3df4f09167f9f513a783dff902d9cfc95ede36e83b953d7088f84c188e4b8'),
+    'power_plant': ('power-plant',
+        'd3c75624ea5df1256c9b8e81560e1f9381014565c5f558d3293831fa521b82e9',
+        'dc2de687ae51f6cfbfe1b9f0ca8fa716c3690abc6226f3f4989a7b9653c8aa1a'),
+    'naval': ('naval-propulsion-plant',
+        '9e29f1dd09537ec700018dd325ce9a5ba43552398a4eb97379784e2b86e4ee42',
+        'd610d4df40e60cc8df7800d20fc7261e3ac1288e99fb8376b5ada3da0c15dab3'),
+    'protein': ('protein-tertiary-structure',
+        '19667c545027b658fa8b2fa3620154e7046b3d263df1ec263514676eb3585096',
+        '8c73f524b7e78b45372218e81a5b2ff20c7b8e7c89b37e0239f7c0a920a714c6'),
+}
+_UCI_FILE = dict(
+    file='uci_regression/uci_regression_splits.zip', size=4_935_727,
+    sha256='e93225267fcb32e4770b9090c48ba29e539ba32dcf36270ef1f3ad6221170851',
+    url=None)
+for _name, (_folder, _table_sha256, _splits_sha256) in _UCI.items():
+  SOURCES[f'uci/{_name}'] = (_UCI_FILE | dict(
+      array_sha256=_table_sha256, read=functools.partial(
+          readers.read_zipped_numbers, member=f'{_folder}/data/data.txt')),)
+  SOURCES[f'uci/{_name}/splits'] = (_UCI_FILE | dict(
+      array_sha256=_splits_sha256, read=functools.partial(
+          readers.read_splits, folder=_folder)),)
+
+
 def _prepared():
   """(source, set of TensorFlow Datasets, split, feature, shape, start)."""
   for name, sizes, shape in (

@@ -1,0 +1,241 @@
+"""Arms of the testbed `tabular` that came after C-Mixup, one idea each.
+
+Ideas are those of `methods`; what an arm reads of the config beside what
+`tabular_mixing` does:
+
+    mixed_weight (RegMixup: of the loss of mixtures, beside that of examples)
+    num_clusters, spread (ADA: of k-means, and the largest gamma)
+    share, small (FOMA: which singular values are scaled)
+    tau_max, tau_std (similarity-kernel mixup: how distance lowers lam's law)
+    noise_share, rival_partners, num_phases (RC-Mixup: how many examples are
+      left out; bandwidths, by their effective partners; how often one is
+      chosen)
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from assay import losses
+from assay.methods import (
+    anchor_augmentation,
+    foma,
+    kernel_mixup,
+    mixup,
+    rc_mixup,
+    regmixup,
+)
+from assay.testbeds import tabular, tabular_mixing
+
+
+def _arm(fields, choose=mixup.uniform, **sockets):
+  """An arm whose `own` has what `tabular_mixing.prepare` puts there."""
+  prepare = functools.partial(tabular_mixing.prepare, choose, False)
+  return tabular.Arm(**{'prepare': prepare} | sockets,
+                     fields=('alpha', *fields))
+
+
+# --- RegMixup, and the kernel of distances -----------------------------------
+
+
+def draw_regmixup(config, draw):
+  """Examples and, behind them, their mixtures."""
+  paired = mixup.paired(draw, mixup.uniform)
+
+  def drawn(*args):
+    batch = paired(*args)
+    return regmixup.beside(batch, mixup.blend(batch), config.mixed_weight)
+
+  return drawn
+
+
+def draw_kernel(config, draw):
+  """Mixtures whose weight is near 0 or 1 where the labels are far apart."""
+  paired = mixup.paired(draw, mixup.uniform)
+
+  def drawn(shared, own, item, key):
+    pair_key, lam_key = jax.random.split(key)
+    batch = paired(shared, own, item, pair_key)
+    tau = kernel_mixup.concentration(batch['y'], batch['partner_y'],
+                                     config.tau_max, config.tau_std)
+    lam = mixup.sample_lam(lam_key, tau, len(tau), per_example=True)
+    return mixup.blend(batch | {'lam': lam})
+
+  return drawn
+
+
+# --- Anchor data augmentation ------------------------------------------------
+
+
+def prepare_anchors(config, block, source):
+  """The source with the cluster of each training row."""
+  found = [anchor_augmentation.clusters(x, y, config.num_clusters, seed)
+           for (x, y), seed in zip(tabular.training_rows(source), block.seeds,
+                                   strict=True)]
+  return source._replace(own=source.own | {'group': np.stack(found)})
+
+
+def draw_anchors(config, draw, fields=('x', 'y')):
+  """Batches with one gamma for all, and these fields moved by it."""
+  values = anchor_augmentation.gammas(config.spread)
+
+  def drawn(shared, own, item, key):
+    draw_key, gamma_key = jax.random.split(key)
+    batch, group = draw(shared, own, item, draw_key), own['group'][item]
+    gamma = jax.random.choice(gamma_key, jnp.asarray(values))
+    return batch | {
+        'group': group, 'gamma': jnp.full(len(group), gamma)} | {
+            k: anchor_augmentation.toward_means(batch[k], group, gamma)
+            for k in fields}
+
+  return drawn
+
+
+def predict_anchors(model, variables, batch):
+  """Predictions whose hidden representations are moved."""
+  hidden = anchor_augmentation.toward_means(
+      model.apply(variables, batch['x'], method='encode'), batch['group'],
+      batch['gamma'][0])
+  return model.apply(variables, hidden, method='decode')
+
+
+# --- FOMA --------------------------------------------------------------------
+
+
+def draw_lam(draw):
+  """A draw with one `lam` for the batch, and as in `mixup` for each row."""
+
+  def drawn(shared, own, item, key):
+    draw_key, lam_key = jax.random.split(key)
+    return draw(shared, own, item, draw_key) | {
+        'lam': mixup.sample_lam(lam_key, own['alpha'], len(item))}
+
+  return drawn
+
+
+def draw_foma(config, draw):
+  """Batches moved toward the subspace of their large singular values."""
+  with_lam = draw_lam(draw)
+
+  def drawn(*args):
+    batch = with_lam(*args)
+    x, y = foma.augmented(batch['x'], batch['y'], batch['lam'][0],
+                          config.share, config.small)
+    return batch | {'x': x, 'y': y}
+
+  return drawn
+
+
+def hidden_foma(config, model, plain):
+  """The socket `gradient` of FOMA on hidden representations and labels."""
+  del plain  # labels depend on the parameters, too
+
+  def loss_fn(params, extra, batch, key):
+    del key
+    variables = {'params': params}
+    hidden, y = foma.augmented(
+        model.apply(variables, batch['x'], method='encode'), batch['y'],
+        batch['lam'][0], config.share, config.small)
+    predictions = model.apply(variables, hidden, method='decode')
+    return jnp.mean(losses.squared(predictions, y)), (extra, {})
+
+  return jax.value_and_grad(loss_fn, has_aux=True)
+
+
+# --- RC-Mixup ----------------------------------------------------------------
+
+
+def prepare_rc(config, block, source):
+  """The source with the bandwidth of each phase, chosen among rivals."""
+  rows, num_epochs = tabular.training_rows(source), config.net.num_epochs
+  own = source.own | {
+      'alpha': np.full(len(rows), config.alpha, np.float32),
+      'features': np.stack([y for _, y in rows]).astype(np.float32),
+      'noise_share': np.full(len(rows), config.noise_share, np.float32)}
+  rivals = np.array([[mixup.bandwidth_for(y, partners) for _, y in rows]
+                     for partners in config.rival_partners], np.float32)
+  errors = [tabular.fit(
+      config, block, ARMS['rc_mixup'], source._replace(own=own | {
+          'bandwidths': rival[:, None]}, items=_phased(
+              source.items, np.zeros(num_epochs, int), config)),
+      f'rival={i}').curves['val'] for i, rival in enumerate(rivals)]
+  which = rc_mixup.chosen(errors, config.num_phases)  # [phases, S]
+  phases = np.concatenate([np.full(len(part), i) for i, part in enumerate(
+      np.array_split(np.arange(num_epochs), config.num_phases))])
+  return source._replace(
+      own=own | {'bandwidths': np.take_along_axis(rivals, which, axis=0).T},
+      items=_phased(source.items, phases, config))
+
+
+def _phased(items, phases, config):
+  """Items [2, B] of each step: rows, and the phase of its epoch."""
+  steps = config.net.split_sizes[0] // config.net.batch_size
+
+  def found(position, start, stop):
+    first = items(position, start, stop)
+    phase = phases[np.arange(start, stop) // steps].astype(np.int32)
+    return np.stack([first, np.broadcast_to(phase[:, None], first.shape)], 1)
+
+  return found
+
+
+def draw_rc(config, draw):
+  """Mixtures with near partners, the positions and the rows they are of."""
+  del config
+
+  def drawn(shared, own, item, key):
+    draw_key, choose_key, lam_key = jax.random.split(key, 3)
+    anchors, features = item[0], own['features']
+    partners = mixup.similar_partners(
+        choose_key, features[anchors], features,
+        own['bandwidths'][item[1, 0]])
+    both = draw(shared, own, jnp.concatenate([anchors, partners]), draw_key)
+    size = len(anchors)
+    batch = {'x': both['x'][:size], 'y': both['y'][:size]}
+    lam = mixup.sample_lam(lam_key, own['alpha'], size)
+    mixed = mixup.blend(batch | {
+        'partner_x': both['x'][size:], 'partner_y': both['y'][size:],
+        'lam': lam})
+    return {'x': mixed['x'], 'y': mixed['y'], 'own_x': batch['x'],
+            'own_y': batch['y'], 'anchors': anchors, 'partners': partners,
+            'noise_share': jnp.broadcast_to(own['noise_share'], (size,))}
+
+  return drawn
+
+
+def clean_alone(config, model, plain):
+  """The socket `gradient` of mixtures of examples whose last loss was small."""
+  del config
+
+  def found(params, extra, batch, key):
+    memory = extra['last_losses']['values']
+    clean = rc_mixup.small_losses(memory, batch['noise_share'][0])
+    (loss, (extra, metrics)), grads = plain(params, extra, batch | {
+        'weight': rc_mixup.pair_weights(
+            clean, batch['anchors'], batch['partners'])}, key)
+    now = losses.squared(model.apply({'params': params}, batch['own_x']),
+                         batch['own_y'])
+    memory = rc_mixup.remembered(memory, batch['anchors'], now)
+    return (loss, (extra | {'last_losses': {'values': memory}}, metrics)), grads
+
+  return found
+
+
+ARMS = {
+    'regmixup': _arm(('mixed_weight',), draw=draw_regmixup),
+    'kernel_mixup': _arm(('tau_max',), draw=draw_kernel),
+    'ada': tabular.Arm(draw=draw_anchors, prepare=prepare_anchors,
+                       fields=('num_clusters', 'spread')),
+    'manifold_ada': tabular.Arm(
+        draw=functools.partial(draw_anchors, fields=('y',)),
+        predict=predict_anchors, prepare=prepare_anchors,
+        fields=('num_clusters', 'spread')),
+    'foma': _arm(('share', 'small'), draw=draw_foma),
+    'manifold_foma': _arm(
+        ('share', 'small'), draw=lambda config, draw: draw_lam(draw),
+        gradient=hidden_foma),
+    'rc_mixup': _arm(('noise_share',), draw=draw_rc, gradient=clean_alone,
+                     prepare=prepare_rc),
+}
