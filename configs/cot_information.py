@@ -27,7 +27,7 @@ PAPER = papers.Paper(
 VARIANTS = papers.variants({
     'families': ('default: two families counted, transformers on 30 words', {}),
     'smoke': ('seconds: two targets, models of 16 units', dict(
-        arms=('automata', 'chain', 'answer'), num_targets=3, num_repeats=4,
+        arms=('automata', 'chain', 'majority'), num_targets=3, num_repeats=4,
         num_seeds=2, num_prompts=16, num_layers=1, width=16, num_heads=2,
         batch_size=8, num_steps=16)),
 })
@@ -36,7 +36,7 @@ VARIANTS = papers.variants({
 def get_config(variant='families'):
   """The values of one variant, locked."""
   c = papers.new_config('cot_information', VARIANTS, variant)
-  c.arms = ('automata', 'linear_maps', 'chain', 'answer')
+  c.arms = ('automata', 'linear_maps', 'chain', 'answer', 'majority')
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fresh'  # targets and their examples; words, initialization
   c.scale = 'recast'  # families of hypotheses of our own

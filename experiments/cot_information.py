@@ -1,9 +1,6 @@
 """CoT information (Altabaa et al., 2025): what chains are worth, counted.
 
   python -m experiments.cot_information
-
-Of `automata` and `linear_maps` it is counted what a chain tells and what every
-consistent learner needs; `chain` and `answer` are transformers.
 """
 
 import functools
@@ -16,6 +13,7 @@ from assay import cli, keys
 from assay.data import families, texts
 from assay.methods import cot_information as cot
 from assay.testbeds import tiny_lm
+from assay.testbeds import tiny_lm_rows as rows
 
 
 def exact(beside, below, config, add, seeds):
@@ -34,25 +32,26 @@ def exact(beside, below, config, add, seeds):
   told, needed = np.moveaxis(np.array(found), 2, 0)  # [S, targets, 2] each
   add = functools.partial(add, split='test', n=config.num_targets)
   for i, by in enumerate(('chain', 'answer')):
-    mine = functools.partial(add, supervision=by)
-    mine('information', np.mean, told[..., i])
-    mine('examples_needed', np.mean, needed[..., i])
-    mine('information_slope', lambda told, needed: np.polyfit(
-        -np.log(told), np.log(needed), 1)[0], told[..., i], needed[..., i])
+    each = told[..., i], needed[..., i]
+    add('information', np.mean, each[0], supervision=by)
+    add('examples_needed', np.mean, each[1], supervision=by)
+    add('information_slope', cot.slope, *each, supervision=by)
   add('rank_correlation', lambda told, needed: stats.spearmanr(*(
       x[:, 0] / x[:, 1] for x in (told, 1 / needed))).statistic, told, needed)
 
 
-ARMS = {
+CHAIN, ANSWER = (lambda net, chain=chain: texts.automaton(
+    net.machine_seed, chain=chain) for chain in (True, False))
+ARMS = {  # two families are counted; `chain` and `answer` are transformers
     'automata': functools.partial(exact, families.automata_beside, (729, 8)),
     'linear_maps': functools.partial(exact, families.linear_maps_beside, 2**16),
-    **{arm: tiny_lm.Arm(lambda net, chain=arm == 'chain': texts.automaton(
-        net.machine_seed, chain=chain)) for arm in ('chain', 'answer')}}
+    'chain': tiny_lm.Arm(CHAIN), 'answer': tiny_lm.Arm(ANSWER),
+    'majority': rows.majority(ANSWER)}
 make_apply = tiny_lm.loader(ARMS)
 
 
 def run(config, study):
-  """Counts and trains; returns the rows."""
+  """Returns the rows."""
   return tiny_lm.run(config, study, ARMS)
 
 

@@ -1,7 +1,7 @@
 """Every notebook is clean, and runs to its last cell, an assertion.
 
-Those of `RUN` run here, shrunk; `--all` runs all, in full too, as `make nightly`
-does.
+Those of `RUN` run here, shrunk; `--all` runs all, in full too, as `make
+nightly` does.
 """
 
 import ast

@@ -14,6 +14,7 @@ from assay.models import transformer
 from assay.study import Study, replaced
 from assay.testbeds import networks, tiny_lm
 from assay.testbeds import tiny_lm_answers as answers
+from assay.testbeds import tiny_lm_rows as rows
 from assay.train.store import Store
 from configs import cot_mirage_dataalchemy as card
 
@@ -90,6 +91,21 @@ def test_shuffled_answers_teach_nothing():
   assert right < 0.15  # one answer always: 1 of 6 of those held out at most
   nll = -np.sum(said * counted) / said.shape[1]
   assert nll > 2.5  # of two letters, log 19 = 2.9
+
+
+def test_what_always_the_same_answer_scores():
+  """Of a machine that accepts half of all words, about half."""
+  config = study_of(net_of())[0]
+  found = {}
+  rows.majority(lambda net: texts.automaton(1, chain=False))(
+      config, lambda metric, values, **fields: found.update(
+          {metric: values} | fields), (0, 1))
+  task = texts.automaton(1, chain=False)
+  gold = rows.completions(answers.asked(task, 'test', (0, 1), NUM))[..., 0]
+  shares = [np.bincount(each).max() / NUM for each in gold]
+  assert found['split'] == 'test' and found['n'] == NUM
+  for got, share in zip(found['exact_match'], shares, strict=True):
+    assert got in (share, 1 - share) and abs(got - .5) < .2
 
 
 def test_tuning_goes_on_from_where_training_ended(trained):

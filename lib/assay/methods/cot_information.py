@@ -68,3 +68,27 @@ def examples_needed(agrees, wrong, error, rng, num_repeats=100, share=0.9,
         needed[i] = 1 + first[np.searchsorted(new, x)]
         break
   return float(np.quantile(needed, share, method='higher'))
+
+
+def slope(told, needed):
+  """By which log(examples needed) rises with log(1 / information).
+
+  Least squares over targets; 1 where what the information says of them is true.
+
+  Args:
+    told: [targets] information, above 0.
+    needed: [targets] examples.
+
+  Returns:
+    float; NaN where all have the same information.
+
+  Example:
+    >>> import numpy as np
+    >>> from assay.methods import cot_information
+    >>> told = np.array([.1, .2, .4])
+    >>> bool(np.isclose(cot_information.slope(told, 3 / told), 1))
+    True
+  """
+  x, y = -np.log(told), np.log(needed)
+  x = x - x.mean()
+  return float(x @ y / (x @ x)) if np.ptp(x) > 1e-9 else np.nan

@@ -29,6 +29,7 @@ from assay.models import transformer
 from assay.study import Study, replaced
 from assay.testbeds import bounds
 from assay.testbeds import tiny_lm_answers as answers
+from assay.testbeds import tiny_lm_rows as rows
 
 
 def cross_entropy(logits, y):
@@ -191,7 +192,7 @@ def trained_on(task, net, num_seeds=1, num_prompts=500, workdir=None):
   return answers.Model(block, fitted, make_model(net, task), task, num_prompts)
 
 
-def run(config, study, arms, add_rows=answers.record):
+def run(config, study, arms, add_rows=rows.record):
   """Trains every arm on every seed and asks it; returns the rows.
 
   Args:

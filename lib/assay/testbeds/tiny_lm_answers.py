@@ -15,8 +15,6 @@ import numpy as np
 
 from assay import keys
 from assay.data import texts
-from assay.metrics import confidence
-from assay.metrics import texts as text_metrics
 from assay.models import sampling
 from assay.train import evaluate
 
@@ -136,7 +134,7 @@ def _written(model, num_tokens, temperature):
   return apply
 
 
-# --- Rows --------------------------------------------------------------------
+# --- All of it ---------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +168,8 @@ class Model:
 
   def exact(self, split):
     """Whether greedy decoding gives the wanted texts, bool [S, N]."""
-    return _exact(*self.forced(split)[::2])
+    best, _, counted = self.forced(split)
+    return np.all(best | ~counted, axis=2)
 
   def shown(self, split, num=5):
     """Prompts of the first seed, what it wrote, and whether that is right."""
@@ -183,68 +182,3 @@ class Model:
       mark = 'right' if said['right'][0, i] else 'wrong'
       told.append(f'{mark}  {prompt} {output}')
     return told
-
-
-def _exact(best, counted):
-  return np.all(best | ~counted, axis=2)
-
-
-def record(config, add, model, split):
-  """Adds the rows of a split; `exact_match` without writing anything.
-
-  Args:
-    config: of which `decode` is read: whether texts are written too.
-    add: the block's `Recorder`.
-    model: a `Model`.
-    split: one of the task's; rows of `length_4` are of split `lengths` and have
-      a field `length`.
-  """
-  length = texts.length_of(split)
-  told = {'split': 'lengths', 'length': length} if length else {'split': split}
-  add = functools.partial(add, n=config.num_prompts, **told)
-  best, log_p, counted = model.forced(split)
-  add('exact_match', np.mean(_exact(best, counted), axis=1))
-  mean = lambda x: np.mean(x, axis=(1, 2), where=counted)
-  add('token_accuracy', mean(best))
-  add('nll', -mean(log_p))
-  if not config.decode:
-    return
-  said, made = model.written(split), model.asked(split)
-  for name in sorted(said.keys() - {'tokens', 'log_p'}):
-    add({'right': 'accuracy'}.get(name, name), np.mean(said[name], axis=1))
-  gold = [np.asarray(texts.completion_of(*each)) for each in zip(
-      made['tokens'], made['start'], strict=True)]
-  output = np.where(said['tokens'] == texts.EOS, texts.PAD, said['tokens'])
-  add('edit_similarity', [np.mean(text_metrics.edit_similarity(*each))
-                          for each in zip(output, gold, strict=True)])
-  sure = np.exp(np.sum(said['log_p'], axis=2))
-  add('mean_confidence', np.mean(sure, axis=1))
-  add('ece', [confidence.calibration_error(*each) for each in zip(
-      sure, said['right'], strict=True)])
-
-
-def record_confidence(add, model, split, num_bins=10):
-  """Adds rows of split `confidence`: how often it is right, by how sure it is.
-
-  Sure is the probability of the whole text. `bin` is the upper end of one, in
-  which `accuracy` stands beside `mean_confidence`.
-  """
-  said = model.written(split)
-  sure = np.exp(np.sum(said['log_p'], axis=2))
-  found = [confidence.reliability(*each, num_bins) for each in zip(
-      sure, said['right'], strict=True)]
-  for i in range(num_bins):
-    mean, right, count = (np.array([each[k][i] for each in found])
-                          for k in range(3))
-    for metric, values in (('mean_confidence', mean), ('accuracy', right)):
-      add(metric, values, split='confidence', bin=(i + 1) / num_bins, n=count,
-          why='no text was so sure')
-
-
-def record_all(config, add, model, split):
-  """`record`; of `test` `record_confidence` too, and some texts are printed."""
-  record(config, add, model, split)
-  if split == 'test':
-    record_confidence(add, model, split)
-    print('\n'.join(model.shown(split)))
-

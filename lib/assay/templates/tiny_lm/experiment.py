@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from assay import cli
 from assay.data import texts
 from assay.testbeds import tiny_lm
-from assay.testbeds import tiny_lm_answers as answers
+from assay.testbeds import tiny_lm_rows as rows
 
 
 @functools.lru_cache  # of equal values the same task again
@@ -53,7 +53,7 @@ make_apply = tiny_lm.loader(ARMS)
 
 def run(config, study):
   """Trains every arm on every seed and asks it; returns the rows."""
-  return tiny_lm.run(config, study, ARMS, answers.record_all)
+  return tiny_lm.run(config, study, ARMS, rows.record_all)
 
 
 if __name__ == '__main__':
