@@ -79,10 +79,20 @@ def _onto_large_jvp(small, primals, tangents):
 
 def _decomposed(small, values, share):
   """Left vectors, singular values, and which are large, 1 or 0."""
-  left, singular, _ = jnp.linalg.svd(values, full_matrices=False)
+  left, singular = _left(values)
   reached = jnp.cumsum(singular) / jnp.sum(singular)
   large = reached <= share if small else reached < share
   return left, singular, large.astype(values.dtype)
+
+
+@jax.custom_batching.sequential_vmap
+def _left(values):
+  """Left vectors and singular values; of mapped seeds one after another.
+
+  On two CPU devices a decomposition of several wide matrices at once never came
+  back: it waited for threads that waited for it.
+  """
+  return jnp.linalg.svd(values, full_matrices=False)[:2]
 
 
 def augmented(x, y, lam, share, small=True):
