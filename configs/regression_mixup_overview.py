@@ -52,7 +52,8 @@ VARIANTS = papers.variants({
        for name, what in TABLES.items()},
     'yacht_noisy': ('wrong labels on 30 % of the rows trained on',
                     dict(dataset='yacht') | NOISY),
-    'smoke': ('seconds: diabetes, a step of each arm', dict(
+    'smoke': ('seconds: diabetes, an arm of each kind', dict(
+        arms=('erm', 'manifold_ada', 'kernel_mixup', 'rc_mixup'),
         dataset='diabetes', num_epochs=2, num_seeds=2, trials=0,
         num_phases=2, rival_partners=(0.1, 0.5), scale='not in the paper')),
 })

@@ -10,6 +10,7 @@ from scipy import stats
 from assay.data import tabular
 from assay.errors import UserError
 from assay.methods import bandwidths, mixup
+from assay.methods import sorted_partners as far
 from assay.models import mlp
 
 BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
@@ -728,10 +729,14 @@ def sorted_draws(y, anchors, bandwidth, repeats, key=0):
       bandwidth)).reshape(repeats, len(anchors))
 
 
-# 70 and 1,003 leave the last block shorter than the others; 64 does not.
+# 8 blocks of up to 64 rows, or 16. 70 and 1,003 leave the last block shorter
+# than the others; 64 does not.
 @pytest.mark.parametrize('count', [1, 64, 70, 1003])
 @pytest.mark.parametrize('tail', [False, True])
-def test_partners_among_sorted_labels_follow_the_closed_form(count, tail):
+def test_partners_among_sorted_labels_follow_the_closed_form(
+    count, tail, monkeypatch):
+  monkeypatch.setattr(far, 'BLOCKS', 8)
+  monkeypatch.setattr(far, 'LONGEST', 64)
   y = labels(count, 1)[:, 0]
   if tail:  # wide blocks, most of whose rows are far from its near end
     y = 125 + (y - 125) ** 3 / 10

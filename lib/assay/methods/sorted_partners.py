@@ -1,19 +1,21 @@
-"""C-Mixup's partners among many rows, at a cost of the root of their number.
+"""C-Mixup's partners among many rows, at a cost that hardly grows with them.
 
-Sorted by label, some root of n rows after one another are a block. No row of it
-has a larger weight than one at its near end would have. So a block is drawn
-with these bounds in place of weights, a row of it uniformly, and the row is
-kept with the share that its weight is of the bound, else all is drawn again:
-rejection from a law that is above the wanted one everywhere, which is exact for
-each bandwidth and for anchors at the edge. Blocks are short beside a bandwidth
-that selects more than a few, so most rows are kept.
+Rows that follow each other by label are a block. No row of it has a larger
+weight than one at its near end would have. So a block is drawn with these
+bounds in place of weights, a row of it uniformly, and the row is kept with the
+share that its weight is of the bound, else all is drawn again: rejection from a
+law that is above the wanted one everywhere, which is exact for each bandwidth
+and for anchors at the edge. Where a bandwidth selects more than a hundredth of
+the rows nearly all are kept; one that selects a few takes many rounds.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-TRIES = 4  # of an anchor at once
+BLOCKS = 128
+LONGEST = 1024  # rows of a block: beyond 128 times as many there are more
+TRIES = 2  # of an anchor at once
 MOST = 2**16  # rounds, far beyond what finite labels take
 
 
@@ -45,7 +47,7 @@ def sorted_partners(key, anchors, labels, order, bandwidth):
     [2, 0]
   """
   labels, order = jnp.asarray(labels), jnp.asarray(order)
-  size = int(np.ceil(len(labels) ** .5))
+  size = min(-(-len(labels) // BLOCKS), LONGEST)
   starts = jnp.arange(0, len(labels), size, dtype=jnp.int32)
   counts = jnp.minimum(size, len(labels) - starts)
   # Dividing first keeps bandwidth^2 from underflowing to 0.

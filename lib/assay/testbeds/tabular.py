@@ -126,7 +126,7 @@ def fit(config, block, arm, source, stage='fit'):
   steps_per_epoch = net.split_sizes[0] // net.batch_size
   mean = lambda split: evaluate.mean_loss(
       losses.squared, make_apply(config), tabular.draw_from(split),
-      source.own[f'{split}_rows'].shape[1])
+      source.own[f'{split}_rows'].shape[1], tabular_data.batch_size(source))
   return block.fit(
       stage, config,
       train.make_init(lambda key: model.init(key, jnp.zeros((1, *shape)))
@@ -160,7 +160,8 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
     for state, found in (('best', fitted.best), ('last', fitted.state)):
       for split in splits:
         predictions, y = evaluate.predictor(
-            make_apply(config), tabular.draw_from(split))(
+            make_apply(config), tabular.draw_from(split),
+            tabular_data.batch_size(table))(
                 found.params, found.extra, table.shared, table.own,
                 size[split])
         record(add, config, table, predictions, y, split, state)

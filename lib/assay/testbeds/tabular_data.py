@@ -79,6 +79,11 @@ def input_shape(source):
   return shape if offsets is None else (len(offsets), *shape)
 
 
+def batch_size(source):
+  """Examples that are predicted at once; windows of many series are large."""
+  return 512 if 'offsets' in source.shared else 4096
+
+
 def tested_apart(net):
   """Whether the data say which rows are for testing, not the seed."""
   return ('window' in net or bool(domain_names(net.dataset))
