@@ -13,14 +13,12 @@ from assay.testbeds import vision, vision_nets
 
 useful = papers.load('useful')
 card = papers.configs('useful')
+CONFIG = replaced(card.get_config('smoke'), {'model': 'mlp'})
 
 
 def small(variant='smoke', **fields):
-  """A variant with a perceptron: quickly compiled, and here all the same."""
+  # A perceptron is quickly compiled, and here all the same.
   return replaced(card.get_config(variant), {'model': 'mlp'} | fields)
-
-
-CONFIG = small()
 
 
 @pytest.fixture(scope='module')
