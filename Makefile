@@ -37,7 +37,8 @@ faults: $(READY)
 # The tables of docs/performance.md, measured on a quiet machine, and those of
 # docs/statistics.md, simulated.
 benchmarks: $(READY)
-	for name in scaling calls convolutions in_context tiny_lm fits stores; do \
+	for name in scaling calls convolutions in_context meta tiny_lm fits \
+	    stores; do \
 	  $(BIN)/python -m benchmarks.$$name --into=docs/performance.md || exit; \
 	done
 	$(BIN)/python -m benchmarks.statistics --into=docs/statistics.md

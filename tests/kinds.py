@@ -13,7 +13,8 @@ from assay import papers
 def testbed(paper):
   """The testbed that a paper stands on, '' if on none."""
   text = (papers.ROOT / 'experiments' / f'{paper}.py').read_text()
-  found = re.search(r'^from assay\.testbeds import (\w+)', text, re.MULTILINE)
+  found = re.search(r'^from assay\.testbeds import (?:bounds, |networks, )*'
+                    r'(\w+)', text, re.MULTILINE)
   return found[1] if found else ''
 
 

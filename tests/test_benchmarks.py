@@ -174,7 +174,7 @@ def test_tiny_language_models_by_hand(monkeypatch):
   rng = np.random.default_rng(0)
   prompts = rng.integers(3, 9, (3, 4)).astype(np.int32)
   params = jax.tree.map(
-      lambda p: np.float32(rng.normal(size=p.shape)),
+      lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32),
       model.init(jax.random.key(0), prompts)['params'])
   ours = sampling.sample(
       model, {'params': params}, prompts, np.full(3, 4, np.int32),

@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 from scipy import stats
@@ -41,7 +42,8 @@ def rows(num, key=0):
   return keys.each(jax.random.key(key), jnp.arange(num))
 
 
-@pytest.mark.parametrize('positions', transformer.POSITIONS)
+@pytest.mark.parametrize('positions', [
+    'learned', 'relative', *kinds.nightly(['none', 'sinusoidal', 'rotary'])])
 def test_greedy_is_the_argmax_without_a_cache(positions):
   """And its log-probability is that of the text, for prompts of all lengths."""
   model, variables, sample = write(positions)

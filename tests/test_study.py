@@ -48,6 +48,12 @@ def test_blocks_are_consecutive_seeds_of_bounded_number():
   assert list(study().blocks('erm', seeds=(100, 101, 7)))[1].seeds == (7,)
 
 
+@pytest.mark.parametrize('name', ['erm,kernel=top hat', 'a/b', 'a(2)', '.a'])
+def test_an_arm_whose_rows_would_not_be_found_is_refused(name, tmp_path):
+  with pytest.raises(UserError, match='names no file of rows'):
+    list(study(tmp_path).blocks(name))
+
+
 def test_a_finished_block_is_not_run_again(tmp_path):
   made = study(tmp_path, seeds_at_once=2)
   for block in list(made.blocks('erm'))[::2]:  # 0, 1 and 4, 5

@@ -243,3 +243,13 @@ a\_b\&c\%d\$e\#f\{g\} & 1 $\pm$ 2 \\
 \bottomrule
 \end{tabular}
 \par\footnotesize 1 \%""".strip()
+
+
+def test_a_published_number_is_of_the_sweep_value_that_it_names():
+  by, entry = ['dataset', 'method', 'rate', 'told'], {'mean': 1., 'told': True}
+  arms = [('toy', 'maml', .1, True), ('toy', 'maml', .3, False)]  # rates: tuned
+  of = lambda entry: [tables.published({'toy': {'maml': {'mse': entry}}}, 'mse',
+                                       arm, arms, by) for arm in arms]
+  assert of(entry) == [entry, None]
+  assert of(entry | {'rate': .3}) == [None, None]  # it names another rate
+  assert of({'mean': 1.}) == [None, None]  # it does not say which

@@ -77,11 +77,14 @@ def published(reported, metric, arm, arms, by):
   Args:
     arm: values of the fields `by`, which start with dataset and method.
     arms: all arms shown; of a swept method an entry speaks only about the one
-      whose sweep fields it names, e.g. `bandwidth=1.75`.
+      whose sweep fields it names, e.g. `bandwidth=1.75`; of fields that it does
+      not name, as those that were tuned, it says nothing.
   """
   entry = reported.get(arm[0], {}).get(arm[1], {}).get(metric)
   swept = sum(other[:2] == arm[:2] for other in arms) > 1
-  fits = entry and all(map(lambda k, v: entry.get(k) == v, by[2:], arm[2:]))
+  named = entry and [k for k in by[2:] if k in entry] or by[2:]
+  fits = entry and all(entry.get(k) == v for k, v in zip(
+      by[2:], arm[2:], strict=True) if k in named)
   return entry if fits or not swept else None
 
 

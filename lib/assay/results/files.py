@@ -19,9 +19,14 @@ from assay.results import schema
 
 # Names: of a block's rows in a workdir, `erm,width=0.5.10.jsonl`; of a folder
 # of a paper. All else was put there by an editor, a system or a person.
-BLOCK = re.compile(r'([^\s.#~()][^\s()~]*)\.([0-9]{1,18})\.jsonl')
+BLOCK = re.compile(r'([^\s.#~()/][^\s()~/]*)\.([0-9]{1,18})\.jsonl')
 PAPER = re.compile('[a-z0-9_]+')
 HIDDEN = '.#~'  # how names begin of what editors and systems leave
+
+
+def names_a_block(arm):
+  """Whether rows of an arm of this name are found again, see `blocks`."""
+  return bool(BLOCK.fullmatch(f'{arm}.0.jsonl'))
 
 
 def blocks(folder):

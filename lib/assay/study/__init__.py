@@ -18,7 +18,7 @@ import numpy as np
 from assay import config as config_lib
 from assay import disk, papers, results, stores, train
 from assay.errors import UserError, check_names
-from assay.results import code
+from assay.results import code, files
 from assay.study import origin
 from assay.study.blocks import FOLDER, Block
 from assay.study.workdir import Memory, Workdir
@@ -131,7 +131,14 @@ class Study:
       yield Block(self, arm, block)
 
   def unfinished(self, arm, seeds=None):
-    """The seeds of each of the `blocks` of an arm, as tuples."""
+    """The seeds of each of the `blocks` of an arm, as tuples.
+
+    Raises:
+      UserError: the name cannot be that of a file of rows.
+    """
+    if not files.names_a_block(arm):
+      raise UserError(f'{arm!r} names no file of rows: leave spaces, slashes '
+                      'and parentheses out of arms and swept values.')
     seeds = range(self.num_seeds) if seeds is None else seeds
     done = {row['seed'] for row in self.rows_of(arm)}
     block = ()
