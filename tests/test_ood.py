@@ -126,7 +126,8 @@ def test_one_size_for_all_sets():
 
 
 @pytest.mark.parametrize('name', ('mnist', 'kmnist', 'notmnist', 'cifar100'))
-def test_sets_of_files_are_made_as_the_known_ones_are(name, data_dir, nightly):
+@pytest.mark.nightly
+def test_sets_of_files_are_made_as_the_known_ones_are(name, data_dir):
   config = replaced(papers.configs('abet').get_config('cifar6'), {
       'near': ('other_classes',), 'far': (name,), 'num_unknown': 20})
   data = ood_data.load(config.net, data_dir)
