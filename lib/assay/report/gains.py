@@ -63,8 +63,8 @@ def markdown(rows, metric, baseline, arms):
       _advice(found, means, baseline), tables.markdown_of(lines),
       f'`{metric}` divided by that of {baseline}, seed by seed: geometric mean '
       'and 95 % interval; bold where all of the interval is below or above 1. '
-      f'Each interval stands by itself. *mean*: over the {len(configs)} '
-      'variants that the arm was run on.'])
+      'Each interval stands by itself. *mean*: over the variants, '
+      f'{len(configs)}, that the arm was run on.'])
 
 
 def _cell(verdict):
