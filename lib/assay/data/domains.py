@@ -59,14 +59,11 @@ def own_splits(table, sizes, seeds, name, normalize='all'):
   if found != tuple(sizes):
     raise UserError(f'split_sizes={tuple(sizes)}: {name!r} is split by domain '
                     f'into {found} rows; use these.')
-  low, scale = tabular.normalization(
-      table['x'], members[0] if normalize == 'train' else None)
   rngs = [keys.generator(seed, name) for seed in seeds]
-  return {f'{split}_rows': np.stack([
-      rng.permutation(rows).astype(np.int32) for rng in rngs])
-          for split, rows in zip(tabular.SPLITS, members, strict=True)} | {
-              'low': np.tile(low, (len(seeds), 1)),
-              'scale': np.tile(scale, (len(seeds), 1))}
+  return tabular.own_of(table['x'], [
+      {split: rng.permutation(rows)
+       for split, rows in zip(tabular.SPLITS, members, strict=True)}
+      for rng in rngs], normalize)
 
 
 def items(domain, batch_size, per_batch, seed, stream='domains'):

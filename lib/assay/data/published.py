@@ -56,14 +56,11 @@ def own_splits(table, tested, sizes, seeds, name, normalize='all'):
     raise UserError(f'split_sizes={tuple(sizes)}: published splits of {name!r} '
                     f'test on {num_tested} rows and leave {rest}; use '
                     f'({rest - rest // 5}, {rest // 5}, {num_tested}).')
-  own = []
+  splits = []
   for seed in seeds:
     mask = tested[seed % len(tested)]
     others = keys.generator(seed, name).permutation(np.flatnonzero(~mask))
-    rows = dict(train=others[:sizes[0]], val=others[sizes[0]:sum(sizes[:2])],
-                test=np.flatnonzero(mask))
-    low, scale = tabular.normalization(
-        table['x'], rows['train'] if normalize == 'train' else None)
-    own.append({f'{k}_rows': v.astype(np.int32) for k, v in rows.items()}
-               | {'low': low, 'scale': scale})
-  return {k: np.stack([one[k] for one in own]) for k in own[0]}
+    splits.append(dict(
+        train=others[:sizes[0]], val=others[sizes[0]:sum(sizes[:2])],
+        test=np.flatnonzero(mask)))
+  return tabular.own_of(table['x'], splits, normalize)

@@ -254,16 +254,31 @@ def own_splits(table, sizes, seeds, name, normalize='all', held_out=0):
   Raises:
     UserError: `normalize` is neither; no seeds; see also `split`.
   """
+  return own_of(table['x'], [
+      split(len(table['x']), sizes, seed, name, held_out)
+      for seed in seeds], normalize)
+
+
+def own_of(x, splits, normalize):
+  """The data named `own`, see `own_splits`, of the rows of each seed's split.
+
+  Args:
+    x: [N, D] float.
+    splits: [S] of dicts, split -> row numbers.
+    normalize: 'all' or 'train', the rows that ranges are of.
+
+  Raises:
+    UserError: `normalize` is neither; no seeds.
+  """
   if normalize not in ('all', 'train'):
     raise UserError(f"normalize={normalize!r} must be 'all' or 'train'.")
-  if not len(seeds):
+  if not splits:
     raise UserError('seeds is empty; give at least one.')
   own = []
-  for seed in seeds:
-    rows = split(len(table['x']), sizes, seed, name, held_out)
+  for rows in splits:
     low, scale = normalization(
-        table['x'], rows['train'] if normalize == 'train' else None)
-    own.append({f'{k}_rows': v for k, v in rows.items()}
+        x, rows['train'] if normalize == 'train' else None)
+    own.append({f'{k}_rows': v.astype(np.int32) for k, v in rows.items()}
                | {'low': low, 'scale': scale})
   return {k: np.stack([one[k] for one in own]) for k in own[0]}
 

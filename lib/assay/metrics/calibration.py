@@ -83,7 +83,7 @@ def expected_calibration_error(probs, labels, num_bins=15):
     0.2
   """
   confidence, correct = top_label(probs, labels)
-  bins = _equal_width(confidence, num_bins)
+  bins = equal_width(confidence, num_bins)
   return _mean_gap(confidence, correct, bins, num_bins)
 
 
@@ -133,12 +133,12 @@ def classwise_calibration_error(probs, labels, num_bins=15):
   gap = np.zeros(num_bins * num_classes)
   for block in _blocks(probs):
     p, y = probs[block].astype(np.float64, order='C'), labels[block]
-    of_label = _equal_width(p[np.arange(len(y)), y], num_bins)
+    of_label = equal_width(p[np.arange(len(y)), y], num_bins)
     # Most are in the first bin, whose sums are those of columns.
     above = np.flatnonzero(p > 1 / num_bins)
     values = p.ravel()[above]
     total = np.bincount(
-        above % num_classes * num_bins + _equal_width(values, num_bins), values,
+        above % num_classes * num_bins + equal_width(values, num_bins), values,
         len(gap)).astype(float)  # NumPy's of nothing are integers
     p.ravel()[above] = 0
     total[::num_bins] = p.sum(axis=0)
@@ -271,7 +271,7 @@ def debiased_squared_calibration_error(probs, labels, num_bins=15):
     float in [-1, 1], in units of probability squared.
   """
   confidence, correct = top_label(probs, labels)
-  bins, gap = _equal_width(confidence, num_bins), confidence - correct
+  bins, gap = equal_width(confidence, num_bins), confidence - correct
   count = np.bincount(bins, minlength=num_bins)
   mean = np.bincount(bins, gap, num_bins) / np.maximum(count, 1)
   spread = np.bincount(bins, (gap - mean[bins]) ** 2, num_bins)
@@ -307,8 +307,8 @@ def brier_decomposition(probs, labels, num_bins=15):
     (0.03125, 0.0625, 0.1875)
   """
   confidence, correct = top_label(probs, labels)
-  bins = _equal_width(confidence, num_bins)
-  means = _by_bin(confidence, correct, bins, num_bins)
+  bins = equal_width(confidence, num_bins)
+  means = by_bin(confidence, correct, bins, num_bins)
   f_b, o_b, o_all = (
       means.confidence[bins], means.accuracy[bins], correct.mean())
   return BrierDecomposition(
@@ -323,8 +323,8 @@ def brier_decomposition(probs, labels, num_bins=15):
 def reliability(probs, labels, num_bins=15):
   """`Reliability`, top label; bins as in `expected_calibration_error`."""
   confidence, correct = top_label(probs, labels)
-  bins = _equal_width(confidence, num_bins)
-  return _by_bin(confidence, correct, bins, num_bins)
+  bins = equal_width(confidence, num_bins)
+  return by_bin(confidence, correct, bins, num_bins)
 
 
 def summary(probs, labels, num_bins=15):
@@ -351,7 +351,7 @@ def summary(probs, labels, num_bins=15):
   return dict(zip(SUMMARY, map(float, values), strict=True))
 
 
-def _equal_width(values, num_bins):
+def equal_width(values, num_bins):
   """Bin of each value, of (k/num_bins, (k+1)/num_bins]; 0 is in the first."""
   num_bins = _checked_bins(num_bins)
   # Neither ceil(value * num_bins) nor linspace: 0.28 * 25 is above 7, and
@@ -365,7 +365,8 @@ def _mean_gap(confidence, correct, bins, num_bins):
   return float(np.abs(gap).sum() / len(bins))
 
 
-def _by_bin(confidence, correct, bins, num_bins):
+def by_bin(confidence, correct, bins, num_bins):
+  """`Reliability` of answers [N] whose bins [N] are given."""
   count = np.bincount(bins, minlength=num_bins)
   with np.errstate(invalid='ignore'):
     return Reliability(np.bincount(bins, confidence, num_bins) / count,

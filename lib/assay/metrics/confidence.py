@@ -5,6 +5,8 @@ Also how a calibrator moves confidence, by how wrong a prediction is.
 
 import numpy as np
 
+from assay.metrics import calibration
+
 
 def narrowly_wrong(probs, labels, margin):
   """Which predictions are wrong, and which of them narrowly, [N] bool each.
@@ -66,14 +68,11 @@ def reliability(stated, correct, num_bins=10):
     num_bins: bins M.
 
   Returns:
-    float [M], float [M], int [M].
+    A `calibration.Reliability`.
   """
   stated, correct = np.asarray(stated, float), np.asarray(correct, bool)
-  bins = np.searchsorted(np.arange(1, num_bins) / num_bins, stated)
-  count = np.bincount(bins, minlength=num_bins)
-  with np.errstate(invalid='ignore'):
-    return (np.bincount(bins, stated, num_bins) / count,
-            np.bincount(bins, correct, num_bins) / count, count)
+  return calibration.by_bin(
+      stated, correct, calibration.equal_width(stated, num_bins), num_bins)
 
 
 def calibration_error(stated, correct, num_bins=15):

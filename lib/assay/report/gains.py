@@ -14,8 +14,6 @@ from assay import claims, results
 from assay.claims import samples
 from assay.report import tables, verdicts
 
-GROUPS = ('lower', 'higher', 'neither')
-
 
 def compared(rows, metric, baseline, arms):
   """{arm: {config: `Verdict` on its error being at most that of `baseline`}}.
@@ -63,8 +61,8 @@ def markdown(rows, metric, baseline, arms):
       _advice(found, means, baseline), tables.markdown_of(lines),
       f'`{metric}` divided by that of {baseline}, seed by seed: geometric mean '
       'and 95 % interval; bold where all of the interval is below or above 1. '
-      'Each interval stands by itself. *mean*: over the variants, '
-      f'{len(configs)}, that the arm was run on.'])
+      'Each interval stands by itself. *mean*: over the variants that the arm '
+      'was run on.'])
 
 
 def _cell(verdict):
@@ -76,7 +74,13 @@ def _cell(verdict):
 
 def _advice(found, means, baseline):
   """Three lines: arms that were lower somewhere, higher somewhere, neither."""
-  groups = {name: [] for name in GROUPS}
+  lead = {
+      'lower': f'**Try**, as the error was below that of {baseline} on some '
+               'data and above it on none',
+      'neither': f'**No matter**: not told apart from {baseline} on any',
+      'higher': f'**Look twice**, as the error was above that of {baseline} on '
+                'some data'}
+  groups = {name: [] for name in lead}
   for arm in sorted(found, key=means.get):
     told = {state: [c for c, v in found[arm].items() if v.state == state]
             for state in ('holds', 'fails')}
@@ -84,11 +88,5 @@ def _advice(found, means, baseline):
            else 'neither'].append(arm + ''.join(
                f' ({word} on {", ".join(told[state])})' for state, word in (
                    ('holds', 'lower'), ('fails', 'higher')) if told[state]))
-  lead = {
-      'lower': f'**Try**, as the error was below that of {baseline} on some '
-               'data and above it on none',
-      'neither': f'**No matter**: not told apart from {baseline} on any',
-      'higher': f'**Look twice**, as the error was above that of {baseline} on '
-                'some data'}
-  return '\n'.join(f'- {lead[name]}: {"; ".join(groups[name]) or "none"}.'
-                   for name in ('lower', 'neither', 'higher'))
+  return '\n'.join(f'- {lead[name]}: {"; ".join(group) or "none"}.'
+                   for name, group in groups.items())

@@ -17,10 +17,11 @@ import numpy as np
 from assay import keys
 from assay.data import images
 from assay.errors import UserError, check_names
-from assay.metrics import selective
+from assay.metrics import detection, selective
 from assay.testbeds import vision_nets
 
 TRIVIAL = .99  # AUROC of one feature
+KINDS = ('near', 'far')
 FEATURES = ('mean', 'variance', 'color', 'compressed')
 
 
@@ -214,3 +215,15 @@ def best_feature(known, unknown):
   best = int(np.argmax(np.abs(np.array(found) - .5)))
   sign = 1 if found[best] >= .5 else -1
   return sign * known[:, best], sign * unknown[:, best]
+
+
+def counted(config, features):
+  """{kind: its sets that are not trivial}, the parts of the means.
+
+  Args:
+    config: near and far are read.
+    features: 'test' and name of a set -> from `features`.
+  """
+  return {kind: [name for name in config[kind] if detection.summary(
+      *best_feature(features['test'], features[name]))['auroc'] <= TRIVIAL]
+          for kind in KINDS}

@@ -58,12 +58,14 @@ class Said(NamedTuple):
     by_seed: split -> name -> [S, n, ...].
     shared: split -> name -> [n, ...], the same for all seeds.
     heads: [S] of (weights, bias), or None where the head is not linear.
+    counted: see `ood_data.counted`.
     learning_rate: float.
   """
   fitted: object
   by_seed: dict
   shared: dict
   heads: list | None
+  counted: dict
   learning_rate: float
 
   def of(self, position):
@@ -107,11 +109,13 @@ def said(config, data, block, head, unknown):
             if f'{split}_rows' in data.shared else {}
             for split, each in sets.items()}
   shared |= dict.fromkeys(config.shifts, shared['test'])
-  for name in ('test', *unknown):
-    shared[name] = shared[name] | {'image_features': ood_data.features(
-        sets[name]['x'][sets[name]['rows']])}
+  features = {name: ood_data.features(sets[name]['x'][sets[name]['rows']])
+              for name in ('test', *unknown)}
+  for name, values in features.items():
+    shared[name] = shared[name] | {'image_features': values}
   heads = None
   if head is classifier.Linear:
     dense = sharding.fetch(fitted.state.params['head']['Dense_0'])
     heads = list(zip(dense['kernel'], dense['bias'], strict=True))
-  return Said(fitted, by_seed, shared, heads, config.net.learning_rate)
+  return Said(fitted, by_seed, shared, heads,
+              ood_data.counted(config, features), config.net.learning_rate)

@@ -10,7 +10,6 @@ from assay.metrics import calibration, classification, detection, selective
 from assay.testbeds import ood_data
 
 OF_A_SET = ('auroc', 'fpr95_id', 'fpr95_ood')
-KINDS = ('near', 'far')
 
 
 def fitted(score, settings, out):
@@ -43,25 +42,13 @@ def scores(detector, out):
       k: out[k] for k in detector.kind.reads if k in out})
 
 
-def trivial(config, shared):
-  """Names of the sets that one feature tells from the known test images."""
-  return [name for name in (*config.near, *config.far)
-          if detection.summary(*_one_feature(shared, name))['auroc']
-          > ood_data.TRIVIAL]
-
-
-def _one_feature(out, name):
-  return ood_data.best_feature(*(out[split]['image_features']
-                                 for split in ('test', name)))
-
-
 def scored(arm, out, splits):
   """(split -> [n] scores, settings that were chosen) of an `ood.Arm`."""
   detector, settings = fitted(arm.score, arm.settings, out)
   return {split: scores(detector, out[split]) for split in splits}, settings
 
 
-def measured(config, arms, arm, out):
+def measured(config, arms, arm, out, counted):
   """({(metric, split, group): (value, n)}, split -> [n] scores) of one seed.
 
   Args:
@@ -69,11 +56,11 @@ def measured(config, arms, arm, out):
     arms: name -> `ood.Arm`.
     arm: a name; one without a score has none of single images.
     out: split -> name -> array, of one network.
+    counted: kind -> the sets that are part of its means.
   """
-  of_kind = {kind: [name for name in config[kind]
-                    if name not in trivial(config, out)] for kind in KINDS}
   right, found, values = _right(out['test']), {}, {}
-  pair = lambda name: _one_feature(out, name)
+  pair = lambda name: ood_data.best_feature(*(
+      out[split]['image_features'] for split in ('test', name)))
   if arms[arm].score is not None:
     sets = (*config.near, *config.far)
     found, settings = scored(arms[arm], out, ('test', *sets, *config.shifts))
@@ -83,14 +70,14 @@ def measured(config, arms, arm, out):
     values |= _of_known(found['test'], right) | _of_shifts(config, found)
   for other in arms[arm].against:
     theirs, _ = scored(arms[other], out, found)
-    for kind, names in of_kind.items():
+    for kind, names in counted.items():
       gain = detection.auroc_gain(*(
           (x['test'], [x[name] for name in names]) for x in (found, theirs)))
       n = len(right) + sum(len(found[name]) for name in names)
       values |= {(metric, kind, f'against {other}'): (value, n) for
                  metric, value in zip(('auroc_gain', 'auroc_gain_low'), gain,
                                       strict=False)}
-  return values | _of_sets(config, of_kind, pair, right), found
+  return values | _of_sets(config, counted, pair, right), found
 
 
 def _right(out):
@@ -120,7 +107,7 @@ def _of_shifts(config, found):
               ('auroc', 'near_shifted', ''): (np.mean(near), n)}
 
 
-def _of_sets(config, of_kind, pair, right):
+def _of_sets(config, counted, pair, right):
   """Metrics of each set, of the kinds, and of the worst set of all."""
   every, sizes = {}, {}
   for name in (*config.near, *config.far):
@@ -132,7 +119,7 @@ def _of_sets(config, of_kind, pair, right):
         'correct_at_fpr05': detection.correct_at_rate(known, right, unknown)}
   values = {(metric, name, ''): (every[name][metric], sizes[name])
             for name in every for metric in OF_A_SET}
-  for kind, names in of_kind.items():
+  for kind, names in counted.items():
     n = len(right) + sum(sizes[name] - len(right) for name in names)
     values |= {(metric, kind, ''): (np.mean([
         every[name][metric] for name in names]), n)
@@ -152,7 +139,7 @@ def record(add, config, said, arms, arm):
   """
   seeds = range(len(said.by_seed['test']['logits']))
   found = [None if i in add.why else measured(
-      config, arms, arm, said.of(i)) for i in seeds]
+      config, arms, arm, said.of(i), said.counted) for i in seeds]
   some = next(each for each in found if each)
   for metric, split, group in some[0]:
     values, n = zip(*(each[0][metric, split, group] if each else (

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import special
 
 from assay.metrics import accepted, calibration, classification
-from assay.testbeds import ood, ood_rows
+from assay.testbeds import ood
 
 ALL = 'all answers'
 
@@ -40,7 +40,7 @@ def run(config, study, arms):
       config, study, dict.fromkeys(arms, ood.linear)):
     with recorder as add:
       found = [None if i in add.why else _of_seed(
-          mine, arms[arm], said.of(i), seed,
+          mine, arms[arm], said.of(i), said.counted, seed,
           kept.setdefault((id(said), i), {}))
                for i, seed in enumerate(block.seeds)]
       _record(add, found)
@@ -50,11 +50,10 @@ def run(config, study, arms):
   return study.rows()
 
 
-def _of_seed(config, arm, out, seed, kept):
+def _of_seed(config, arm, out, counted, seed, kept):
   """{(metric, split, alpha): (value, n)} of one network."""
   held = out['val']
   read, rule = arm(config, held, seed, kept)
-  trivial = ood_rows.trivial(config, out)
   sets = (*config.near, *config.far)
   said = {split: read(out[split]) for split in ('test', *sets, *config.shifts)}
   labels, values = out['test']['labels'], {}
@@ -77,8 +76,7 @@ def _of_seed(config, arm, out, seed, kept):
                for metric, value in each.items()}
     share = {name: (float(accepts(said[name]).mean()),
                     len(said[name]['log_p'])) for name in sets}
-    for kind in ood_rows.KINDS:
-      names = [name for name in config[kind] if name not in trivial]
+    for kind, names in counted.items():
       if names:
         share[kind] = tuple(map(float, (
             np.mean([share[name][0] for name in names]),

@@ -30,9 +30,9 @@ from assay.methods import (
 from assay.testbeds import tabular, tabular_mixing
 
 
-def _arm(fields, choose=mixup.uniform, **sockets):
+def _arm(fields, **sockets):
   """An arm whose `own` has what `tabular_mixing.prepare` puts there."""
-  prepare = functools.partial(tabular_mixing.prepare, choose, False)
+  prepare = functools.partial(tabular_mixing.prepare, mixup.uniform, False)
   return tabular.Arm(**{'prepare': prepare} | sockets,
                      fields=('alpha', *fields))
 

@@ -152,6 +152,8 @@ class Model:
   module: Any
   task: texts.Task
   num_prompts: int
+  _written: dict = dataclasses.field(default_factory=dict, init=False,
+                                     repr=False, compare=False)
 
   def asked(self, split):
     """Lines of a split, see `asked`."""
@@ -162,9 +164,13 @@ class Model:
     return forced(self.block, self.fitted, self.module, self.asked(split))
 
   def written(self, split, temperature=0.):
-    """See `written`."""
-    return written(self.block, self.fitted, self.module, self.task,
-                   self.asked(split), temperature)
+    """See `written`; the same texts where they are asked for again."""
+    which = split, temperature
+    if which not in self._written:
+      self._written[which] = written(
+          self.block, self.fitted, self.module, self.task, self.asked(split),
+          temperature)
+    return self._written[which]
 
   def exact(self, split):
     """Whether greedy decoding gives the wanted texts, bool [S, N]."""

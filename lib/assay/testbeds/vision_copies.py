@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 from assay.data import images
 from assay.metrics import calibration, classification
@@ -87,11 +88,7 @@ def record(add, config, data, logits):
   add('error', classification.error, logits, y, split='test', wrong=[
       classification.wrong(each, labels) for each in logits])
   add('nll', classification.nll, logits, y, split='test')
-  add('ece', lambda logits: calibration.summary(
-      _softmax(logits), labels, config.num_bins)['ece'], logits, split='test')
+  add('ece', lambda logits: calibration.expected_calibration_error(
+      special.softmax(logits.astype(float), axis=1), labels, config.num_bins),
+      logits, split='test')
   add.save(test=logits)
-
-
-def _softmax(logits):
-  p = np.exp(logits.astype(float) - logits.max(axis=1, keepdims=True))
-  return p / p.sum(axis=1, keepdims=True)

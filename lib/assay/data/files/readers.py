@@ -84,9 +84,17 @@ def read_zipped_numbers(path, member):
   Raises:
     ValueError: a cell is no number, or lines differ in length.
   """
-  with zipfile.ZipFile(io.BytesIO(_bytes_of(
-      open(path, 'rb'), MAX_ARRAY_BYTES))) as archive:
-    content = _bytes_of(archive.open(member), MAX_ARRAY_BYTES)
+  with _zip_file(path) as archive:
+    return _numbers_in(archive, member)
+
+
+def _zip_file(path):
+  return zipfile.ZipFile(io.BytesIO(_bytes_of(
+      open(path, 'rb'), MAX_ARRAY_BYTES)))
+
+
+def _numbers_in(archive, member):
+  content = _bytes_of(archive.open(member), MAX_ARRAY_BYTES)
   return np.array([line.split() for line in content.decode().splitlines()
                    if line.strip()], np.float64)
 
@@ -97,16 +105,17 @@ def read_splits(path, folder):
   Raises:
     ValueError: what a split trains and tests on is not all rows, each once.
   """
-  number = lambda name: read_zipped_numbers(
-      path, f'{folder}/data/{name}.txt').astype(int).ravel()
   found = []
-  for i in range(number('n_splits').item()):
-    train, test = number(f'index_train_{i}'), number(f'index_test_{i}')
-    count = len(train) + len(test)
-    if not np.array_equal(np.sort(np.concatenate([train, test])),
-                          np.arange(count)):
-      raise ValueError(f'split {i} in {path} is not of {count} rows')
-    found.append(np.isin(np.arange(count), test))
+  with _zip_file(path) as archive:
+    number = lambda name: _numbers_in(
+        archive, f'{folder}/data/{name}.txt').astype(int).ravel()
+    for i in range(number('n_splits').item()):
+      train, test = number(f'index_train_{i}'), number(f'index_test_{i}')
+      count = len(train) + len(test)
+      if not np.array_equal(np.sort(np.concatenate([train, test])),
+                            np.arange(count)):
+        raise ValueError(f'split {i} in {path} is not of {count} rows')
+      found.append(np.isin(np.arange(count), test))
   return np.array(found, np.uint8)
 
 
