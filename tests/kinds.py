@@ -26,6 +26,11 @@ def of_each():
   return set(found.values())
 
 
-def nightly(values):
-  """The values of a parametrized test, of which `--all` alone asks."""
-  return [pytest.param(value, marks=pytest.mark.nightly) for value in values]
+def nightly(*cases):
+  """Cases of a parametrized test, of which `--all` alone asks.
+
+  Args:
+    *cases: a value each; or a tuple, of as many values as the test has.
+  """
+  return [pytest.param(*(case if isinstance(case, tuple) else (case,)),
+                       marks=pytest.mark.nightly) for case in cases]

@@ -92,7 +92,7 @@ def execute(notebook, timeout):
 
 
 @pytest.mark.parametrize('name', [
-    *RUN, *kinds.nightly(name for name in SHRUNK if name not in RUN)])
+    *RUN, *kinds.nightly(*(name for name in SHRUNK if name not in RUN))])
 def test_notebook_runs(name):
   notebook, cell = read(name)
   assert assigned(cell).keys() == SHRUNK[name].keys()

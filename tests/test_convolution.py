@@ -8,6 +8,7 @@ from flax import linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 
@@ -54,10 +55,9 @@ def value_and_gradients(function, x, w, **how):
 
 # Few channels are made patches of, many are left to XLA's kernel.
 @pytest.mark.parametrize('channels, window', [
-    (3, (3, 3)), (8, (2, 3)), *(
-        pytest.param(*of, marks=pytest.mark.nightly) for of in (
-            (3, (1, 1)), (8, (1, 1)), (8, (3, 3)), (3, (2, 3)), (3, (5, 1)),
-            (8, (5, 1))))])
+    (3, (3, 3)), (8, (2, 3)), *kinds.nightly(
+        (3, (1, 1)), (8, (1, 1)), (8, (3, 3)), (3, (2, 3)), (3, (5, 1)),
+        (8, (5, 1)))])
 def test_values_and_gradients_are_those_of_lax(channels, window):
   for strides, padding in itertools.product(
       ((1, 1), (2, 2), (3, 1)), PADDINGS):

@@ -10,6 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
+import kinds
 import numpy as np
 import optax
 import pytest
@@ -101,9 +102,8 @@ def whole():
 
 
 @pytest.mark.parametrize('axis, devices', [
-    ('data', 4), ('seed', 1), *(
-        pytest.param(*of, marks=pytest.mark.nightly) for of in (
-            ('data', 1), ('data', 2), ('seed', 2), ('seed', 4)))])
+    ('data', 4), ('seed', 1), *kinds.nightly(
+        ('data', 1), ('data', 2), ('seed', 2), ('seed', 4))])
 def test_saved_on_eight_continues_on_fewer(axis, devices, saved, whole,
                                            tmp_path, record_property):
   num_seeds = {'data': 2, 'seed': 8}[axis]

@@ -147,7 +147,7 @@ MORE_KILLS = (('step', 2), ('before_save', 1), ('in_save', 1),
 
 
 @pytest.mark.parametrize('kills', [
-    KILLS, pytest.param(MORE_KILLS, marks=pytest.mark.nightly)], ids=len)
+    KILLS, *kinds.nightly((MORE_KILLS,))], ids=len)
 def test_killed_and_continued_is_the_same(contract, kills, tmp_path,
                                           monkeypatch):
   """One run, killed at each site: what a kill broke stays in its rows."""
@@ -221,8 +221,7 @@ def test_more_seeds_extend_a_workdir(contract, extended):
     assert path.read_bytes() == content  # the first block was not touched
 
 
-@pytest.mark.parametrize('removed', [
-    None, pytest.param(2, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize('removed', [None, *kinds.nightly(2)])
 def test_rows_do_not_depend_on_what_is_kept(contract, removed, tmp_path,
                                             monkeypatch):
   """Of a full store, in memory, nothing is trained; of half of it, the rest.

@@ -3,6 +3,7 @@
 import re
 
 import jax
+import kinds
 import numpy as np
 import pytest
 
@@ -51,8 +52,7 @@ def test_tokens_of_prompts_are_one_program(caplog):
 
 
 @pytest.mark.parametrize('field, values', [
-    ('random_points', (2, 8)), pytest.param(
-        'num_inputs', (4, 16), marks=pytest.mark.nightly)])
+    ('random_points', (2, 8)), *kinds.nightly(('num_inputs', (4, 16)))])
 def test_a_sweep_of_the_data_has_the_data_of_its_value(field, values):
   def of(**fields):
     config = small(arms=('class_mean',), num_seeds=1, **fields)

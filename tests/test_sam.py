@@ -300,7 +300,7 @@ def test_m_sam_is_the_mean_over_groups():
   np.testing.assert_allclose(same['w'], whole['w'], rtol=1e-5)
 
 
-@pytest.mark.parametrize('m', [2, *kinds.nightly([1, 4])])
+@pytest.mark.parametrize('m', [2, *kinds.nightly(1, 4)])
 def test_same_m_same_result_however_it_is_spread(m):
   """In float64: normalizing two examples makes much of a rounding error."""
   with jax.enable_x64(True):

@@ -43,7 +43,7 @@ def rows(num, key=0):
 
 
 @pytest.mark.parametrize('positions', [
-    'learned', 'relative', *kinds.nightly(['none', 'sinusoidal', 'rotary'])])
+    'learned', 'relative', *kinds.nightly('none', 'sinusoidal', 'rotary')])
 def test_greedy_is_the_argmax_without_a_cache(positions):
   """And its log-probability is that of the text, for prompts of all lengths."""
   model, variables, sample = write(positions)

@@ -245,9 +245,9 @@ def assert_equal(got, want):
 
 @pytest.mark.parametrize('settings', [
     dict(mesh={'seed': 2}, seed_map='loop'),
-    dict(mesh={'seed': 1, 'data': 4}, steps_per_call=1), *kinds.nightly([
+    dict(mesh={'seed': 1, 'data': 4}, steps_per_call=1), *kinds.nightly(
         dict(mesh={'seed': 1}), dict(mesh={'seed': 2}), dict(mesh={'seed': 4}),
-        dict(mesh={'seed': 1, 'data': 2})])], ids=str)
+        dict(mesh={'seed': 1, 'data': 2}))], ids=str)
 def test_training_on_a_stream_is_training_in_memory(settings, folder, images):
   seeds = (0, 1, 2)
   own = {'num_steps': np.int32([30, 17, 30])}  # one ends early

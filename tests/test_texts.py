@@ -43,7 +43,7 @@ def outputs(lines):
 
 
 @pytest.mark.parametrize('name', [
-    'sums', 'chains', *kinds.nightly(['hinted', 'rules'])])
+    'sums', 'chains', *kinds.nightly('hinted', 'rules')])
 def test_the_own_answer_is_right_and_no_other(name):
   """Also where it is cut, changed in one place, or goes on behind its end."""
   task, splits = TASKS[name]
@@ -71,7 +71,7 @@ def test_the_own_answer_is_right_and_no_other(name):
 
 
 @pytest.mark.parametrize('name', [
-    'sums', *kinds.nightly(['hinted', 'chains', 'rules'])])
+    'sums', *kinds.nightly('hinted', 'chains', 'rules')])
 def test_no_identity_of_a_test_is_trained_on(name):
   task, splits = TASKS[name]
   splits = [split for split in splits if split != 'letters_3']

@@ -69,7 +69,7 @@ MORE_FORMS = [dict(steps_per_call=k, seed_map=m)
                            (18, 'vmap'), (18, 'loop'))]
 
 
-@pytest.mark.parametrize('form', FORMS + kinds.nightly(MORE_FORMS), ids=str)
+@pytest.mark.parametrize('form', FORMS + kinds.nightly(*MORE_FORMS), ids=str)
 def test_every_form_computes_the_same(form):
   with jax.enable_x64(True):
     want = _reference()
@@ -232,8 +232,7 @@ def test_a_call_takes_two_seconds_whatever_a_step_takes(monkeypatch):
 
 
 @pytest.mark.parametrize('seed_map, whole', [
-    ('vmap', False), pytest.param('vmap', True, marks=pytest.mark.nightly),
-    pytest.param('loop', True, marks=pytest.mark.nightly)])
+    ('vmap', False), *kinds.nightly(('vmap', True), ('loop', True))])
 def test_the_length_of_a_call_changes_no_bit(seed_map, whole, tmp_path,
                                              monkeypatch):
   """Nor does another one after an interruption, wherever that was.
@@ -254,20 +253,19 @@ def test_the_length_of_a_call_changes_no_bit(seed_map, whole, tmp_path,
 
   want, selected = run({})  # the shortest calls, then the longest
   others, short = [run({}, None, 1e9)], [run(dict(steps_per_call=3))]
-  changes = [(1e-9, 1e9), (1e-9, dict(steps_per_call=3))]
+  changes = [(1e-9, 1e9, others), (1e-9, dict(steps_per_call=3), short)]
   if whole:
     others.append(run(dict(steps_per_call=12)))
-    changes += [(dict(steps_per_call=12), 1e9), (dict(steps_per_call=2), 1e9)]
-  for first, then in changes:
+    changes += [(dict(steps_per_call=12), 1e9, others),
+                (dict(steps_per_call=2), 1e9, short)]
+  for i, (first, then, alike) in enumerate(changes):
     fields = [{} if isinstance(x, float) else x for x in (first, then)]
     pace = [x if isinstance(x, float) else 1. for x in (first, then)]
     answers = iter([False, True])
     with pytest.raises(checkpoint.Interrupted):
       run(fields[0] | {'stopping': lambda: next(answers, True)},
-          tmp_path / str((first, then)), pace[0])
-    found = run(fields[1], tmp_path / str((first, then)), pace[1])
-    steps = [f.get('steps_per_call', 12) for f in fields]
-    (others if min(steps) == 12 else short).append(found)
+          tmp_path / str(i), pace[0])
+    alike.append(run(fields[1], tmp_path / str(i), pace[1]))
   for state, best in others:
     toy.assert_same_bits((state, best), (want, selected))
   for state, best in short:
@@ -303,7 +301,7 @@ def test_ten_mapped_seeds_are_ten_single_ones():
           single.state.params, rtol=1e-10)
 
 
-@pytest.mark.parametrize('devices', [4, *kinds.nightly([1, 2])])
+@pytest.mark.parametrize('devices', [4, *kinds.nightly(1, 2)])
 def test_devices_over_the_seed_axis(devices):
   fitted = toy.fit(num_steps=102, settings=settings(mesh={'seed': devices}))
   want = toy.fit(num_steps=102, settings=settings(mesh={'seed': 1},
@@ -314,10 +312,9 @@ def test_devices_over_the_seed_axis(devices):
 
 
 @pytest.mark.parametrize('form, mesh', [
-    ('vmap', {'data': 4}), ('loop', {'seed': 2, 'data': 2}), *(
-        pytest.param(form, mesh, marks=pytest.mark.nightly) for form, mesh in (
-            ('loop', {'data': 4}), ('vmap', {'seed': 2, 'data': 2}),
-            ('vmap', {'data': 2}), ('loop', {'data': 2})))])
+    ('vmap', {'data': 4}), ('loop', {'seed': 2, 'data': 2}), *kinds.nightly(
+        ('loop', {'data': 4}), ('vmap', {'seed': 2, 'data': 2}),
+        ('vmap', {'data': 2}), ('loop', {'data': 2}))])
 def test_devices_over_the_data_axis(form, mesh):
   with jax.enable_x64(True):
     want = toy.fit(num_steps=102, settings=settings(mesh={'seed': 1}))
