@@ -44,7 +44,16 @@ def test_similarity_is_a_walk_along_the_nearest():
       if bank.predicted[j] != bank.predicted[i] or not bank.right[j]:
         break
       count += 1
-    assert q[i] == count and np.isclose(nearest[i], away.min(), rtol=1e-3)
+    assert q[i] == count and np.isclose(nearest[i], away.min(), rtol=1e-5)
+
+
+def test_an_equal_example_is_no_way_off():
+  h = jnp.asarray(100 * RNG.normal(size=(9, 50)), jnp.float32)
+  bank = sdm.Bank(h, jnp.zeros(9, int), jnp.ones(9, bool))
+  nearest = jax.jit(sdm.similarity)(bank, h, bank.predicted)[1]
+  np.testing.assert_array_equal(nearest, 0)
+  near = sdm.similarity(bank, h.at[:, 0].add(.25), bank.predicted)[1]
+  np.testing.assert_allclose(near, .25, rtol=1e-3)
 
 
 def test_distance_by_hand():

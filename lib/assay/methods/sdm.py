@@ -51,16 +51,21 @@ def similarity(bank, features, predicted, own_rows=None):
       itself; None: none is there.
   """
   own = jnp.full(len(features), -1) if own_rows is None else own_rows
-  norms = jnp.sum(jnp.square(bank.features), axis=1)
+  known = jnp.asarray(bank.features)
+  norms = jnp.sum(jnp.square(known), axis=1)
 
   def of_one(example):
     h, label, row = example
-    squared = jnp.maximum(
-        norms - 2 * (bank.features @ h) + jnp.sum(jnp.square(h)), 0)
+    inner = jnp.matmul(known, h, precision='highest')
+    squared = jnp.maximum(norms - 2 * inner + jnp.sum(jnp.square(h)), 0)
     squared = jnp.where(jnp.arange(len(norms)) == row, jnp.inf, squared)
     like = bank.right & (bank.predicted == label)
     end = jnp.min(jnp.where(like, jnp.inf, squared))
-    return jnp.sum(like & (squared < end)), jnp.sqrt(jnp.min(squared))
+    # Sums of squares that cancel leave eps |h|^2, whose root is no distance.
+    nearest = jnp.argmin(squared)
+    away = jnp.linalg.norm(known[nearest] - h)
+    away = jnp.where(jnp.isinf(squared[nearest]), jnp.inf, away)
+    return jnp.sum(like & (squared < end)), away
 
   return jax.lax.map(of_one, (features, predicted, own), batch_size=ROWS)
 
