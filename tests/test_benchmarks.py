@@ -97,10 +97,11 @@ def test_transformer_by_hand_is_ours():
   net = papers.configs('gpicl').get_config('smoke').net
   model = papers.load('gpicl').ARMS['transformer'].model(net)
   tokens = jax.random.normal(jax.random.key(0), (3, net.length, 21))
-  params = model.init(jax.random.key(1), tokens)['params']
+  params = jax.jit(model.init)(jax.random.key(1), tokens)['params']
   np.testing.assert_allclose(
-      in_context.forward(params, tokens, net.num_layers),
-      model.apply({'params': params}, tokens), atol=1e-5)
+      jax.jit(in_context.forward, static_argnums=2)(
+          params, tokens, net.num_layers),
+      jax.jit(model.apply)({'params': params}, tokens), atol=1e-5)
 
 
 def test_steps_by_hand_are_those_of_clipped_adam():
@@ -175,7 +176,7 @@ def test_tiny_language_models_by_hand(monkeypatch):
   prompts = rng.integers(3, 9, (3, 4)).astype(np.int32)
   params = jax.tree.map(
       lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32),
-      model.init(jax.random.key(0), prompts)['params'])
+      jax.eval_shape(model.init, jax.random.key(0), prompts)['params'])
   ours = sampling.sample(
       model, {'params': params}, prompts, np.full(3, 4, np.int32),
       jax.random.split(jax.random.key(1), 3), eos=-1, num_tokens=5,
