@@ -28,9 +28,8 @@ def shell(clone, command, given=None):
       capture_output=True, env={
           'PATH': f'{os.path.dirname(sys.executable)}:/usr/bin:/bin',
           'PYTHONPATH': str(clone / 'lib'), 'HOME': str(clone),
-          **{name: os.environ[name] for name in (
-              'XLA_FLAGS', 'JAX_DISABLE_MOST_OPTIMIZATIONS', 'XDG_CACHE_HOME')
-             if name in os.environ},
+          **{name: value for name, value in os.environ.items()
+             if name.startswith(('XLA_', 'JAX_', 'XDG_'))},
           'JAX_PLATFORMS': 'cpu', 'GIT_CONFIG_NOSYSTEM': '1',
           'GIT_AUTHOR_NAME': 'me', 'GIT_AUTHOR_EMAIL': 'me@here',
           'GIT_COMMITTER_NAME': 'me', 'GIT_COMMITTER_EMAIL': 'me@here'})
