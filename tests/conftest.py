@@ -44,8 +44,8 @@ gc.set_threshold(50_000, 20, 20)
 jax.config.update('jax_num_cpu_devices', 4)
 PLAIN = bool(os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS'))
 jax.config.update('jax_disable_most_optimizations', PLAIN)
-# Many tests run the same program in a new `fit`, here or in a process of its own:
-# compile it once.
+# Many tests run the same program in a new `fit`, here or in a process that
+# they start: compile it once.
 for name, value in (
     ('jax_compilation_cache_dir', os.environ['XDG_CACHE_HOME']),
     ('jax_persistent_cache_min_compile_time_secs', 0.),

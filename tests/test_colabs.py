@@ -40,7 +40,7 @@ SHRUNK = {
                                'BOUND': -1},
     'cot_information': {'TARGETS': 4, 'REPEATS': 10},
 }
-RUN = ('start', 'judge', 'any_paper')
+RUN = ('start', 'judge')
 
 
 def read(name):
