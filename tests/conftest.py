@@ -80,6 +80,15 @@ def pytest_collection_modifyitems(config, items):
         item.add_marker(pytest.mark.skip(reason='a long form: make nightly'))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+  """What is left of a file is kept by caches: not to be looked through again.
+  """
+  if nextitem is None or nextitem.path != item.path:
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
   """With `--dist loadfile`: a file to a process, but an experiment to one."""
