@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import optax
 import pytest
@@ -146,7 +147,7 @@ def test_measurements_as_markdown():
       r'| \|held\| | 7 MB |  |  | 1 | >= 8: **missed** |', '']
 
 
-@pytest.mark.parametrize('name', ['cnn', 'resnet8'])
+@pytest.mark.parametrize('name', ['cnn', *kinds.nightly('resnet8')])
 def test_convolutions_are_compared_with_those_of_lax(name):
   model, shape = convolutions.networks()[name]
   results = []

@@ -134,9 +134,9 @@ def test_arms_with_tuning(arms, monkeypatch):
 
 
 @pytest.mark.parametrize('variant, fields', [
-    ('cifar10_noise', {}),
-    ('cifar10_wrn', {'normalize': True, 'group_size': 2}),
-    *kinds.nightly(('cifar10_resnet18', {}), ('cifar10_long_tail', {}))])
+    ('cifar10_wrn', {'normalize': True, 'group_size': 2}), *kinds.nightly(
+        ('cifar10_resnet18', {}), ('cifar10_noise', {}),
+        ('cifar10_long_tail', {}))])
 def test_cifar_variants_train_a_few_steps(variant, fields, monkeypatch):
   config = small(variant, split_sizes=(120, 0, 120), batch_size=4, width=2,
                  num_epochs=1, separating_epoch=1, num_seeds=1,
