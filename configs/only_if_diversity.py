@@ -27,14 +27,15 @@ PAPER = papers.Paper(
          'alone, one that saw hundreds learns to follow. What counts is how '
          'many there are and from how many domains, not how many examples.')
 
-_NUMBERS = (8, 32, 128, 512, 2048)
+_NUMBERS = (32, 256, 2048)
 _RATES = (1e-3, 3e-3, 1e-2)
 
 VARIANTS = papers.variants({
-    'rules': ('default: 8 to 2048 rules, as many lines of training', {}),
-    'domains': ('512 rules of any kind, of one or four, or by a power law',
+    'rules': ('default: 32 to 2048 rules, as many lines of training', {}),
+    'domains': ('256 rules of any kind, of one or four, or by a power law',
                 dict(arms=('any', 'one_domain', 'four_domains', 'skewed'),
-                     sweep='', sweep_values=(), swept_arms=(), num_rules=512)),
+                     sweep='', sweep_values=(), swept_arms=(), num_rules=256,
+                     splits=('test', 'seen', 'ends'))),
     'control': ('32 rules, three learning rates, two initializations', dict(
         arms=('any', 'gpt2'), sweep='learning_rate', sweep_values=_RATES,
         swept_arms=('any', 'gpt2'), num_rules=32)),
@@ -54,8 +55,8 @@ def get_config(variant='rules'):
   c.seed_varies = 'fresh'  # initialization, lines of training and of testing
   c.scale = 'reduced'
   c.net = networks.tiny_lm(
-      'xs', dataset='rules', num_rules=512, num_letters=10, text_length=8,
-      absent=0.25, rule_seed=0, batch_size=32, num_steps=1000, max_length=32)
+      'xs', dataset='rules', num_rules=256, num_letters=10, text_length=6,
+      absent=0.25, rule_seed=0, batch_size=32, num_steps=1500, max_length=32)
   c.splits = ('test', 'seen')
   c.num_prompts = 500
   c.decode = False

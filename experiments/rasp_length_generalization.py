@@ -1,4 +1,4 @@
-"""Length generalization and RASP-L (Zhou et al., 2024): eight items, then more.
+"""Length generalization and RASP-L (Zhou et al., 2024): six items, then more.
 
   python -m experiments.rasp_length_generalization
 

@@ -40,7 +40,7 @@ def test_a_power_law_has_these_frequencies():
 
 def test_an_answer_by_hand():
   task = paper.ARMS['any'].task(NET)
-  prompt = texts.encode(task, 'aab>cdc:faabaaba=')
+  prompt = texts.encode(task, 'aab>cdc:aabaab=')
   said = lambda text: bool(task.verify(prompt, texts.encode(task, text))[
       'right'])
-  assert said('fcdcaaba') and not said('fcdccdca') and not said('faabcdca')
+  assert said('cdcaab') and not said('cdccdc') and not said('aabcdc')
