@@ -39,7 +39,8 @@ VISION = {
                    'densenet121'),
     'split_sizes': between(0, 10**9, (3, 3)),
     'data_seed': between(0, 2**31 - 1),
-    'augment': among('', 'crop_flip', 'crop_flip_cutout'),
+    'augment': among('', 'crop_flip', 'crop_flip_cutout', 'crop_flip_jitter',
+                     'shift_jitter'),
     'width': between(1, 10**5), 'dtype': among('float32', 'bfloat16'),
     'num_epochs': COUNT, 'batch_size': COUNT, 'learning_rate': RATE,
     'schedule': among('cosine', 'piecewise'), 'momentum': between(0, 1),
@@ -56,7 +57,7 @@ UNKNOWN = among('other_classes', 'shuffled', 'scrambled', 'uniform_noise',
                 'fashion_mnist', 'kmnist', 'notmnist', 'cifar100')
 OOD = VISION | SHIFTED | {
     'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34'),
-    'known': between(0, 10**4, (2, 10**4)),
+    'known': between(0, 10**4, (2, 10**4)), 'merged': COUNT,
     'near': UNKNOWN._replace(length=(1, 100)),
     'far': UNKNOWN._replace(length=(1, 100)), 'num_unknown': COUNT,
     'learning_rates': RATE}
