@@ -21,8 +21,8 @@ def prototypes(number, momentum=.9, positive=False, **changed):
 NETWORKS = {
     'ce': {'train': ood.TWO_VIEWS},
     'supcon': ood.contrasted(contrastive.Head, contrastive.by_label),
-    'palm': prototypes(6), 'palm_1': prototypes(1), 'palm_2': prototypes(2),
-    'slow': prototypes(6, .999), 'positive': prototypes(6, positive=True),
+    'palm': prototypes(6), 'palm_1': prototypes(1),
+    'released': prototypes(6, .999, positive=True),
     'inside': prototypes(6, inside=True),
     'stopped': prototypes(6, through=False), 'by_lot': prototypes(6, lot=True)}
 SCORES = {name: {'score': getattr(ood_scores, name)} for name in (

@@ -29,6 +29,7 @@ from assay.methods import (
     kernel_mixup,
     linear_maps,
     loki,
+    look,
     maml,
     milestones,
     mixup,
@@ -52,8 +53,9 @@ ON_THE_HOST = {
     'cot_information', 'isotonic_regression', 'loki.locus', 'loki.next_label',
     'modes', 'noise_priors', 'ood_scores', 'sdm_region', 'forgetting.epochs',
     'sdm_adaptor.fit', 'forgetting.summary', 'sorted_partners.sort_labels',
-    'partners.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
-    'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
+    'partners.partner_table', 'probes', 'mixup.match', 'useful.elbow',
+    'useful.separate', 'useful.upsample', 'useful.same_number',
+    'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
 PARTS = {'abet.Head', 'calibrators.Calibrator', 'calibrators.by_row',
          'contrastive.Head', 'palm.Head',
@@ -351,6 +353,15 @@ CASES = {
         palm.loss_of(1, .9), (UNIT, NAMED, {'prototypes': {'head': {
             'prototypes': PROTOTYPES}}}),
         (f32(), {'prototypes': {'head': {'prototypes': f32(2, C, Q)}}})),
+    'look.loss': (
+        lambda *of: look.loss(*of, 2),
+        (UNIT, LABELS, ROWS, UNIT, LABELS), f32(B)),
+    'look.memory': (lambda: look.memory(B), (), {
+        'bank': f32(B, 64), 'bank_labels': i32(B)}),
+    'look.loss_of': (
+        look.loss_of(2), (np.tile(UNIT, 32), NAMED, {
+            'bank': np.tile(UNIT, 32), 'bank_labels': LABELS}),
+        (f32(), {'bank': f32(B, 64), 'bank_labels': i32(B)})),
     'palm.contrast': (palm.contrast, (PROTOTYPES,), f32(2 * C)),
     # Labels of class and turn.
     'self_label_augmentation.turned': (

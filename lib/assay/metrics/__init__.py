@@ -81,7 +81,8 @@ KNOWN = {
     **_metrics(_POSITIVE, None, 'separating_epoch'),
     # Clusters and choices of examples.
     **_metrics(_SHARE, HIGHER, 'cluster_accuracy', 'cluster_precision',
-               'cluster_recall', 'purity'),
+               'cluster_recall', 'purity',
+               'probe_accuracy', 'few_probe_accuracy', 'nearest_accuracy'),
     **_metrics((-1, 1), HIGHER, 'silhouette'),
     **_metrics((1, math.inf), None, 'participation'),
     **_metrics(_SHARE, None, 'evenness', 'slow_share', 'effective_partners'),

@@ -121,7 +121,7 @@ def check(config, arms):
                     f'{sizes[0]}.')
 
 
-def units(config, study, arms):
+def units(config, study, arms, unknown=ood_data.unknown):
   """What is to be done, with what networks say: one at a time.
 
   A network is trained in the block of the first arm that has it; the others
@@ -130,6 +130,7 @@ def units(config, study, arms):
   Args:
     config, study: the run's.
     arms: name -> `Arm`.
+    unknown: what else is shown to networks, as `ood_data.unknown`.
 
   Yields:
     (arm, config with the swept fields, `ood_nets.Said`, recorder, block).
@@ -141,7 +142,7 @@ def units(config, study, arms):
     own, same = arms[arm], repr(mine)
     leader = first.setdefault((own.head, id(own.train), same), name)
     if same not in sets:
-      sets[same] = ood_data.unknown(mine, data, study.data_dir)
+      sets[same] = unknown(mine, data, study.data_dir)
     for block in study.blocks(name):
       key = leader, block.seeds
       if key not in found:
