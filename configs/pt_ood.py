@@ -26,13 +26,13 @@ PAPER = papers.Paper(
 _DIGITS = networks.OOD['digits'] | dict(
     known=(0, 1, 2, 3, 4), probed=(5, 6, 7), augment='shift_jitter',
     split_sizes=(300, 150, 236), probe_sizes=(180, 120, 236), num_unknown=236,
-    batch_size=60, num_epochs=80, far=('shuffled', 'uniform_noise'),
-    num_seeds=10)
+    eval_batch_size=236, batch_size=60, num_epochs=60, num_seeds=10,
+    far=('shuffled', 'uniform_noise'))
 _FASHION = _DIGITS | dict(
     dataset='fashion_mnist', known=(0, 2, 5, 7, 8), probed=(1, 4, 9),
     split_sizes=(3000, 1000, 1000), probe_sizes=(1500, 500, 1000),
     num_unknown=1000, batch_size=100, num_epochs=10, num_seeds=5,
-    tuning_seeds=(100,), far=('mnist', 'kmnist', 'shuffled'))
+    eval_batch_size=1000, far=('mnist', 'kmnist', 'shuffled'))
 VARIANTS = papers.variants({
     'digits': ('default: trained on digits 0 to 4, probed for 5 to 7',
                _DIGITS),
@@ -44,10 +44,11 @@ VARIANTS = papers.variants({
         dataset='cifar10', known=(0, 1, 2, 3, 4), probed=(5, 6, 7),
         model='resnet18', width=64, augment='crop_flip_jitter',
         split_sizes=(24_000, 1000, 1000), probe_sizes=(5000, 1000, 1000),
-        batch_size=256, num_epochs=200, dtype='bfloat16', weight_decay=1e-4)),
+        batch_size=256, num_epochs=200, dtype='bfloat16', weight_decay=1e-4,
+        learning_rates=(.03, .1, .3))),
     'smoke': ('seconds: digits, four arms', _DIGITS | dict(
         networks.OOD['smoke'], known=(0, 1, 2, 3, 4), probe_sizes=(40, 30, 40),
-        num_unknown=40, learning_rates=(), num_seeds=2, far=('shuffled',),
+        num_unknown=40, num_seeds=2, far=('shuffled',),
         arms=('ce_msp', 'simclr_msp', 'simclr_knn', 'untrained_msp'))),
 })
 
@@ -63,10 +64,11 @@ def get_config(variant='digits'):
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fixed_split'  # initialization and order
   c.scale = 'reduced'
-  c.net = networks.ood()
-  # Each network has the best of these, by nll of its training's probe.  # ours
-  c.learning_rates = (0.1, 0.3)
-  c.tuning_seeds = (100, 101)
+  c.net = networks.ood(learning_rate=.1)
+  # Of all networks alike; or the best of these for each, by nll of the probe
+  # of its training.
+  c.learning_rates = ()
+  c.tuning_seeds = (100,)
   c.probed = (5, 6, 7)  # classes that the probe learns
   c.probe_sizes = (180, 120, 236)  # its images: train, validation, test
   c.near = ('other_classes',)  # and `pretrained`, see `ood_probes`

@@ -57,7 +57,7 @@ UNKNOWN = among('other_classes', 'shuffled', 'scrambled', 'uniform_noise',
                 'fashion_mnist', 'kmnist', 'notmnist', 'cifar100')
 OOD = VISION | SHIFTED | {
     'model': among('cnn', 'resnet8', 'resnet20', 'resnet18', 'resnet34'),
-    'known': between(0, 10**4, (2, 10**4)), 'merged': COUNT,
+    'known': between(0, 10**4, (2, 10**4)),
     'near': UNKNOWN._replace(length=(1, 100)),
     'far': UNKNOWN._replace(length=(1, 100)), 'num_unknown': COUNT,
     'learning_rates': RATE}
