@@ -104,25 +104,52 @@ def predict_anchors(model, variables, batch):
 # --- FOMA --------------------------------------------------------------------
 
 
-def draw_lam(draw):
-  """A draw with one `lam` for the batch, and as in `mixup` for each row."""
+def prepare_foma(config, block, source):
+  """The source with the mean and deviation of each seed's training labels.
+
+  In units of their own, labels would outweigh inputs: of Airfoil's 120 dB and
+  inputs in [0, 1] the first singular value is nearly all, so none is large, and
+  FOMA is the identity or shrinks everything alike.
+  """
+  source = tabular_mixing.prepare(mixup.uniform, False, config, block, source)
+  labels = [y for _, y in tabular.training_rows(source)]
+  spread = np.stack([y.std(axis=0) for y in labels]).astype(np.float32)
+  return source._replace(own=source.own | {
+      'label_mean': np.stack([y.mean(axis=0) for y in labels]).astype(
+          np.float32),
+      'label_std': np.where(spread > 0, spread, 1)})
+
+
+def draw_lam(config, draw):
+  """A draw with one `lam` for the batch and units of labels, on each row."""
+  del config
 
   def drawn(shared, own, item, key):
     draw_key, lam_key = jax.random.split(key)
-    return draw(shared, own, item, draw_key) | {
-        'lam': mixup.sample_lam(lam_key, own['alpha'], len(item))}
+    batch = draw(shared, own, item, draw_key)
+    return batch | {
+        'lam': mixup.sample_lam(lam_key, own['alpha'], len(item))} | {
+            name: jnp.broadcast_to(own[name], batch['y'].shape)
+            for name in ('label_mean', 'label_std')}
 
   return drawn
 
 
+def _foma(config, values, batch):
+  """`foma.augmented` of values [B, ...], with labels that are standardized."""
+  mean, std = batch['label_mean'], batch['label_std']
+  values, y = foma.augmented(values, (batch['y'] - mean) / std,
+                             batch['lam'][0], config.share, config.small)
+  return values, mean + std * y
+
+
 def draw_foma(config, draw):
   """Batches moved toward the subspace of their large singular values."""
-  with_lam = draw_lam(draw)
+  with_lam = draw_lam(config, draw)
 
   def drawn(*args):
     batch = with_lam(*args)
-    x, y = foma.augmented(batch['x'], batch['y'], batch['lam'][0],
-                          config.share, config.small)
+    x, y = _foma(config, batch['x'], batch)
     return batch | {'x': x, 'y': y}
 
   return drawn
@@ -135,9 +162,8 @@ def hidden_foma(config, model, plain):
   def loss_fn(params, extra, batch, key):
     del key
     variables = {'params': params}
-    hidden, y = foma.augmented(
-        model.apply(variables, batch['x'], method='encode'), batch['y'],
-        batch['lam'][0], config.share, config.small)
+    hidden, y = _foma(
+        config, model.apply(variables, batch['x'], method='encode'), batch)
     predictions = model.apply(variables, hidden, method='decode')
     return jnp.mean(losses.squared(predictions, y)), (extra, {})
 
@@ -232,10 +258,9 @@ ARMS = {
         draw=functools.partial(draw_anchors, fields=('y',)),
         predict=predict_anchors, prepare=prepare_anchors,
         fields=('num_clusters', 'spread')),
-    'foma': _arm(('share', 'small'), draw=draw_foma),
-    'manifold_foma': _arm(
-        ('share', 'small'), draw=lambda config, draw: draw_lam(draw),
-        gradient=hidden_foma),
+    'foma': _arm(('share', 'small'), draw=draw_foma, prepare=prepare_foma),
+    'manifold_foma': _arm(('share', 'small'), draw=draw_lam,
+                          gradient=hidden_foma, prepare=prepare_foma),
     'rc_mixup': _arm(('noise_share',), draw=draw_rc, gradient=clean_alone,
                      prepare=prepare_rc),
 }
