@@ -40,8 +40,7 @@ VARIANTS = papers.variants({
         arms=('any', 'gpt2'), sweep='learning_rate', sweep_values=_RATES,
         swept_arms=('any', 'gpt2'), num_rules=32)),
     'smoke': ('seconds: a model of 16 units', dict(
-        arms=('any', 'four_domains'), sweep='', sweep_values=(), swept_arms=(),
-        num_rules=8, num_seeds=2, num_prompts=16, num_layers=1, width=16,
+        sweep_values=(8,), num_seeds=2, num_prompts=16, num_layers=1, width=16,
         num_heads=2, batch_size=8, num_steps=16)),
 })
 

@@ -44,9 +44,9 @@ VARIANTS = papers.variants({
                 dict(arms=('copy_repeat', 'gpt2'), sweep='learning_rate',
                      sweep_values=_RATES, swept_arms=('copy_repeat', 'gpt2'))),
     'smoke': ('seconds: a model of 16 units', dict(
-        arms=('copy_unique', 'parity'), num_seeds=2, num_prompts=16,
-        num_layers=1, width=16, num_heads=2, batch_size=8, num_steps=16,
-        splits=('test', 'length_12'))),
+        arms=('copy_repeat',), num_seeds=2, num_prompts=16, num_layers=1,
+        width=16, num_heads=2, batch_size=8, num_steps=16,
+        splits=('test', 'length_9'))),
 })
 
 

@@ -7,10 +7,11 @@ import numpy as np
 
 from assay import keys
 from assay.data import texts
+from assay.study import replaced
 from configs import only_if_diversity as card
 from experiments import only_if_diversity as paper
 
-NET = card.get_config('smoke').net
+NET = replaced(card.get_config('smoke'), {'num_rules': 8}).net
 
 
 def left_sides(arm, split, num=400):
