@@ -39,7 +39,7 @@ VARIANTS = papers.variants({
 def get_config(variant='digits'):
   """The values of one variant, locked: networks are those of PALM."""
   c = palm_prototypes.get_config(variant).copy_and_resolve_references().unlock()
-  c.arms = ('ce', 'supcon', 'simclr', 'look_4', 'look', 'look_64', 'look_all',
+  c.arms = ('ce', 'supcon', 'simclr', 'look', 'look_64', 'look_all',
             'untrained')
   return papers.config_of(c, VARIANTS, variant)
 

@@ -57,8 +57,7 @@ def get_config(variant='digits'):
   """The values of one variant, locked."""
   c = papers.new_config('pt_ood', VARIANTS, variant)
   c.arms = ('one_feature', *(
-      f'{network}_{score}' for network in (
-          'ce', 'supcon', 'simclr', 'untrained')
+      f'{network}_{score}' for network in ('ce', 'simclr', 'untrained')
       for score in ('msp', 'energy', 'entropy', 'knn', 'logit_knn',
                     'mahalanobis', 'vim')))
   c.num_seeds = 5  # planned before the run
