@@ -28,18 +28,18 @@ PAPER = papers.Paper(
 
 _FEW = dict(arms=('ce', 'supcon', 'look_64', 'look_all', 'untrained'))
 VARIANTS = papers.variants({
-    name: (palm_prototypes.VARIANTS[name].replace('five arms', 'four arms'),
+    name: (palm_prototypes.VARIANTS[name].replace('four arms', 'two arms'),
            palm_prototypes.VARIANTS.differs[name] | fields)
     for name, fields in (
         ('digits', {}),
         ('fashion6', _FEW), ('cifar6', _FEW),
-        ('smoke', dict(arms=('ce', 'look', 'look_all', 'untrained'))))})
+        ('smoke', dict(arms=('ce', 'look'))))})
 
 
 def get_config(variant='digits'):
   """The values of one variant, locked: networks are those of PALM."""
   c = palm_prototypes.get_config(variant).copy_and_resolve_references().unlock()
-  c.arms = ('ce', 'supcon', 'simclr', 'look_4', 'look', 'look_64', 'look_all',
+  c.arms = ('ce', 'supcon', 'simclr', 'look', 'look_64', 'look_all',
             'untrained')
   return papers.config_of(c, VARIANTS, variant)
 

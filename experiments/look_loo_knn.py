@@ -24,8 +24,7 @@ NETWORKS = {
     'simclr': contrasted(contrastive.by_image),
     'untrained': contrasted(lambda z, batch, extra: (jnp.float32(0), {}))} | {
         name: contrasted(look.loss_of(k), memory=look.memory)
-        for name, k in (('look_4', 4), ('look', 16), ('look_64', 64),
-                        ('look_all', None))}
+        for name, k in (('look', 16), ('look_64', 64), ('look_all', None))}
 ARMS = {name: ood.Arm(score=ood_scores.knn, settings={'k': (1, 3, 10, 30)},
                       **network) for name, network in NETWORKS.items()}
 make_apply = ood.make_apply(ARMS)

@@ -20,7 +20,6 @@ LOGIT_KNN = ood_scores.Score(
     knn.values(state, logits))
 NETWORKS = {
     'ce': {'train': ood.TWO_VIEWS},
-    'supcon': ood.contrasted(contrastive.Head, contrastive.by_label),
     'simclr': ood.contrasted(contrastive.Head, contrastive.by_image),
     'untrained': ood.contrasted(contrastive.Head, lambda z, batch, extra: (
         jnp.float32(0), {}))}

@@ -64,7 +64,7 @@ def _centers(features, labels, *, number=6):
   from sklearn import cluster  # slow to import, and only used here
   z = unit(features)
   return (np.stack([unit(cluster.KMeans(
-      number, n_init=10, random_state=0).fit(z[labels == c]).cluster_centers_)
+      number, n_init=3, random_state=0).fit(z[labels == c]).cluster_centers_)
                     for c in np.unique(labels)], axis=1),)
 
 
