@@ -83,8 +83,11 @@ KNOWN = {
     **_metrics(_POSITIVE, None, 'separating_epoch'),
     # Clusters and choices of examples.
     **_metrics(_SHARE, HIGHER, 'cluster_accuracy', 'cluster_precision',
-               'cluster_recall'),
-    **_metrics(_SHARE, None, 'slow_share', 'effective_partners'),
+               'cluster_recall', 'purity',
+               'probe_accuracy', 'few_probe_accuracy', 'nearest_accuracy'),
+    **_metrics((-1, 1), HIGHER, 'silhouette'),
+    **_metrics((1, math.inf), None, 'participation'),
+    **_metrics(_SHARE, None, 'evenness', 'slow_share', 'effective_partners'),
     # Networks.
     **_metrics(_ANY, LOWER, 'lambda_max'),
     **_metrics(_POSITIVE, None, 'lambda_ratio', 'weight_l1', 'weight_l2',
