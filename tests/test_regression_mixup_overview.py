@@ -6,7 +6,7 @@ import pytest
 
 from assay import papers
 from assay.study import Block, Study, replaced
-from assay.testbeds import tabular, tabular_relatives
+from assay.testbeds import tabular
 
 overview = papers.load('regression_mixup_overview')
 
@@ -33,30 +33,6 @@ def test_limits_are_erm(arm, limit):
             for name, fields in ((arm, limit), ('erm', {}))]
   jax.tree.map(lambda got, want: np.testing.assert_allclose(
       got, want, 1e-3, 1e-4), *params)
-
-
-def test_units_of_labels_do_not_change_foma():
-  """A batch of labels a y + b is that of y, times a plus b."""
-  config = small(share=.7)
-  source = overview.ARMS['foma'].prepare(config, Block(Study(
-      'regression_mixup_overview', 'smoke', config), 'foma', (0,)),
-      tabular.make_source(config.net, (0,), data=overview.data))
-  rows = source.own['train_rows'][0]
-  labels = source.shared['y'][rows]
-  np.testing.assert_allclose(source.own['label_mean'], [labels.mean(0)], 1e-5)
-  np.testing.assert_allclose(source.own['label_std'], [labels.std(0)], 1e-5)
-  x, y = (source.shared[k][rows[:8]] for k in ('x', 'y'))
-  got = []
-  for a, b in ((1., 0.), (30., 1000.)):
-    own = {'alpha': 1., 'label_mean': a * labels.mean(0) + b,
-           'label_std': a * labels.std(0)}
-    draw = lambda *args, a=a, b=b: {'x': x, 'y': a * y + b}
-    batch = tabular_relatives.draw_foma(config, draw)(
-        {}, own, np.arange(8), jax.random.key(3))
-    got.append((batch['x'], (batch['y'] - b) / a))
-  assert np.abs(got[0][1] - y).max() > .1 * y.std()  # not the identity
-  for first, second in zip(*got, strict=True):
-    np.testing.assert_allclose(first, second, 1e-3, 1e-3)
 
 
 def test_bandwidths_are_chosen_and_losses_remembered():

@@ -53,6 +53,8 @@ KNOWN = {
                'worst_rmse_high'),
     **_metrics((-1, 1), HIGHER, 'worst_pearson', 'worst_pearson_low',
                'worst_pearson_high'),
+    # Of representations, between domains; an estimate may be below 0.
+    **_metrics(_ANY, LOWER, 'divergence'),
     **_metrics(_SHARE, None, 'coverage_50', 'coverage_80', 'coverage_95'),
     # Of labels with a metric.
     **_metrics(_POSITIVE, LOWER, 'squared_distance', 'distance'),

@@ -7,9 +7,8 @@ Ideas are those of `methods`; what an arm reads of the config beside what
     num_clusters, spread (ADA: of k-means, and the largest gamma)
     share, small (FOMA: which singular values are scaled)
     tau_max, tau_std (similarity-kernel mixup: how distance lowers lam's law)
-    noise_share, rival_partners, num_phases (RC-Mixup: how many examples are
-      left out; bandwidths, by their effective partners; how often one is
-      chosen)
+
+RC-Mixup stands in `tabular_rc_mixup`.
 """
 
 import functools
@@ -24,7 +23,6 @@ from assay.methods import (
     foma,
     kernel_mixup,
     mixup,
-    rc_mixup,
     regmixup,
 )
 from assay.testbeds import tabular, tabular_mixing
@@ -170,85 +168,6 @@ def hidden_foma(config, model, plain):
   return jax.value_and_grad(loss_fn, has_aux=True)
 
 
-# --- RC-Mixup ----------------------------------------------------------------
-
-
-def prepare_rc(config, block, source):
-  """The source with the bandwidth of each phase, chosen among rivals."""
-  rows, num_epochs = tabular.training_rows(source), config.net.num_epochs
-  own = source.own | {
-      'alpha': np.full(len(rows), config.alpha, np.float32),
-      'features': np.stack([y for _, y in rows]).astype(np.float32),
-      'noise_share': np.full(len(rows), config.noise_share, np.float32)}
-  rivals = np.array([[mixup.bandwidth_for(y, partners) for _, y in rows]
-                     for partners in config.rival_partners], np.float32)
-  errors = [tabular.fit(
-      config, block, ARMS['rc_mixup'], source._replace(own=own | {
-          'bandwidths': rival[:, None]}, items=_phased(
-              source.items, np.zeros(num_epochs, int), config)),
-      f'rival={i}').curves['val'] for i, rival in enumerate(rivals)]
-  which = rc_mixup.chosen(errors, config.num_phases)  # [phases, S]
-  phases = np.concatenate([np.full(len(part), i) for i, part in enumerate(
-      np.array_split(np.arange(num_epochs), config.num_phases))])
-  return source._replace(
-      own=own | {'bandwidths': np.take_along_axis(rivals, which, axis=0).T},
-      items=_phased(source.items, phases, config))
-
-
-def _phased(items, phases, config):
-  """Items [2, B] of each step: rows, and the phase of its epoch."""
-  steps = config.net.split_sizes[0] // config.net.batch_size
-
-  def found(position, start, stop):
-    first = items(position, start, stop)
-    phase = phases[np.arange(start, stop) // steps].astype(np.int32)
-    return np.stack([first, np.broadcast_to(phase[:, None], first.shape)], 1)
-
-  return found
-
-
-def draw_rc(config, draw):
-  """Mixtures with near partners, the positions and the rows they are of."""
-  del config
-
-  def drawn(shared, own, item, key):
-    draw_key, choose_key, lam_key = jax.random.split(key, 3)
-    anchors, features = item[0], own['features']
-    partners = mixup.similar_partners(
-        choose_key, features[anchors], features,
-        own['bandwidths'][item[1, 0]])
-    both = draw(shared, own, jnp.concatenate([anchors, partners]), draw_key)
-    size = len(anchors)
-    batch = {'x': both['x'][:size], 'y': both['y'][:size]}
-    lam = mixup.sample_lam(lam_key, own['alpha'], size)
-    mixed = mixup.blend(batch | {
-        'partner_x': both['x'][size:], 'partner_y': both['y'][size:],
-        'lam': lam})
-    return {'x': mixed['x'], 'y': mixed['y'], 'own_x': batch['x'],
-            'own_y': batch['y'], 'anchors': anchors, 'partners': partners,
-            'noise_share': jnp.broadcast_to(own['noise_share'], (size,))}
-
-  return drawn
-
-
-def clean_alone(config, model, plain):
-  """The socket `gradient` of mixtures of examples whose last loss was small."""
-  del config
-
-  def found(params, extra, batch, key):
-    memory = extra['last_losses']['values']
-    clean = rc_mixup.small_losses(memory, batch['noise_share'][0])
-    (loss, (extra, metrics)), grads = plain(params, extra, batch | {
-        'weight': rc_mixup.pair_weights(
-            clean, batch['anchors'], batch['partners'])}, key)
-    now = losses.squared(model.apply({'params': params}, batch['own_x']),
-                         batch['own_y'])
-    memory = rc_mixup.remembered(memory, batch['anchors'], now)
-    return (loss, (extra | {'last_losses': {'values': memory}}, metrics)), grads
-
-  return found
-
-
 ARMS = {
     'regmixup': _arm(('mixed_weight',), draw=draw_regmixup),
     'kernel_mixup': _arm(('tau_max',), draw=draw_kernel),
@@ -261,6 +180,4 @@ ARMS = {
     'foma': _arm(('share', 'small'), draw=draw_foma, prepare=prepare_foma),
     'manifold_foma': _arm(('share', 'small'), draw=draw_lam,
                           gradient=hidden_foma, prepare=prepare_foma),
-    'rc_mixup': _arm(('noise_share',), draw=draw_rc, gradient=clean_alone,
-                     prepare=prepare_rc),
 }
