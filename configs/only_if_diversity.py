@@ -55,7 +55,8 @@ def get_config(variant='rules'):
   c.scale = 'reduced'
   c.net = networks.tiny_lm(
       'xs', dataset='rules', num_rules=256, num_letters=10, text_length=6,
-      absent=0.25, rule_seed=0, batch_size=32, num_steps=1500, max_length=32)
+      absent=0.25, rule_seed=0, batch_size=32, num_steps=1500, max_length=32,
+      num_layers=3)  # to find the left side, and then what takes its place
   c.splits = ('test', 'seen')
   c.num_prompts = 500
   c.decode = False
