@@ -29,6 +29,9 @@ VARIANTS = {
         'bandwidths from that of the paper to all partners', _SKILLCRAFT | dict(
             arms=('erm', 'mixup', 'c_mixup'), swept_arms=('c_mixup',),
             sweep='bandwidth', sweep_values=(5e-4, 0.1, 1.0, 10.0, 100.0))),
+    'skillcraft_invariance': (
+        'what representations tell of the league, beside the latency',
+        _SKILLCRAFT | dict(metrics=('rmse', 'divergence'), num_seeds=5)),
     'crime_bandwidths': (
         'bandwidths from no partners to that of the code', _CRIME | dict(
             arms=('erm', 'manifold_mixup', OURS), swept_arms=(OURS,),
@@ -116,6 +119,8 @@ def _selected(variant, table):
                    gated=False)
 
 
+_SHUFFLED = {'method': 'erm', 'group': 'domains shuffled'}
+
 # Margins are a quarter of C-Mixup's published gain: .686 over ERM on
 # SkillCraft, .005 over mixup on Crime.
 CLAIMS = (
@@ -133,6 +138,23 @@ CLAIMS = (
                        ('mixup', 'mixup', 'mixup'),
                        ('manifold mixup', 'manifold mixup', 'manifold_mixup'))},
                gated=False),
+    *claims_of(
+        'Yao et al., 2022, analysis of invariance', ('skillcraft_invariance',),
+        {'least divergence': (
+            'Of all arms C-Mixup has the representation that differs least '
+            'between leagues, of players of like latency.', all_of(*(
+                less('divergence', 'c_mixup', arm, split='train')
+                for arm in _PUBLISHED['skillcraft'] if arm != 'c_mixup')))},
+        gated=False),
+    *claims_of('control ours', ('skillcraft_invariance',), {
+        'leagues differ': (
+            'Without mixing, representations differ more between leagues than '
+            'between shuffled ones.', less(
+                'divergence', _SHUFFLED, 'erm', split='train')),
+        'differs less than ERM': (
+            'The representation of C-Mixup differs less between leagues than '
+            'that of ERM.', less('divergence', 'c_mixup', 'erm',
+                                 split='train'))}, gated=False),
     *_selected('crime', {'released bandwidth is manifold mixup': (
         "At the released code's bandwidth of 4, on labels in [0, 1], C-Mixup's "
         'error is that of manifold mixup, to 0.00125.',

@@ -135,7 +135,7 @@ BOUNDS = bounds.TABULAR | bounds.TABULAR_IMAGES | {
     'bandwidth': above(0, math.inf), 'alpha': above(0, 1e6),
     'local_fraction': between(0, 1), 'report_epochs': between(1, 10**9),
     'similarity': among('label', 'input', 'hidden', 'joint', 'uniform'),
-    'metrics': among('rmse', 'mape', 'pearson', length=(1, 3)),
+    'metrics': among('rmse', 'mape', 'pearson', 'divergence', length=(1, 4)),
     'strength': above(0, 1e6), 'domains_per_batch': between(1, 10**4)}
 
 # The grid of `airfoil_tuned`; an arm varies the fields that it has. ERM's part

@@ -3,7 +3,8 @@
   python -m experiments.regression_mixup_overview \
     --config=configs/regression_mixup_overview.py:airfoil
 
-The arms stand in `testbeds.tabular_mixing` and `testbeds.tabular_relatives`.
+The arms stand in `tabular_mixing`, `tabular_relatives` and `tabular_rc_mixup`
+of the testbeds.
 """
 
 import sys
@@ -11,10 +12,16 @@ import sys
 import numpy as np
 
 from assay import cli, keys
-from assay.testbeds import tabular, tabular_mixing, tabular_relatives
+from assay.testbeds import (
+    tabular,
+    tabular_mixing,
+    tabular_rc_mixup,
+    tabular_relatives,
+)
 from configs import regression_mixup_overview as card
 
-ARMS = tabular_mixing.ARMS | tabular_relatives.ARMS
+ARMS = tabular_mixing.ARMS | tabular_relatives.ARMS | {
+    'rc_mixup': tabular_rc_mixup.ARM}
 make_apply = tabular.make_apply
 
 

@@ -252,3 +252,26 @@ def test_augmented_splits_the_key_and_changes_x_only():
   bits = {tuple(jax.random.key_data(k).tolist())
           for k in (key, seen['draw'], seen['augment'])}
   assert len(bits) == 3
+
+
+def test_colors_follow_their_law():
+  x = images(num=2000, height=2, width=2).astype('float32') / 1e4
+  got = np.asarray(augment.jitter(jax.random.key(0), x, .5, gray=.25))
+  gray = (np.ptp(got, axis=3) < 1e-5).all(axis=(1, 2))
+  assert abs(gray.mean() - .25) < .04
+  # Others are a x + b of each channel, a and b of an image's own.
+  a = np.stack([(got[:, 1, 1, c] - got[:, 0, 0, c])
+                / (x[:, 1, 1, c] - x[:, 0, 0, c]) for c in range(3)], 1)[~gray]
+  b = got[~gray, 0, 0] - a * x[~gray, 0, 0]
+  for values, low in ((a, .5), (b, -.5)):
+    uniform = (values.ravel() - low) / 1
+    assert stats.kstest(uniform, 'uniform').pvalue > LEVEL
+  assert abs(np.corrcoef(a.T)[0, 1]) < .1
+
+
+def test_changes_come_before_colors():
+  seen = []
+  change = lambda key, x, fill: seen.append(fill) or 0 * x
+  x = jnp.ones((3, 2, 2, 1))
+  got = augment.jittered(change)(jax.random.key(0), x, fill=-1.)
+  assert seen == [-1.] and len(np.unique(got)) == 3  # b alone, of each image

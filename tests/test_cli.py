@@ -16,7 +16,7 @@ import pytest
 from assay import cli, papers, results
 from assay.__main__ import COMMANDS
 from assay.__main__ import main as assay_main
-from assay.cli import flags, folders, running
+from assay.cli import devices, flags, folders, running
 from assay.errors import UserError
 from assay.report import page
 from assay.study import progress, replaced
@@ -101,6 +101,20 @@ def test_a_workdir_with_another_config_is_refused(capsys, tmp_path):
 def test_bad_meshes_are_refused(text):
   with pytest.raises(UserError, match='seed:2,data:4'):
     flags.mesh_sizes(text)
+
+
+@pytest.mark.parametrize('version, given, want', [
+    ('0.10.2', '--xla_dump_to=/tmp/x', f'/tmp/x {devices.PATIENT}=3600'),
+    ('0.10.2', f'{devices.PATIENT}=7', f'{devices.PATIENT}=7'),  # the user's
+    ('0.99.0', '', '')])  # which may not know it
+def test_devices_of_busy_cores_wait_for_each_other(monkeypatch, version, given,
+                                                   want):
+  monkeypatch.setenv('XLA_FLAGS', given)
+  monkeypatch.setattr(devices.metadata, 'version', lambda name: version)
+  for _ in range(2):  # once, however often it is called
+    cli.set_up_devices('', 1, join='none')
+  assert os.environ['XLA_FLAGS'].endswith(want)
+  assert os.environ['XLA_FLAGS'].count(devices.PATIENT) == want.count('collect')
 
 
 def test_a_mesh_by_hand():

@@ -21,7 +21,7 @@ import toy
 
 from assay import __main__ as door
 from assay import cli, papers, results, train
-from assay.cli import kept
+from assay.cli import devices, kept
 from assay.errors import UserError
 from assay.study import Study
 from assay.train import checkpoint, evaluate, fits, loop, naming
@@ -289,6 +289,7 @@ def test_the_key_changes_with_flags_that_change_bits(monkeypatch):
   flags = os.environ.get('XLA_FLAGS', '')
   for more, same in (('--xla_gpu_deterministic_ops=true', False),
                      ('--xla_force_host_platform_device_count=8', True),
+                     (f'{devices.PATIENT}=7', True),
                      ('--xla_dump_to=/tmp/x', True)):
     monkeypatch.setenv('XLA_FLAGS', f'{flags} {more}')
     assert (key_of() == want) == same, more

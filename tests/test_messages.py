@@ -117,8 +117,8 @@ PRINTED = {
         'airfoil, no2, airfoil_paper, no2_scaled, '
         'airfoil_bandwidths, airfoil_similarity, airfoil_overfitting, '
         'airfoil_pooled, airfoil_tuned, synthetic, skillcraft, crime, '
-        'skillcraft_bandwidths, crime_bandwidths, skillcraft_tuned, '
-        'crime_tuned, rcf_mnist, rcf_mnist_small, smoke.',
+        'skillcraft_bandwidths, skillcraft_invariance, crime_bandwidths, '
+        'skillcraft_tuned, crime_tuned, rcf_mnist, rcf_mnist_small, smoke.',
     '--sedes=3': 'unknown flag --sedes=3; did you mean --seeds?',
     '--seeds=0': '--seeds=0 must be 1 or more and at most 100000.',
     '--arms=mixap':

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from assay import papers
 from assay.errors import UserError
 from assay.methods import (
     anchor_augmentation,
@@ -15,6 +16,8 @@ from assay.methods import (
     rc_mixup,
     regmixup,
 )
+from assay.study import Block, Study, replaced
+from assay.testbeds import tabular, tabular_relatives
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(7, 3)).astype(np.float32)
@@ -149,6 +152,31 @@ def test_a_tiny_tau_mixes_nothing():
       200, kernel_mixup.SMALLEST), 200, True)
   np.testing.assert_allclose(lam * (1 - lam), 0, atol=1e-6)
   assert 50 < lam.sum() < 150
+
+
+def test_units_of_labels_do_not_change_foma():
+  """A batch of labels a y + b is that of y, times a plus b."""
+  config = replaced(papers.configs('regression_mixup_overview').get_config(
+      'smoke'), {'share': .7})
+  source = tabular_relatives.ARMS['foma'].prepare(config, Block(Study(
+      'regression_mixup_overview', 'smoke', config), 'foma', (0,)),
+      tabular.make_source(config.net, (0,)))
+  rows = source.own['train_rows'][0]
+  labels = source.shared['y'][rows]
+  np.testing.assert_allclose(source.own['label_mean'], [labels.mean(0)], 1e-5)
+  np.testing.assert_allclose(source.own['label_std'], [labels.std(0)], 1e-5)
+  x, y = (source.shared[k][rows[:8]] for k in ('x', 'y'))
+  got = []
+  for a, b in ((1., 0.), (30., 1000.)):
+    own = {'alpha': 1., 'label_mean': a * labels.mean(0) + b,
+           'label_std': a * labels.std(0)}
+    draw = lambda *args, a=a, b=b: {'x': x, 'y': a * y + b}
+    batch = tabular_relatives.draw_foma(config, draw)(
+        {}, own, np.arange(8), jax.random.key(3))
+    got.append((batch['x'], (batch['y'] - b) / a))
+  assert np.abs(got[0][1] - y).max() > .1 * y.std()  # not the identity
+  for first, second in zip(*got, strict=True):
+    np.testing.assert_allclose(first, second, 1e-3, 1e-3)
 
 
 # --- RC-Mixup ----------------------------------------------------------------

@@ -4,12 +4,14 @@
 """
 
 import ast
+import collections
 import functools
+import itertools
 import re
 
 import pytest
 
-from assay import claims, metrics, papers
+from assay import claims, metrics, papers, results
 from assay import config as config_lib
 from assay.claims import examples
 from assay.errors import UserError
@@ -206,6 +208,26 @@ def sizes():
     yield experiment, lines(experiment), 60 if in_testbed else 250
     yield (ROOT / 'tests' / f'test_{paper}.py',
            lines(ROOT / 'tests' / f'test_{paper}.py'), 60)
+
+
+@pytest.mark.parametrize('paper', [
+    paper for paper in PAPERS if (ROOT / 'results' / paper).exists()])
+def test_no_two_arms_are_one(paper):
+  """What equals another arm on all that is tested on tests nothing."""
+  arms = collections.defaultdict(lambda: collections.defaultdict(list))
+  for row in results.read([ROOT / 'results' / paper]):
+    if row['split'] not in ('train', 'val'):
+      cell = tuple(str(row.get(k)) for k in (
+          'split', 'group', 'metric', 'state', 'dataset'))
+      arms[row['config'], row['method']][cell].append(
+          (row['seed'], row['value']))
+  for (one, first), (other, second) in itertools.combinations(arms.items(), 2):
+    shared = first.keys() & second.keys()
+    varied = any(len({value for _, value in first[cell]}) > 1
+                 for cell in shared)
+    assert one[0] != other[0] or not varied or any(
+        sorted(first[cell], key=str) != sorted(second[cell], key=str)
+        for cell in shared), f'{one} and {other[1]} are the same'
 
 
 def test_limits_of_lines():

@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 
-from assay import papers
+from assay import papers, train
 from assay.data import domains, files, tabular
 from assay.errors import UserError
 from assay.metrics import domains as by_domain
-from assay.metrics import regression
+from assay.metrics import invariance, regression
 from assay.study import Study, replaced
-from assay.testbeds import networks, tabular_domains, tabular_images
+from assay.testbeds import (
+    networks,
+    tabular_data,
+    tabular_domains,
+    tabular_images,
+)
 from assay.testbeds import tabular as testbed
 
 SETS = ('skillcraft', 'crime')
@@ -169,6 +174,30 @@ def test_rows_of_domains_and_of_the_worst(made):
     assert errors(rows, 'worst_rmse_low')[key] < value < errors(
         rows, 'worst_rmse_high')[key]
   assert errors(rows, 'worst_pearson').keys() == errors(rows).keys()
+
+
+def test_rows_of_what_representations_tell_of_domains(made, monkeypatch):
+  seen, original = [], invariance.divergence
+
+  def divergence(features, y, domain):
+    seen.append((features, y, domain))
+    return original(features, y, domain, num_bins=1, least=10)
+
+  monkeypatch.setattr(tabular_data.invariance, 'divergence', divergence)
+  rows = run(made(metrics=('rmse', 'divergence'), num_epochs=1), {
+      'plain': testbed.Arm()})
+  found, shuffled = (errors(rows, 'divergence', split='train', group=group)
+                     for group in ('', 'domains shuffled'))
+  assert found.keys() == shuffled.keys() == {('plain', 0), ('plain', 1)}
+  assert len({*found.values(), *shuffled.values()}) == 4
+  (features, y, domain), (_, _, other) = seen[0], seen[2]
+  assert features.shape == (60, 128) and y.shape == (60, 1)
+  assert (other != domain).any()
+  assert sorted(other) == sorted(domain) == [0] * 20 + [1] * 20 + [2] * 20
+  with pytest.raises(UserError, match='divergence: diabetes has no domains'):
+    tabular_data.record_divergence(
+        None, papers.configs('c_mixup').get_config(),
+        train.Source({}, {}, None), None, None)
 
 
 def test_weights_of_domains_climb_with_their_errors(made):

@@ -19,6 +19,7 @@ from assay import losses, methods
 from assay.methods import (
     anchor_augmentation,
     calibrators,
+    contrastive,
     correctness_ranking,
     domains,
     foma,
@@ -28,9 +29,11 @@ from assay.methods import (
     kernel_mixup,
     linear_maps,
     loki,
+    look,
     maml,
     milestones,
     mixup,
+    palm,
     rc_mixup,
     regmixup,
     sam,
@@ -48,12 +51,14 @@ ON_THE_HOST = {
     'anchor_augmentation.gammas', 'anchor_augmentation.clusters',
     'rc_mixup.chosen',
     'cot_information', 'isotonic_regression', 'loki.locus', 'loki.next_label',
-    'noise_priors', 'ood_scores', 'sdm_region', 'forgetting.epochs',
+    'modes', 'noise_priors', 'ood_scores', 'sdm_region', 'forgetting.epochs',
     'sdm_adaptor.fit', 'forgetting.summary', 'sorted_partners.sort_labels',
-    'partners.partner_table', 'mixup.match', 'useful.elbow', 'useful.separate',
-    'useful.upsample', 'useful.same_number', 'useful.weights', 'useful.digest'}
+    'partners.partner_table', 'probes', 'mixup.match', 'useful.elbow',
+    'useful.separate', 'useful.upsample', 'useful.same_number',
+    'useful.weights', 'useful.digest'}
 # They are not called: a type, or shared by those that are.
 PARTS = {'abet.Head', 'calibrators.Calibrator', 'calibrators.by_row',
+         'contrastive.Head', 'palm.Head',
          'calibrators.minimized', 'sdm.Bank',
          'useful.Separated', 'temperature_networks.network',
          'temperature_networks.fitted'}
@@ -73,6 +78,9 @@ PAIRS = {'x': VALUES, 'y': VALUES, 'partner_x': VALUES[::-1],
 PARAMS = {'kernel': VALUES[0], 'bias': np.ones(Q, np.float32)}
 TASK = dict.fromkeys(('x', 'y', 'query_x', 'query_y'), VALUES)
 GAUSSIAN = {'mean': PARAMS, 'log_std': PARAMS}
+UNIT = VALUES / np.linalg.norm(VALUES, axis=1, keepdims=True)
+PROTOTYPES = UNIT[:2 * C].reshape(2, C, Q)
+NAMED = {'y': LABELS, 'index': ROWS}
 
 
 def f32(*shape):
@@ -320,6 +328,41 @@ CASES = {
     'loki.frechet_mean': (
         loki.frechet_mean, (SHARES[None], np.arange(16.).reshape(2, B)),
         i32(1)),
+    # Contrast of projections, and prototypes.
+    'contrastive.directions': (contrastive.directions, (VALUES,), f32(B, Q)),
+    'contrastive.views': (
+        contrastive.views(draw), ({'y': LABELS}, OWN, ROWS, KEY),
+        {'y': i32(2 * B), 'index': i32(2 * B)}),
+    'contrastive.supervised': (
+        contrastive.supervised, (UNIT, LABELS), f32(B)),
+    'contrastive.by_label': (
+        contrastive.by_label, (UNIT, NAMED, {}), (f32(), {})),
+    'contrastive.by_image': (
+        contrastive.by_image, (UNIT, NAMED, {}), (f32(), {})),
+    'contrastive.taught': (
+        contrastive.taught(contrastive.by_label),
+        (np.append(np.tile(VALUES, 32), LOGITS, axis=1), NAMED, {}),
+        (f32(), {}, {})),
+    'palm.sinkhorn': (palm.sinkhorn, (LOGITS,), f32(B, C)),
+    'palm.assigned': (
+        palm.assigned, (UNIT, LABELS, PROTOTYPES), f32(B, 2)),
+    'palm.step': (
+        lambda *of: palm.step(*of, kept=1), (UNIT, LABELS, PROTOTYPES),
+        (f32(), f32(2, C, Q))),
+    'palm.loss_of': (
+        palm.loss_of(1, .9), (UNIT, NAMED, {'prototypes': {'head': {
+            'prototypes': PROTOTYPES}}}),
+        (f32(), {'prototypes': {'head': {'prototypes': f32(2, C, Q)}}})),
+    'look.loss': (
+        lambda *of: look.loss(*of, 2),
+        (UNIT, LABELS, ROWS, UNIT, LABELS), f32(B)),
+    'look.memory': (lambda: look.memory(B), (), {
+        'bank': f32(B, 64), 'bank_labels': i32(B)}),
+    'look.loss_of': (
+        look.loss_of(2), (np.tile(UNIT, 32), NAMED, {
+            'bank': np.tile(UNIT, 32), 'bank_labels': LABELS}),
+        (f32(), {'bank': f32(B, 64), 'bank_labels': i32(B)})),
+    'palm.contrast': (palm.contrast, (PROTOTYPES,), f32(2 * C)),
     # Labels of class and turn.
     'self_label_augmentation.turned': (
         self_label_augmentation.turned(draw),

@@ -166,7 +166,7 @@ def test_bounds_name_what_there_is():
   named = bounds.VISION | bounds.SHIFTED
   for field, known in (
       ('model', vision_nets.MODELS), ('schedule', vision_nets.SCHEDULES),
-      ('augment', vision.CUTOUT_SIZES), ('shifts', corruptions.CORRUPTIONS)):
+      ('augment', vision.AUGMENTS), ('shifts', corruptions.CORRUPTIONS)):
     assert named[field].among == tuple(known), field
   assert named['level'].high == corruptions.NUM_LEVELS
 

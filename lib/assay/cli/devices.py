@@ -1,10 +1,18 @@
 """JAX's devices, as the flags ask for them."""
 
+from importlib import metadata
 import math
 import os
 
 from assay import disk
 from assay.cli import flags
+
+# Devices of a CPU that share busy cores wait for each other: XLA ends the whole
+# process where one waits 40 seconds. An unknown flag would end it too: this one
+# is in the versions named.
+PATIENT = '--xla_cpu_collective_call_terminate_timeout_seconds'
+PATIENT_SECONDS = 3600
+PATIENT_VERSIONS = ('0.10.',)
 
 
 def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False,
@@ -34,8 +42,10 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False,
   from assay.train import hosts, sharding
 
   if deterministic:
-    os.environ['XLA_FLAGS'] = (os.environ.get('XLA_FLAGS', '')
-                               + ' --xla_gpu_deterministic_ops=true')
+    _add_xla_flag('--xla_gpu_deterministic_ops=true')
+  if (PATIENT not in os.environ.get('XLA_FLAGS', '')
+      and metadata.version('jaxlib').startswith(PATIENT_VERSIONS)):
+    _add_xla_flag(f'{PATIENT}={PATIENT_SECONDS}')
   least = math.prod(sizes.values()) if pretend else 0
   shown = jax.config.jax_num_cpu_devices
   if shown < 0:  # not chosen by JAX_NUM_CPU_DEVICES
@@ -53,3 +63,7 @@ def set_up_devices(mesh, num_seeds, deterministic=False, pretend=False,
     return sharding.make_mesh(sizes, devices=jax.devices('cpu'))
   sharding.make_mesh(sizes, num_seeds)  # an error comes before all else
   return sizes
+
+
+def _add_xla_flag(flag):
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {flag}'

@@ -1,4 +1,4 @@
-"""Random crops, flips and cutout on a batch, inside the compiled step.
+"""Random crops, flips, cutout and colors of a batch, in the compiled step.
 
     x = augment.standard(key, x, padding=4)  # [B, H, W, C], uint8 or float
     draw = augment.augmented(draw, augment.standard)  # for training only
@@ -96,6 +96,38 @@ def standard(key, x, padding=4, cutout_size=0, fill=0):
   crop_key, flip_key, cutout_key = jax.random.split(key, 3)
   x = random_flip(flip_key, random_crop(crop_key, x, padding, fill))
   return cutout(cutout_key, x, cutout_size) if cutout_size else x
+
+
+def jitter(key, x, strength=0.4, gray=0.2):
+  """Brightness and contrast of each channel, and at times no color at all.
+
+  Each channel becomes a x + b with a uniform in [1 - strength, 1 + strength]
+  and b in [-strength, strength]; with probability `gray` all channels of an
+  image are their mean then.
+
+  Args:
+    key: typed key [].
+    x: [B, H, W, C] float, normalized: b is in its units.
+    strength: in [0, 1].
+    gray: in [0, 1].
+  """
+  scale_key, shift_key, gray_key = jax.random.split(key, 3)
+  size = x.shape[0], 1, 1, x.shape[3]
+  scale, shift = (strength * jax.random.uniform(k, size, x.dtype, -1, 1)
+                  for k in (scale_key, shift_key))
+  x = (1 + scale) * x + shift
+  is_gray = jax.random.bernoulli(gray_key, gray, (x.shape[0], 1, 1, 1))
+  return jnp.where(is_gray, jnp.mean(x, axis=3, keepdims=True), x)
+
+
+def jittered(change):
+  """`(key, x, fill) -> x`: another such, `standard` for one, then `jitter`."""
+
+  def changed(key, x, fill=0):
+    change_key, jitter_key = jax.random.split(key)
+    return jitter(jitter_key, change(change_key, x, fill=fill))
+
+  return changed
 
 
 def augmented(draw, augment):

@@ -53,6 +53,8 @@ KNOWN = {
                'worst_rmse_high'),
     **_metrics((-1, 1), HIGHER, 'worst_pearson', 'worst_pearson_low',
                'worst_pearson_high'),
+    # Of representations, between domains; an estimate may be below 0.
+    **_metrics(_ANY, LOWER, 'divergence'),
     **_metrics(_SHARE, None, 'coverage_50', 'coverage_80', 'coverage_95'),
     # Of labels with a metric.
     **_metrics(_POSITIVE, LOWER, 'squared_distance', 'distance'),
@@ -81,8 +83,11 @@ KNOWN = {
     **_metrics(_POSITIVE, None, 'separating_epoch'),
     # Clusters and choices of examples.
     **_metrics(_SHARE, HIGHER, 'cluster_accuracy', 'cluster_precision',
-               'cluster_recall'),
-    **_metrics(_SHARE, None, 'slow_share', 'effective_partners'),
+               'cluster_recall', 'purity',
+               'probe_accuracy', 'few_probe_accuracy', 'nearest_accuracy'),
+    **_metrics((-1, 1), HIGHER, 'silhouette'),
+    **_metrics((1, math.inf), None, 'participation'),
+    **_metrics(_SHARE, None, 'evenness', 'slow_share', 'effective_partners'),
     # Networks.
     **_metrics(_ANY, LOWER, 'lambda_max'),
     **_metrics(_POSITIVE, None, 'lambda_ratio', 'weight_l1', 'weight_l2',

@@ -90,7 +90,7 @@ _IMAGES = dict(
     dataset='fashion_mnist',
     split_sizes=(10_000, 5000, 5000),  # train, validation, test
     data_seed=0,
-    augment='',  # or 'crop_flip', 'crop_flip_cutout'
+    augment='',  # or a key of `vision.AUGMENTS`
     # Model.
     model='cnn',
     width=16,  # of the first convolution; 'mlp': 8 times as many units

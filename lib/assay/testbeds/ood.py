@@ -1,8 +1,8 @@
 """Known from unknown: classifiers, and scores of how known an input is.
 
 The papers ask which score, of which network, tells images of classes that were
-never shown from known ones. An `Arm` is a head, which the network is trained
-with, and a score of what the network puts out. Arms with one head read one
+never shown from known ones. An `Arm` is a head and a training of the network,
+and a score of what it puts out. Arms that share head and training read one
 network. Splits: `test`, known images; each set of unknown ones by its name;
 `near` and `far`, the means over these sets without those that one feature tells
 from the known (`ood_data`), `worst` of all sets; the shifts of the test images
@@ -23,7 +23,7 @@ import numpy as np
 from assay import config as config_lib
 from assay.data import images
 from assay.errors import UserError, check_names
-from assay.methods import ood_scores
+from assay.methods import contrastive, ood_scores
 from assay.metrics import classification
 from assay.models import classifier
 from assay.study import Block, replaced, tune
@@ -44,16 +44,32 @@ class Arm(NamedTuple):
       `head`; None: the best feature of an image, see `ood_data`.
     settings: of the score, name -> values; those are taken that tell held-out
       images best from mixtures of two.
-    against: names of arms with the same head, on whose AUROC the gain is
-      recorded with its interval over test images.
+    against: names of arms with the same head and training, on whose AUROC the
+      gain is recorded with its interval over test images.
+    train: a `vision.Arm`: loss, draw and what else a training has. Its loss
+      gets what the head gives in training, in `extra` what the head keeps.
   """
   head: Callable = linear
   score: ood_scores.Score | None = ood_scores.msp
   settings: dict = {}
   against: tuple = ()
+  train: vision.Arm = vision.Arm()
 
 
 ONE_FEATURE = Arm(score=None)
+TWO_VIEWS = vision.Arm(draw=contrastive.views)
+
+
+def contrasted(head, loss, **more):
+  """Head and training of an `Arm` on two views of each image.
+
+  Args:
+    head: as `contrastive.Head`.
+    loss: as `contrastive.taught` takes it.
+    **more: sockets of the training.
+  """
+  return {'head': head, 'train': TWO_VIEWS._replace(
+      loss=contrastive.taught(loss), **more)}
 
 
 def make_apply(arms):
@@ -65,20 +81,20 @@ def make_apply(arms):
 # --- The study ---------------------------------------------------------------
 
 
-def tuned(config, study, data, name, head):
-  """The config with the learning rate of a head, by its nll on `val`.
+def tuned(config, study, data, name, arm):
+  """The config with the learning rate of a network, by its nll on `val`.
 
   Args:
     config, study, data: of the run; trials are on `config.tuning_seeds`.
-    name: of the unit whose block trains the head.
-    head: see `Arm`.
+    name: of the unit whose block trains the network.
+    arm: an `Arm` with this network.
   """
   if not config.learning_rates:
     return config
 
   def measure(config, block, fields):
-    model = nets.make_model(config.net, head)
-    fitted = vision.fit(config, data, block, model=model)
+    model = nets.make_model(config.net, arm.head)
+    fitted = vision.fit(config, data, block, arm.train, model=model)
     logits = vision_nets.said(
         vision_nets.apply_of(model), config.net, data, block, fitted,
         nets.shown(config, data, {})['val'], config.level)
@@ -105,15 +121,16 @@ def check(config, arms):
                     f'{sizes[0]}.')
 
 
-def units(config, study, heads):
+def units(config, study, arms, unknown=ood_data.unknown):
   """What is to be done, with what networks say: one at a time.
 
-  A head is trained in the block of the first arm that has it; the others read
-  what its networks say.
+  A network is trained in the block of the first arm that has it; the others
+  read what it says.
 
   Args:
     config, study: the run's.
-    heads: arm -> head.
+    arms: name -> `Arm`.
+    unknown: what else is shown to networks, as `ood_data.unknown`.
 
   Yields:
     (arm, config with the swept fields, `ood_nets.Said`, recorder, block).
@@ -121,16 +138,18 @@ def units(config, study, heads):
   sets, first, found = {}, {}, {}
   for name, arm, fields, mine, data in vision.units(
       config, study, ood_data.load):
-    head, same = heads[arm], repr(mine)
-    leader = first.setdefault((head, same), name)
+    # A training has functions and no equality: the same one is the same object.
+    own, same = arms[arm], repr(mine)
+    leader = first.setdefault((own.head, id(own.train), same), name)
     if same not in sets:
-      sets[same] = ood_data.unknown(mine, data, study.data_dir)
+      sets[same] = unknown(mine, data, study.data_dir)
     for block in study.blocks(name):
       key = leader, block.seeds
       if key not in found:
         found[key] = nets.said(
-            tuned(mine, study, data, leader, head), data,
-            Block(study, leader, block.seeds), head, sets[same])
+            tuned(mine, study, data, leader, own), data,
+            Block(study, leader, block.seeds), own.head, sets[same],
+            own.train)
       if name != leader:
         study.stand_on(name, found[key].fitted)
       yield arm, mine, found[key], block.recorder(
@@ -138,16 +157,17 @@ def units(config, study, heads):
               mine.net.dataset), **fields), block
 
 
-def run(config, study, arms):
+def run(config, study, arms, more=lambda out, arm: {}):
   """Scores every arm on every seed; returns the rows.
 
   Args:
     config, study: the run's.
     arms: name -> `Arm`.
+    more: what a paper measures besides: of what one network says, split ->
+      name -> array, and an `Arm`, {(metric, split, group): (value, n)}.
   """
   check(config, arms)
-  heads = {name: arm.head for name, arm in arms.items()}
-  for arm, mine, found, recorder, _ in units(config, study, heads):
+  for arm, mine, found, recorder, _ in units(config, study, arms):
     with recorder as add:
-      rows.record(add, mine, found, arms, arm)
+      rows.record(add, mine, found, arms, arm, more)
   return study.rows()

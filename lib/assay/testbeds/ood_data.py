@@ -1,7 +1,8 @@
 """Known images, and sets of unknown ones. Part of the testbed `ood`.
 
 Of `config.net` are read dataset, known (its classes that are known),
-split_sizes and data_seed; of the config near, far (names of `SETS`),
+split_sizes, data_seed, and merged, if it is there: so many known classes, one
+after the other, are one label. Of the config near, far (names of `SETS`),
 num_unknown (images of each), and painted.
 
 A gray image among colors gives itself away by its equal channels. So gray sets
@@ -25,8 +26,20 @@ KINDS = ('near', 'far')
 FEATURES = ('mean', 'variance', 'color', 'compressed')
 
 
+def num_classes(net):
+  """K of a `config.net`, the labels of known images."""
+  merged = net.get('merged', 1)
+  if len(net.known) % merged:
+    raise UserError(f'merged={merged}: {len(net.known)} known classes are no '
+                    'whole number of labels; choose one that divides it.')
+  return len(net.known) // merged
+
+
 def load(net, data_dir=None):
-  """The `vision_nets.Data` of the known classes, with labels 0 .. K - 1."""
+  """The `vision_nets.Data` of the known classes, with labels 0 .. K - 1.
+
+  Merged classes are in `shared` too, as `fine` [N] int32.
+  """
   table = images.load(net.dataset, data_dir)
   classes, known = [(c,) for c in net.known], {}
   for part in images.PARTS:
@@ -37,7 +50,10 @@ def load(net, data_dir=None):
   splits = [name for name in shared if name.endswith('_rows')]
   rows = np.concatenate([shared[name] for name in splits])
   ends = np.cumsum([len(shared[name]) for name in splits])
-  return vision_nets.Data({'x': shared['x'][rows], 'y': shared['y'][rows]} | {
+  y = shared['y'][rows]
+  merged = np.int32(len(net.known) // num_classes(net))
+  labels = {'y': y} if merged == 1 else {'y': y // merged, 'fine': y}
+  return vision_nets.Data({'x': shared['x'][rows]} | labels | {
       name: np.arange(end - len(shared[name]), end, dtype=np.int32)
       for name, end in zip(splits, ends, strict=True)})
 

@@ -15,7 +15,7 @@ from assay.train import sharding
 def make_model(net, head):
   """The network of a config with a head: images -> logits [B, K]."""
   return classifier.Classifier(vision_nets.make_model(net, 0),
-                               head(len(net.known)))
+                               head(ood_data.num_classes(net)))
 
 
 def outputs_of(model, shape):
@@ -88,10 +88,10 @@ def shown(config, data, unknown):
   return found
 
 
-def said(config, data, block, head, unknown):
-  """Trains a head on a block of seeds, or reads it; a `Said`."""
+def said(config, data, block, head, unknown, train=vision.Arm()):  # noqa: B008
+  """Trains a network on a block of seeds, or reads it; a `Said`."""
   model = make_model(config.net, head)
-  fitted = vision.fit(config, data, block, model=model)
+  fitted = vision.fit(config, data, block, train, model=model)
   apply, names = outputs_of(model, data.shared['x'].shape[1:])
   ends = np.cumsum([0] + [int(np.prod(shape)) for _, shape in names])
 
@@ -105,7 +105,8 @@ def said(config, data, block, head, unknown):
   sets = shown(config, data, unknown)
   by_seed = {split: parts(each) for split, each in sets.items()} | {
       shift: parts(sets['test'], shift) for shift in config.shifts}
-  shared = {split: {'labels': each['y'][each['rows']]}
+  shared = {split: {name: each[k][each['rows']] for k, name in (
+      ('y', 'labels'), ('fine', 'fine')) if k in each}
             if f'{split}_rows' in data.shared else {}
             for split, each in sets.items()}
   shared |= dict.fromkeys(config.shifts, shared['test'])

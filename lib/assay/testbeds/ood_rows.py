@@ -129,17 +129,21 @@ def _of_sets(config, counted, pair, right):
                    for metric in OF_A_SET}
 
 
-def record(add, config, said, arms, arm):
+def record(add, config, said, arms, arm, more=lambda out, arm: {}):
   """Adds the rows of an arm to a recorder, and saves its scores.
 
   Args:
     add: from `block.recorder`.
     config, arms, arm: as for `measured`.
     said: an `ood_nets.Said`.
+    more: see `ood.run`.
   """
   seeds = range(len(said.by_seed['test']['logits']))
   found = [None if i in add.why else measured(
       config, arms, arm, said.of(i), said.counted) for i in seeds]
+  for i, each in enumerate(found):
+    if each:
+      each[0].update(more(said.of(i), arms[arm]))
   some = next(each for each in found if each)
   for metric, split, group in some[0]:
     values, n = zip(*(each[0][metric, split, group] if each else (

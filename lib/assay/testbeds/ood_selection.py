@@ -37,7 +37,7 @@ def run(config, study, arms):
   ood.check(config, arms)
   kept = {}  # (networks, position) -> dict
   for arm, mine, said, recorder, block in ood.units(
-      config, study, dict.fromkeys(arms, ood.linear)):
+      config, study, dict.fromkeys(arms, ood.Arm())):
     with recorder as add:
       found = [None if i in add.why else _of_seed(
           mine, arms[arm], said.of(i), said.counted, seed,

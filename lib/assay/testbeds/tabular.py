@@ -17,7 +17,8 @@ an `Arm`; those for domains stand in `tabular_domains`.
 The networks depend on `config.net`, see `testbeds.configs.tabular`, and on what
 an arm's sockets read of the rest. Beside them the config has
 
-    metrics (of the test rows, keys of METRICS; of other rows: rmse)
+    metrics (of the test rows, keys of METRICS; of other rows: rmse; and
+      divergence, see `tabular_data.record_divergence`)
     report_epochs (errors of training and test rows after these, of `last`)
     trials (settings tried for each arm, 0: none), tuning_seeds
 """
@@ -91,6 +92,13 @@ def make_apply(config, arm=None):
   return lambda params, extra, x: model.apply({'params': params, **extra}, x)
 
 
+def make_features(config):
+  """`(params, extra, x [B, D] normalized) -> [B, K]`, the last hidden layer."""
+  model = make_model(config.net)
+  return lambda params, extra, x: model.apply(
+      {'params': params, **extra}, x, method='with_features')[1]
+
+
 def make_grad(config, arm, model):
   """Gradient of the mean loss of an arm's predictions, or what it makes of it.
   """
@@ -157,14 +165,19 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
   size = {k: source.own[f'{k}_rows'].shape[1] for k in SPLITS}
   with block.recorder(fitted, method=name, dataset=tabular.label(
       config.net.dataset), **fields) as add:
+
+    def said(function, split, found):
+      return evaluate.predictor(function(config), tabular.draw_from(split),
+                                tabular_data.batch_size(table))(
+          found.params, found.extra, table.shared, table.own, size[split])
+
     for state, found in (('best', fitted.best), ('last', fitted.state)):
       for split in splits:
-        predictions, y = evaluate.predictor(
-            make_apply(config), tabular.draw_from(split),
-            tabular_data.batch_size(table))(
-                found.params, found.extra, table.shared, table.own,
-                size[split])
-        record(add, config, table, predictions, y, split, state)
+        record(add, config, table, *said(make_apply, split, found), split,
+               state)
+    if 'divergence' in config.metrics:
+      tabular_data.record_divergence(
+          add, config, table, *said(make_features, 'train', fitted.best))
     for epoch in config.report_epochs:
       for split in ('test', 'train'):
         add('rmse', lambda squared: squared ** 0.5,
@@ -189,7 +202,8 @@ def record(add, config, table, predictions, y, split, state):
   if state == 'last' and config.report_epochs:
     return  # the same, by epoch, is told where the curves are
   for metric in config.metrics if split == 'test' else ('rmse',):
-    add(metric, METRICS[metric], predictions, y, split=split, state=state)
+    if metric in METRICS:
+      add(metric, METRICS[metric], predictions, y, split=split, state=state)
   if (split, state) == ('test', 'best'):
     tabular_data.record_domains(add, config, table, predictions, y)
     series_data.record_outputs(add, config, predictions, y)

@@ -8,7 +8,7 @@ from assay.data import domains, published, tabular
 from assay.data.images import colored
 from assay.errors import UserError
 from assay.metrics import domains as by_domain
-from assay.metrics import regression
+from assay.metrics import invariance, regression
 from assay.testbeds import tabular_images
 
 METRICS = {'rmse': regression.rmse, 'mape': regression.mape,
@@ -144,3 +144,27 @@ def record_domains(add, config, source, predictions, y):
     for end, field in (('', 'value'), ('_low', 'low'), ('_high', 'high')):
       add(f'worst_{metric}{end}', [getattr(w, field) for w in worst],
           n=of.shape[1], **where)
+
+
+def record_divergence(add, config, source, features, y):
+  """Adds what training rows' representations tell of their domains.
+
+  Beside it the same where domains are shuffled: what chance alone would give.
+
+  Args:
+    add: from `block.recorder`.
+    config: its `net.dataset` is named in errors.
+    source: the data, unprepared.
+    features, y: [S, n, K] and [S, n, 1] of the training rows.
+
+  Raises:
+    UserError: the data have no domains.
+  """
+  if 'domain' not in source.shared:
+    raise UserError(f'metrics=divergence: {config.net.dataset} has no domains; '
+                    'leave it out, or name a column of domains.')
+  of = np.asarray(source.shared['domain'])[source.own['train_rows']]
+  shuffled = np.random.default_rng(0).permuted(of, axis=1)
+  for group, domains_ in (('', of), ('domains shuffled', shuffled)):
+    add('divergence', invariance.divergence, features, y, domains_,
+        group=group, n=of.shape[1], split='train', state='best')

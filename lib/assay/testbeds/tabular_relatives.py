@@ -7,9 +7,8 @@ Ideas are those of `methods`; what an arm reads of the config beside what
     num_clusters, spread (ADA: of k-means, and the largest gamma)
     share, small (FOMA: which singular values are scaled)
     tau_max, tau_std (similarity-kernel mixup: how distance lowers lam's law)
-    noise_share, rival_partners, num_phases (RC-Mixup: how many examples are
-      left out; bandwidths, by their effective partners; how often one is
-      chosen)
+
+RC-Mixup stands in `tabular_rc_mixup`.
 """
 
 import functools
@@ -24,7 +23,6 @@ from assay.methods import (
     foma,
     kernel_mixup,
     mixup,
-    rc_mixup,
     regmixup,
 )
 from assay.testbeds import tabular, tabular_mixing
@@ -104,25 +102,52 @@ def predict_anchors(model, variables, batch):
 # --- FOMA --------------------------------------------------------------------
 
 
-def draw_lam(draw):
-  """A draw with one `lam` for the batch, and as in `mixup` for each row."""
+def prepare_foma(config, block, source):
+  """The source with the mean and deviation of each seed's training labels.
+
+  In units of their own, labels would outweigh inputs: of Airfoil's 120 dB and
+  inputs in [0, 1] the first singular value is nearly all, so none is large, and
+  FOMA is the identity or shrinks everything alike.
+  """
+  source = tabular_mixing.prepare(mixup.uniform, False, config, block, source)
+  labels = [y for _, y in tabular.training_rows(source)]
+  spread = np.stack([y.std(axis=0) for y in labels]).astype(np.float32)
+  return source._replace(own=source.own | {
+      'label_mean': np.stack([y.mean(axis=0) for y in labels]).astype(
+          np.float32),
+      'label_std': np.where(spread > 0, spread, 1)})
+
+
+def draw_lam(config, draw):
+  """A draw with one `lam` for the batch and units of labels, on each row."""
+  del config
 
   def drawn(shared, own, item, key):
     draw_key, lam_key = jax.random.split(key)
-    return draw(shared, own, item, draw_key) | {
-        'lam': mixup.sample_lam(lam_key, own['alpha'], len(item))}
+    batch = draw(shared, own, item, draw_key)
+    return batch | {
+        'lam': mixup.sample_lam(lam_key, own['alpha'], len(item))} | {
+            name: jnp.broadcast_to(own[name], batch['y'].shape)
+            for name in ('label_mean', 'label_std')}
 
   return drawn
 
 
+def _foma(config, values, batch):
+  """`foma.augmented` of values [B, ...], with labels that are standardized."""
+  mean, std = batch['label_mean'], batch['label_std']
+  values, y = foma.augmented(values, (batch['y'] - mean) / std,
+                             batch['lam'][0], config.share, config.small)
+  return values, mean + std * y
+
+
 def draw_foma(config, draw):
   """Batches moved toward the subspace of their large singular values."""
-  with_lam = draw_lam(draw)
+  with_lam = draw_lam(config, draw)
 
   def drawn(*args):
     batch = with_lam(*args)
-    x, y = foma.augmented(batch['x'], batch['y'], batch['lam'][0],
-                          config.share, config.small)
+    x, y = _foma(config, batch['x'], batch)
     return batch | {'x': x, 'y': y}
 
   return drawn
@@ -135,92 +160,12 @@ def hidden_foma(config, model, plain):
   def loss_fn(params, extra, batch, key):
     del key
     variables = {'params': params}
-    hidden, y = foma.augmented(
-        model.apply(variables, batch['x'], method='encode'), batch['y'],
-        batch['lam'][0], config.share, config.small)
+    hidden, y = _foma(
+        config, model.apply(variables, batch['x'], method='encode'), batch)
     predictions = model.apply(variables, hidden, method='decode')
     return jnp.mean(losses.squared(predictions, y)), (extra, {})
 
   return jax.value_and_grad(loss_fn, has_aux=True)
-
-
-# --- RC-Mixup ----------------------------------------------------------------
-
-
-def prepare_rc(config, block, source):
-  """The source with the bandwidth of each phase, chosen among rivals."""
-  rows, num_epochs = tabular.training_rows(source), config.net.num_epochs
-  own = source.own | {
-      'alpha': np.full(len(rows), config.alpha, np.float32),
-      'features': np.stack([y for _, y in rows]).astype(np.float32),
-      'noise_share': np.full(len(rows), config.noise_share, np.float32)}
-  rivals = np.array([[mixup.bandwidth_for(y, partners) for _, y in rows]
-                     for partners in config.rival_partners], np.float32)
-  errors = [tabular.fit(
-      config, block, ARMS['rc_mixup'], source._replace(own=own | {
-          'bandwidths': rival[:, None]}, items=_phased(
-              source.items, np.zeros(num_epochs, int), config)),
-      f'rival={i}').curves['val'] for i, rival in enumerate(rivals)]
-  which = rc_mixup.chosen(errors, config.num_phases)  # [phases, S]
-  phases = np.concatenate([np.full(len(part), i) for i, part in enumerate(
-      np.array_split(np.arange(num_epochs), config.num_phases))])
-  return source._replace(
-      own=own | {'bandwidths': np.take_along_axis(rivals, which, axis=0).T},
-      items=_phased(source.items, phases, config))
-
-
-def _phased(items, phases, config):
-  """Items [2, B] of each step: rows, and the phase of its epoch."""
-  steps = config.net.split_sizes[0] // config.net.batch_size
-
-  def found(position, start, stop):
-    first = items(position, start, stop)
-    phase = phases[np.arange(start, stop) // steps].astype(np.int32)
-    return np.stack([first, np.broadcast_to(phase[:, None], first.shape)], 1)
-
-  return found
-
-
-def draw_rc(config, draw):
-  """Mixtures with near partners, the positions and the rows they are of."""
-  del config
-
-  def drawn(shared, own, item, key):
-    draw_key, choose_key, lam_key = jax.random.split(key, 3)
-    anchors, features = item[0], own['features']
-    partners = mixup.similar_partners(
-        choose_key, features[anchors], features,
-        own['bandwidths'][item[1, 0]])
-    both = draw(shared, own, jnp.concatenate([anchors, partners]), draw_key)
-    size = len(anchors)
-    batch = {'x': both['x'][:size], 'y': both['y'][:size]}
-    lam = mixup.sample_lam(lam_key, own['alpha'], size)
-    mixed = mixup.blend(batch | {
-        'partner_x': both['x'][size:], 'partner_y': both['y'][size:],
-        'lam': lam})
-    return {'x': mixed['x'], 'y': mixed['y'], 'own_x': batch['x'],
-            'own_y': batch['y'], 'anchors': anchors, 'partners': partners,
-            'noise_share': jnp.broadcast_to(own['noise_share'], (size,))}
-
-  return drawn
-
-
-def clean_alone(config, model, plain):
-  """The socket `gradient` of mixtures of examples whose last loss was small."""
-  del config
-
-  def found(params, extra, batch, key):
-    memory = extra['last_losses']['values']
-    clean = rc_mixup.small_losses(memory, batch['noise_share'][0])
-    (loss, (extra, metrics)), grads = plain(params, extra, batch | {
-        'weight': rc_mixup.pair_weights(
-            clean, batch['anchors'], batch['partners'])}, key)
-    now = losses.squared(model.apply({'params': params}, batch['own_x']),
-                         batch['own_y'])
-    memory = rc_mixup.remembered(memory, batch['anchors'], now)
-    return (loss, (extra | {'last_losses': {'values': memory}}, metrics)), grads
-
-  return found
 
 
 ARMS = {
@@ -232,10 +177,7 @@ ARMS = {
         draw=functools.partial(draw_anchors, fields=('y',)),
         predict=predict_anchors, prepare=prepare_anchors,
         fields=('num_clusters', 'spread')),
-    'foma': _arm(('share', 'small'), draw=draw_foma),
-    'manifold_foma': _arm(
-        ('share', 'small'), draw=lambda config, draw: draw_lam(draw),
-        gradient=hidden_foma),
-    'rc_mixup': _arm(('noise_share',), draw=draw_rc, gradient=clean_alone,
-                     prepare=prepare_rc),
+    'foma': _arm(('share', 'small'), draw=draw_foma, prepare=prepare_foma),
+    'manifold_foma': _arm(('share', 'small'), draw=draw_lam,
+                          gradient=hidden_foma, prepare=prepare_foma),
 }

@@ -35,8 +35,13 @@ from assay.testbeds import bounds
 from assay.testbeds import vision_nets as nets
 from assay.testbeds import vision_rows as rows
 
-# By `augment`: what is cut out of a training image that is cropped and flipped.
-CUTOUT_SIZES = {'': None, 'crop_flip': 0, 'crop_flip_cutout': 16}
+# By `augment`: (key, x, fill) -> what is made of training images.
+AUGMENTS = {
+    '': None, 'crop_flip': augment.standard,
+    'crop_flip_cutout': functools.partial(augment.standard, cutout_size=16),
+    'crop_flip_jitter': augment.jittered(augment.standard),
+    'shift_jitter': augment.jittered(functools.partial(
+        augment.random_crop, padding=1))}
 
 # All that need the logits of the held-out images alone.
 CALIBRATORS = {
@@ -120,8 +125,7 @@ def make_draw(net, data, arm):
   if net.augment:
     # Zero is the mean color of normalized images; the crop's border is black.
     draw = augment.augmented(draw, functools.partial(
-        augment.standard, fill=-np.array(mean) / np.array(std),
-        cutout_size=CUTOUT_SIZES[net.augment]))
+        AUGMENTS[net.augment], fill=-np.array(mean) / np.array(std)))
   return arm.draw(draw)
 
 

@@ -87,6 +87,9 @@ MODELS = {
     'densenet121': lambda c, k, dtype: densenet.densenet121(
         num_classes=k, dtype=dtype),
 }
+# What a model reads besides parameters: statistics of what it saw in training,
+# and what a loss leaves for it.
+KEPT = ('batch_stats', 'prototypes')
 SCHEDULES = {
     'cosine': lambda progress: 0.5 * (1 + jnp.cos(jnp.pi * progress)),
     'piecewise': lambda progress: jnp.where(
@@ -102,7 +105,7 @@ def make_model(net, num_classes):
 def apply_of(model):
   """`(params, extra, x [B, H, W, C] normalized) -> logits [B, K]`.
 
-  In evaluation mode; of `extra` the batch statistics alone are read.
+  In evaluation mode; of `extra` what is in `KEPT` alone is read.
   """
 
   def apply(params, extra, x):
@@ -120,8 +123,8 @@ def mean_loss(model):
 
 
 def statistics_of(extra):
-  """The batch statistics in `extra`, as a model takes them."""
-  return {k: v for k, v in extra.items() if k == 'batch_stats'}
+  """What of `extra` a model reads, as it takes it."""
+  return {k: v for k, v in extra.items() if k in KEPT}
 
 
 def in_training(model, params, extra, batch, key):

@@ -31,8 +31,10 @@ FLAGS = ('jax_enable_x64', 'jax_default_matmul_precision',
          'jax_disable_most_optimizations', 'jax_optimization_level',
          'jax_exec_time_optimization_effort', 'jax_memory_fitting_effort')
 ENVIRONMENT = ('XLA_FLAGS', 'LIBTPU_INIT_ARGS', 'NVIDIA_TF32_OVERRIDE')
-# They say how many devices there are and what is written down.
-NO_BITS = ('--xla_force_host_platform_device_count', '--xla_dump')
+# They say how many devices there are, how long one waits for another, and what
+# is written down.
+NO_BITS = ('--xla_force_host_platform_device_count', '--xla_cpu_collective_',
+           '--xla_dump')
 SYMBOL = r'@("[^"]*"|[\w.$-]+)'  # a name in a lowered program
 MAX_BYTES = 2**34  # of a seed that is kept: all pass through the host
 CHUNK = 2**26  # bytes of a seed's order that are made at a time

@@ -35,6 +35,7 @@ from assay.data.texts.lines import (
 )
 from assay.data.texts.machines import automaton
 from assay.data.texts.rules import rewriting
+from assay.data.texts.sequences import sequence
 from assay.data.texts.splits import (
     held_out,
     leaked,

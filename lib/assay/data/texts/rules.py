@@ -3,6 +3,8 @@
   a b > c d : x a b y a b =  gives  x c d y a b
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,7 @@ DOMAINS = {'any': None, 'repeat': (0, 0, 1), 'ends': (0, 1, 0),
            'tail': (0, 1, 1), 'same': (0, 0, 0)}
 
 
+@functools.lru_cache  # of equal values the same task again
 def rewriting(num_rules, domains=('any',), text_length=12, num_letters=26,
               absent=0.25, zipf=0.0, rule_seed=0):
   """Replace the leftmost left side of a rule in a text by its right side.
