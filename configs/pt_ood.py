@@ -48,8 +48,8 @@ VARIANTS = papers.variants({
         learning_rates=(.03, .1, .3))),
     'smoke': ('seconds: digits, three arms', _DIGITS | dict(
         networks.OOD['smoke'], known=(0, 1, 2, 3, 4), split_sizes=(40, 40, 40),
-        probe_sizes=(40, 40, 40), num_epochs=2, num_unknown=40, num_seeds=2, far=('shuffled',),
-        arms=('ce_msp', 'simclr_msp', 'simclr_knn'))),
+        probe_sizes=(40, 40, 40), num_epochs=2, num_unknown=40, num_seeds=2,
+        far=('shuffled',), arms=('ce_msp', 'simclr_msp', 'simclr_knn'))),
 })
 
 
