@@ -3,6 +3,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 from scipy import stats
@@ -731,8 +732,9 @@ def sorted_draws(y, anchors, bandwidth, repeats, key=0):
 
 # 8 blocks of up to 64 rows, or 16. 70 and 1,003 leave the last block shorter
 # than the others; 64 does not.
-@pytest.mark.parametrize('count', [1, 64, 70, 1003])
-@pytest.mark.parametrize('tail', [False, True])
+@pytest.mark.parametrize('tail, count', [
+    *((tail, count) for tail in (False, True) for count in (1, 64, 70)),
+    (False, 1003), *kinds.nightly((True, 1003))])
 def test_partners_among_sorted_labels_follow_the_closed_form(
     count, tail, monkeypatch):
   monkeypatch.setattr(far, 'BLOCKS', 8)

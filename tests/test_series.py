@@ -180,8 +180,7 @@ def test_no_such_series():
 def smoke_rows():
   return run(small(num_epochs=6), {
       'last_value': testbed.LAST_VALUE, 'erm': testbed.Arm(),
-      'k_mixup': tabular_mixing.ARMS['k_mixup'],
-      'local_mixup': tabular_mixing.ARMS['local_mixup']})
+      'k_mixup': tabular_mixing.ARMS['k_mixup']})
 
 
 def values(rows, arm, **where):
@@ -206,7 +205,7 @@ def test_networks_learn_and_say_so_of_each_series():
   rows = smoke_rows()
   assert {row['seed'] for row in rows} == {0, 1}
   flat = np.std(series.load('waves') / series.load('waves').max(0), axis=0)
-  for arm in ('erm', 'k_mixup', 'local_mixup'):
+  for arm in ('erm', 'k_mixup'):
     train, = {row['n'] for row in rows if row['method'] == arm
               and row['split'] == 'train' and row['metric'] == 'rmse'}
     assert train == 96
