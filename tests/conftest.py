@@ -44,10 +44,14 @@ gc.set_threshold(50_000, 20, 20)
 jax.config.update('jax_num_cpu_devices', 4)
 PLAIN = bool(os.environ.get('JAX_DISABLE_MOST_OPTIMIZATIONS'))
 jax.config.update('jax_disable_most_optimizations', PLAIN)
-# Many tests run the same program in a new `fit`: compile it once.
-jax.config.update('jax_compilation_cache_dir', os.environ['XDG_CACHE_HOME'])
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.)
-jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+# Many tests run the same program in a new `fit`, here or in a process that
+# they start: compile it once.
+for name, value in (
+    ('jax_compilation_cache_dir', os.environ['XDG_CACHE_HOME']),
+    ('jax_persistent_cache_min_compile_time_secs', 0.),
+    ('jax_persistent_cache_min_entry_size_bytes', -1)):
+  os.environ[name.upper()] = str(value)
+  jax.config.update(name, value)
 
 
 def pytest_addoption(parser):
@@ -74,6 +78,15 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
       if item.get_closest_marker('nightly'):
         item.add_marker(pytest.mark.skip(reason='a long form: make nightly'))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+  """What is left of a file is kept by caches: not to be looked through again.
+  """
+  if nextitem is None or nextitem.path != item.path:
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

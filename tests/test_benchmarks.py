@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import optax
 import pytest
@@ -97,10 +98,11 @@ def test_transformer_by_hand_is_ours():
   net = papers.configs('gpicl').get_config('smoke').net
   model = papers.load('gpicl').ARMS['transformer'].model(net)
   tokens = jax.random.normal(jax.random.key(0), (3, net.length, 21))
-  params = model.init(jax.random.key(1), tokens)['params']
+  params = jax.jit(model.init)(jax.random.key(1), tokens)['params']
   np.testing.assert_allclose(
-      in_context.forward(params, tokens, net.num_layers),
-      model.apply({'params': params}, tokens), atol=1e-5)
+      jax.jit(in_context.forward, static_argnums=2)(
+          params, tokens, net.num_layers),
+      jax.jit(model.apply)({'params': params}, tokens), atol=1e-5)
 
 
 def test_steps_by_hand_are_those_of_clipped_adam():
@@ -145,7 +147,7 @@ def test_measurements_as_markdown():
       r'| \|held\| | 7 MB |  |  | 1 | >= 8: **missed** |', '']
 
 
-@pytest.mark.parametrize('name', ['cnn', 'resnet8'])
+@pytest.mark.parametrize('name', ['cnn', *kinds.nightly('resnet8')])
 def test_convolutions_are_compared_with_those_of_lax(name):
   model, shape = convolutions.networks()[name]
   results = []
@@ -175,7 +177,7 @@ def test_tiny_language_models_by_hand(monkeypatch):
   prompts = rng.integers(3, 9, (3, 4)).astype(np.int32)
   params = jax.tree.map(
       lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32),
-      model.init(jax.random.key(0), prompts)['params'])
+      jax.eval_shape(model.init, jax.random.key(0), prompts)['params'])
   ours = sampling.sample(
       model, {'params': params}, prompts, np.full(3, 4, np.int32),
       jax.random.split(jax.random.key(1), 3), eos=-1, num_tokens=5,

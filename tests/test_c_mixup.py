@@ -1,6 +1,7 @@
 """C-Mixup on the testbed: limits that give known methods, and real labels."""
 
 import jax
+import kinds
 import numpy as np
 import pytest
 
@@ -54,11 +55,14 @@ def test_pairing_at_infinite_bandwidth_is_uniform():
   assert law(config) == pytest.approx([1., 1.])
 
 
-def test_every_arm_differs_from_erm_and_learns():
+@pytest.mark.parametrize('arms', [
+    ('k_mixup', 'c_mixup', 'manifold_c_mixup'),
+    *kinds.nightly((papers.configs('c_mixup').ARMS,))])
+def test_arms_differ_from_erm_and_learn(arms):
   config = small(num_epochs=6)
   bias = lambda fitted: fitted.state.params['output']['affine']['bias']
   erm = bias(trained(config, 'erm'))
-  for arm in papers.configs('c_mixup').ARMS:
+  for arm in arms:
     fitted = trained(config, arm)
     assert (fitted.curves['val'][-1] < fitted.curves['val'][0]).all(), arm
     assert arm == 'erm' or (np.abs(bias(fitted) - erm) > 1e-4).all(), arm

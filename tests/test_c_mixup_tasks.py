@@ -34,7 +34,7 @@ def test_a_huge_bandwidth_is_metamix(layer):
 
 def test_where_they_are_mixed():
   model = meta.make_model(card.get_config('sinusoid').net)
-  variables = model.init(jax.random.key(0), TASK['x'])
+  variables = jax.jit(model.init)(jax.random.key(0), TASK['x'])
   said = {}
   for layer in ('input', 'hidden'):
     config, task = changed('metamix', mix_layer=layer)

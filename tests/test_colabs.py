@@ -41,7 +41,7 @@ SHRUNK = {
     'cot_information': {'TARGETS': 4, 'REPEATS': 10},
     'known_from_unknown': {'EPOCHS': 30, 'RATE': 0.1, 'FOUND': 0.3},
 }
-RUN = ('start', 'judge', 'any_paper')
+RUN = ('start', 'judge')
 
 
 def read(name):

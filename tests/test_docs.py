@@ -6,6 +6,7 @@ import pathlib
 import re
 import warnings
 
+import kinds
 import pdoc
 import pytest
 
@@ -50,14 +51,18 @@ def test_methods_and_metrics_have_examples():
                 and name.startswith(('assay.methods.', 'assay.metrics.'))]
 
 
-def test_every_module_has_a_page(tmp_path):
+# To render all takes as long as all examples.
+@pytest.mark.parametrize('package', [
+    'assay.methods', *kinds.nightly('assay')])
+def test_every_module_has_a_page(package, tmp_path):
   pdoc.render.configure(docformat='google', show_source=False)
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always')
-    pdoc.pdoc('assay', output_directory=tmp_path)
+    pdoc.pdoc(package, output_directory=tmp_path)
   pages = {'.'.join(page.relative_to(tmp_path).with_suffix('').parts)
            for page in tmp_path.rglob('*.html')} - {'index'}
-  assert pages == set(modules())
+  assert pages == {name for name in modules()
+                   if f'{name}.'.startswith(f'{package}.')}
   assert [] == [str(w.message) for w in caught if 'pdoc' in w.filename
                 and not str(w.message).startswith(FOREIGN)]
   # Sections are lists; formulas and examples are code.

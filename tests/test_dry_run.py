@@ -7,6 +7,7 @@ import sys
 
 import jax
 from jax.sharding import PartitionSpec as P
+import kinds
 import numpy as np
 import optax
 import pytest
@@ -236,11 +237,11 @@ def no_data(monkeypatch):
 
 
 @pytest.mark.parametrize('paper,fields,told', [
-    ('gpicl', ['--config.net.dataset=mnist', '--config.net.num_inputs=4'],
-     'mnist'),
     ('c_mixup', ['--config.net.dataset=airfoil'], 'airfoil'),
     ('useful', ['--config.net.dataset=cifar10'], 'cifar10'),
-    ('useful', [], None)])  # what is shipped with scikit-learn is read
+    ('useful', [], None),  # what is shipped with scikit-learn is read
+    *kinds.nightly(('gpicl', ['--config.net.dataset=mnist',
+                              '--config.net.num_inputs=4'], 'mnist'))])
 def test_no_data_are_needed(paper, fields, told, no_data, monkeypatch, capsys):
   monkeypatch.chdir(papers.ROOT)
   assert cli.main(paper, [f'--config=configs/{paper}.py:smoke', '--dry_run',

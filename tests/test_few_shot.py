@@ -106,7 +106,7 @@ def drawn_tasks(shared, split='train', count=3):
 
 
 def initial(model):
-  return model.init(jax.random.key(0), jnp.zeros((1, 100)))['params']
+  return jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 100)))['params']
 
 
 def gradient(shared, arm, traced_only=False, **fields):

@@ -14,14 +14,14 @@ def made(positions='none'):
   model = gaussian.with_start(.55, 8, 1, 2, positions=positions,
                               max_length=16)
   tokens = jax.random.normal(jax.random.key(1), (4, 16, 4))
-  params = model.init(jax.random.key(0), tokens[:1, :2])['params']
+  params = jax.jit(model.init)(jax.random.key(0), tokens[:1, :2])['params']
   return model, params, tokens
 
 
 @pytest.mark.parametrize('positions', ['none', 'learned'])
 def test_the_start_is_a_constant(positions):
   model, params, tokens = made(positions)
-  mean, log_std = model.apply({'params': params}, tokens)
+  mean, log_std = jax.jit(model.apply)({'params': params}, tokens)
   assert mean.shape == log_std.shape == (4, 8)
   np.testing.assert_array_equal(mean, 0)
   np.testing.assert_allclose(params['read_out']['bias'], [0, .55], rtol=1e-6)

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,10 +16,11 @@ import time
 
 import jax
 from jax.experimental import multihost_utils
+import kinds
 import numpy as np
 import pytest
 
-from assay import papers, results, study
+from assay import cli, papers, results, study
 from assay.cli import running
 from assay.errors import UserError
 from assay.train import hosts, launchers, meeting, sharding
@@ -63,6 +65,13 @@ def tpu_slice(index, count, port):
           'JAX_FORCE_TPU_INIT': 1, 'TPU_LIBRARY_PATH': sys.executable}
 
 
+def flags_of(workdir):
+  """What asks for the smoke study."""
+  return [f'--config={papers.ROOT}/configs/c_mixup.py:smoke', f'--arms={ARM}',
+          f'--config.net.num_epochs={STEPS // 16}', f'--workdir={workdir}',
+          '--save_every=0', '--steps_per_call=16']
+
+
 def start(workdir, *flags, index=0, count=1, port=0, stop_at='',
           launcher=explicit):
   """The smoke study as process `index` of `count`, one device each."""
@@ -70,10 +79,7 @@ def start(workdir, *flags, index=0, count=1, port=0, stop_at='',
   if count > 1:
     env |= {k: str(v) for k, v in launcher(index, count, port).items()}
   return subprocess.Popen(
-      [sys.executable, '-m', 'experiments.c_mixup',
-       '--config=configs/c_mixup.py:smoke', f'--arms={ARM}',
-       f'--config.net.num_epochs={STEPS // 16}', f'--workdir={workdir}',
-       '--save_every=0', '--steps_per_call=16', *flags],
+      [sys.executable, '-m', 'experiments.c_mixup', *flags_of(workdir), *flags],
       cwd=papers.ROOT, env=env, text=True, stdout=subprocess.PIPE,
       stderr=subprocess.PIPE)
 
@@ -104,57 +110,55 @@ def values(workdir):
           for row in rows}
 
 
-def assert_same_rows(workdir, want):
-  got = values(workdir)
+def assert_same_rows(got, want):
   assert got.keys() == want.keys()
   for key, value in want.items():
     np.testing.assert_allclose(got[key], value, rtol=1e-4, err_msg=str(key))
 
 
+def here(workdir):
+  """The rows of the smoke study, by one process: this one."""
+  assert cli.main('c_mixup', flags_of(workdir)) == 0
+  return values(workdir)
+
+
 @pytest.fixture(scope='module')
 def one(tmp_path_factory):
   """The rows of one process that nothing interrupts."""
-  folder = tmp_path_factory.mktemp('one')
-  (status, _, error), = ended([start(folder)])
-  assert status == 0, error
-  return values(folder)
+  return here(tmp_path_factory.mktemp('one'))
 
 
 def test_two_processes_are_one_run_that_survives_them(tmp_path, one):
-  """However they are started: by SLURM, by hand, by Open MPI in turn."""
-  folder = tmp_path / ARM / 'fit' / 'seeds_0-1'
-  saves = lambda: sorted(int(path.name) for path in folder.iterdir()
-                         if path.name.isdecimal())
-
-  # Process 1 dies, then process 0, and JAX's service with it.
-  for lost, at, launcher in ((1, 48, slurm), (0, 64, explicit)):
-    sites = [f'step:{at}' if i == lost else '' for i in (0, 1)]
-    outs = ended(start_two(tmp_path, '--mesh=data:2', stop_at=sites,
-                           launcher=launcher))
-    assert outs[lost][0] == -signal.SIGKILL, outs
-    status, _, error = outs[1 - lost]
-    assert status not in (0, -signal.SIGKILL)
-    last = error.strip().splitlines()[-1]
-    assert last.startswith('error: ') and AGAIN in last, error
-  before = saves()[-1]
-  assert 16 < before < 64
+  """However they are started: by SLURM, then by Open MPI."""
+  folder = tmp_path / 'two' / ARM / 'fit' / 'seeds_0-1'
+  # Process 0 dies, and JAX's service with it.
+  lost, other = ended(start_two(tmp_path / 'two', '--mesh=data:2',
+                                stop_at=('step:64', ''), launcher=slurm))
+  assert lost[0] == -signal.SIGKILL, lost
+  status, _, error = other
+  assert status not in (0, -signal.SIGKILL)
+  last = error.strip().splitlines()[-1]
+  assert last.startswith('error: ') and AGAIN in last, error
+  saves = sorted(int(path.name) for path in folder.iterdir()
+                 if path.name.isdecimal())
+  assert 16 < saves[-1] < 64
   # One process continues what two began.
-  (status, *_), = ended([start(tmp_path, stop_at=f'step:{STEPS}')])
-  assert status == -signal.SIGKILL
-  assert before < saves()[-1] < STEPS
+  shutil.copytree(tmp_path / 'two', tmp_path / 'one')
+  assert_same_rows(here(tmp_path / 'one'), one)
   # Two finish it; started afresh, they would die at the first call.
-  first, second = ended(start_two(tmp_path, '--mesh=seed:2', launcher=open_mpi,
+  first, second = ended(start_two(tmp_path / 'two', '--mesh=data:2',
+                                  launcher=open_mpi,
                                   stop_at=('step:16', 'step:16')))
   assert first[0] == second[0] == 0, (first, second)
   assert not list(folder.glob('unreadable*'))
-  assert_same_rows(tmp_path, one)
+  assert_same_rows(values(tmp_path / 'two'), one)
   # One host writes.
   assert ARM in first[1] and first[1].count('Written: ') == 1
   assert f'{ARM}, seeds 0-1: {STEPS} steps' in first[2]
   assert ARM not in second[1] + second[2]
 
 
-@pytest.mark.parametrize('launcher', [explicit, tpu_slice])
+@pytest.mark.parametrize('launcher', [tpu_slice, *kinds.nightly(explicit)])
 def test_processes_that_differ_say_in_what(tmp_path, launcher):
   port = free_port()
   outs = ended([start(tmp_path, f'--config.net.width={width}', index=i, count=2,
@@ -505,7 +509,7 @@ def test_killed_at_any_time_a_run_of_two_ends_right(tmp_path, one,
                   f'within {slowest:.0f} s')
   outs = ended(start_two(tmp_path, *FORMS[-1]))
   assert [status for status, *_ in outs] == [0, 0], outs
-  assert_same_rows(tmp_path, one)
+  assert_same_rows(values(tmp_path), one)
 
 
 @FAULTS

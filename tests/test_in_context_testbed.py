@@ -1,5 +1,6 @@
 """The testbed of models that learn in context."""
 
+import functools
 import math
 
 import chex
@@ -29,12 +30,13 @@ def learner_of(loss=lambda outputs, y: losses.gaussian(*outputs, y)):
       lambda net: gaussian.with_start(.5, 8, 1, 2, max_length=16), None, loss)
 
 
+@functools.cache
 def drawn(num=8):
   """(parameters of order 1, a batch of so many sequences of four pairs)."""
   rng = np.random.default_rng(0)
   batch = {'tokens': rng.normal(size=(num, 8, 4)).astype(np.float32),
            'y': rng.normal(size=(num, 4)).astype(np.float32)}
-  params = learner_of().model(None).init(
+  params = jax.jit(learner_of().model(None).init)(
       jax.random.key(0), batch['tokens'][:1])['params']
   return jax.tree.map(lambda p: np.float32(
       p + .5 * rng.normal(size=p.shape)), params), batch
@@ -58,9 +60,11 @@ def test_the_loss_is_a_mean_and_reads_the_offset():
       None, learner_of())
   found = []
   for offset in (None, np.full(8, 6, np.int32)):
-    mean, log_std = model.apply({'params': params}, batch['tokens'], offset)
+    mean, log_std = jax.jit(model.apply)(
+        {'params': params}, batch['tokens'], offset)
     more = {} if offset is None else {'offset': offset}
-    (loss, (extra, metrics)), _ = grad(params, {'e': 1}, batch | more, None)
+    (loss, (extra, metrics)), _ = jax.jit(grad)(
+        params, {'e': 1}, batch | more, None)
     np.testing.assert_allclose(loss, np.mean(
         log_std + (batch['y'] - mean)**2 / (2 * np.exp(2 * log_std))),
                                rtol=1e-4)

@@ -137,7 +137,7 @@ def test_decode_goes_on_where_encode_ends():
 def test_the_cubic_network_is_odd_and_cubic():
   model = cubic.CubicNetwork(3, .1)
   x = jax.random.normal(jax.random.key(0), (5, 2, 4))
-  variables = model.init(jax.random.key(1), x)
+  variables = jax.jit(model.init)(jax.random.key(1), x)
   out = model.apply(variables, x)
   assert out.shape == (5,)
   np.testing.assert_allclose(model.apply(variables, -2 * x), -8 * out,

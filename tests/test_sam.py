@@ -31,7 +31,7 @@ def regression(params, extra, batch, key):
   return jnp.mean((predicted - batch['y']) ** 2), (extra, {})
 
 
-REGRESSION = jax.value_and_grad(regression, has_aux=True)
+REGRESSION = jax.jit(jax.value_and_grad(regression, has_aux=True))
 
 
 def toy(num_examples=8):
@@ -206,14 +206,14 @@ class Normalized(nn.Module):
 
 def normalized():
   model = Normalized()
-  variables = model.init(KEY, jnp.ones((2, 3)), True)
+  variables = jax.jit(lambda key: model.init(key, jnp.ones((2, 3)), True))(KEY)
 
   def loss_fn(params, extra, batch, key):
     out, new = model.apply({'params': params, **extra}, batch['x'], True,
                            mutable=['batch_stats'])
     return jnp.mean((out[:, 0] - batch['y']) ** 2), (dict(new), {})
 
-  gradient = jax.value_and_grad(loss_fn, has_aux=True)
+  gradient = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))
   return gradient, variables['params'], {
       'batch_stats': variables['batch_stats']}
 

@@ -212,7 +212,8 @@ def test_convolutions_with_frozen_batch_statistics():
   x = rng.normal(2, 3, size=(32, 8, 8, 1)).astype(np.float32)
   batch = {'x': x, 'y': rng.integers(0, 2, 32)}
   model = CNN()
-  variables = model.init(jax.random.key(0), x, train=False)
+  variables = jax.jit(lambda key: model.init(key, x, train=False))(
+      jax.random.key(0))
   _, extra = model.apply(variables, x, train=True, mutable=['batch_stats'])
 
   def loss(params, batch, extra):

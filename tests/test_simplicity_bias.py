@@ -28,8 +28,9 @@ def gradient(config, weights, batch, rho=None):
     grad_fn = sam.sam(grad_fn, rho)
   with jax.enable_x64(True):
     batch = {k: jnp.asarray(v, jnp.float64) for k, v in batch.items()}
-    (loss, _), grads = grad_fn({'weights': jnp.asarray(weights, jnp.float64)},
-                               {}, batch, jax.random.key(0))
+    (loss, _), grads = jax.jit(grad_fn)(
+        {'weights': jnp.asarray(weights, jnp.float64)}, {}, batch,
+        jax.random.key(0))
     return float(loss), np.asarray(grads['weights'])
 
 
@@ -109,7 +110,7 @@ def test_random_directions_leave_the_ratio_alone():
       .01, direction=sam.random)
   params = {'weights': jnp.asarray(weights, jnp.float32)}
   batch32 = {k: jnp.asarray(v, jnp.float32) for k, v in batch.items()}
-  _, grads = jax.vmap(lambda key: grad_fn(params, {}, batch32, key))(
+  _, grads = jax.jit(jax.vmap(lambda key: grad_fn(params, {}, batch32, key)))(
       jax.random.split(jax.random.key(0), 2000))
   mean, plain = grads['weights'].mean(axis=0), slopes(weights, batch)
   a, b = weights.argmax(axis=0)

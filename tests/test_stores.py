@@ -11,6 +11,7 @@ import sys
 import time
 import types
 
+import kinds
 import numpy as np
 import pytest
 import store_server
@@ -309,12 +310,15 @@ def assert_same(url, rows, whole):
   assert not [name for name in place.names() if 'tmp' in name]
 
 
-def test_killed_and_continued_is_the_same(url, whole, monkeypatch, tmp_path):
+@pytest.mark.parametrize('sites', [
+    ('renaming:0',), *kinds.nightly((('after_save:12', 'renaming:0'),))])
+def test_killed_and_continued_is_the_same(sites, url, whole, monkeypatch,
+                                          tmp_path):
   # Killed in its saves, at its rows, and asked to stop: each goes on from the
   # one before.
-  assert not end(start(url, ASSAY_STOP_AT='after_save:12'), -signal.SIGKILL)
-  assert results.files.blocks(stores.copied(url, 'rows/*') / 'rows') == []
-  end(start(url, ASSAY_STOP_AT='renaming:0'), -signal.SIGKILL)
+  for site in sites:
+    assert not end(start(url, ASSAY_STOP_AT=site), -signal.SIGKILL)
+    assert results.files.blocks(stores.copied(url, 'rows/*') / 'rows') == []
   process = start(url, 'wait')
   # All saves of the first arm were there: that one is not trained again.
   assert process.stdout.readline() == 'other 6\n'

@@ -155,15 +155,20 @@ def test_arrays_that_are_no_image_are_refused(x, y):
     stream.encode_image(x, y)
 
 
-@pytest.mark.parametrize('num_workers', [0, 2])
-def test_batches_are_those_in_memory_from_any_step_on(num_workers, folder,
-                                                      images):
+RANGES = ((0, 1), (1, 3), (3, 9), (9, 10),  # read ahead
+          (20, 22), (22, 30),  # continued elsewhere
+          (4, 5), (4, 5), (5, 40))  # back, and again
+
+
+# Workers are processes, others at each place that is not the next.
+@pytest.mark.parametrize('num_workers, ranges', [
+    (0, RANGES), (2, ((3, 9), (20, 40))), *kinds.nightly((2, RANGES))])
+def test_batches_are_those_in_memory_from_any_step_on(num_workers, ranges,
+                                                      folder, images):
   read = streamed(folder, num_workers=num_workers)
   steps = order()(0, 0, 40)  # over three epochs
   whole = slice(0, BATCH)
-  for start, stop in ((0, 1), (1, 3), (3, 9), (9, 10),  # read ahead
-                      (20, 22), (22, 30),  # continued elsewhere
-                      (4, 5), (4, 5), (5, 40)):  # back, and again
+  for start, stop in ranges:
     got = read(0, start, stop, whole)
     np.testing.assert_array_equal(got['x'], images[0][steps[start:stop]])
     np.testing.assert_array_equal(got['y'], images[1][steps[start:stop]])
@@ -269,7 +274,7 @@ def test_a_stream_continues_where_it_was_stopped(folder, tmp_path):
 
 
 def test_thousands_of_images_of_cifar10_are_streamed(data_dir, tmp_path):
-  num = 3000
+  num = 1500
   x = files.read('cifar10/data_batch_1', data_dir)[:num]
   y = files.read('cifar10/train_labels', data_dir)[:num].astype(np.int32)
   stream.write(tmp_path, map(stream.encode_image, x, y), 3)

@@ -1,9 +1,5 @@
 """`--sweep.FIELD=A,B`: a run for each value, and all rows together."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from assay import cli, papers, results
@@ -66,7 +62,7 @@ def test_more_values_extend_a_sweep(tmp_path, capsys):
 def test_a_field_of_data_that_all_arms_share_counts(tmp_path):
   """`useful` builds its data once a run."""
   rows = swept('useful', tmp_path, '--arms=sgd', '--seeds=1',
-               '--config.net.model=mlp',
+               '--config.net.model=mlp', '--config.sharpness_examples=0',
                '--sweep.net.alpha=0.5,0.9')
   masked = {row['alpha']: row['n'] for row in rows if row['seed'] == 0
             and row['group'] == 'masked' and row['split'] == 'train'
@@ -132,26 +128,26 @@ def test_rows_that_have_the_field_already_are_refused(tmp_path):
     sweeps.joined('width', {16: tmp_path})
 
 
-def test_the_default_workdir_and_help_say_what_is_swept(tmp_path):
-  """A real process, as it goes to where it is called."""
-  def command(*argv):
-    return subprocess.run(
-        [sys.executable, '-m', 'experiments.c_mixup', *argv], cwd=tmp_path,
-        env=os.environ | {'PYTHONPATH': f'{papers.ROOT}/lib:{papers.ROOT}'},
-        capture_output=True, text=True)
+def test_the_default_workdir_and_help_say_what_is_swept(
+    tmp_path, monkeypatch, capsys):
+  """The workdir is where the command is given."""
+  monkeypatch.chdir(tmp_path)
+
+  def said(*argv):
+    assert cli.main('c_mixup', list(argv)) == 0
+    return capsys.readouterr()
 
   config = f'--config={papers.ROOT}/configs/c_mixup.py:smoke'
-  done = command(config, '--sweep.net.width=8,16', '--dry_run')
-  assert done.returncode == 0, done.stderr
-  assert 'c_mixup:smoke with width=16' in done.stdout
+  assert 'c_mixup:smoke with width=16' in said(
+      config, '--sweep.net.width=8,16', '--arms=erm', '--dry_run').out
   assert not (tmp_path / 'out').exists()
-  done = command(config, '--sweep.net.width=8', '--arms=erm', '--seeds=1')
-  assert done.returncode == 0, done.stderr
+  said(config, '--sweep.net.width=8', '--arms=erm', '--seeds=1')
   folder = tmp_path / 'out' / 'c_mixup' / 'smoke-width'
   assert (folder / 'width=8' / 'rows.jsonl').exists()
   assert (folder / 'rows.jsonl').exists()
-  assert '--sweep.FIELD=VALUE,VALUE' in command('--help').stdout
-  listed = command(config, '--list')
-  assert '--sweep.FIELD=VALUE,VALUE' in listed.stderr
-  again = command(config, '--list', '--sweep.net.width=8')
-  assert again.stdout == listed.stdout
+  listed = said(config, '--list')
+  assert '--sweep.FIELD=VALUE,VALUE' in listed.err
+  assert said(config, '--list', '--sweep.net.width=8').out == listed.out
+  with pytest.raises(SystemExit):
+    said('--help')
+  assert '--sweep.FIELD=VALUE,VALUE' in capsys.readouterr().out

@@ -97,9 +97,22 @@ def test_a_sweep_of_the_data_has_the_data_of_its_value():
         small(normalize=value), {'erm': tabular.Arm()})]
 
 
-def test_tuning_takes_the_best_trial_and_reports_it():
-  rows = run(small(trials=2, tuning_seeds=(100, 101)), {'erm': tabular.Arm()},
-             grid=papers.configs('c_mixup').GRID)
+@pytest.fixture(scope='module')
+def tuned():
+  """(rows of two trials and of the best one's seeds, sources by block)."""
+  sources = []
+
+  def prepare(config, block, source):
+    sources.append((block.seeds, source.own))
+    return source
+
+  return run(small(trials=2, tuning_seeds=(100, 101)),
+             {'erm': tabular.Arm(prepare=prepare)},
+             grid=papers.configs('c_mixup').GRID), sources
+
+
+def test_tuning_takes_the_best_trial_and_reports_it(tuned):
+  rows, _ = tuned
   tuning = [r for r in rows if 'setting' in r]
   assert {r['seed'] for r in tuning} == {100, 101}
   assert {r['split'] for r in tuning} == {'val'}
@@ -113,21 +126,15 @@ def test_tuning_takes_the_best_trial_and_reports_it():
     assert row['width'] == best['width']
 
 
-def test_what_is_tested_on_was_not_seen_in_tuning():
+def test_what_is_tested_on_was_not_seen_in_tuning(tuned):
   seen = {'tuning': set(), 'tested': set()}
-
-  def prepare(config, block, source):
-    part = 'tuning' if block.seeds[0] >= 100 else 'tested'
-    rows = source.own['test_rows']
-    if part == 'tuning':
-      assert rows.shape == (2, 0)
-      rows = np.append(source.own['train_rows'], source.own['val_rows'])
-    seen[part] |= set(rows.ravel().tolist())
-    return source
-
-  run(small(trials=2, tuning_seeds=(100, 101), num_epochs=1),
-      {'erm': tabular.Arm(prepare=prepare)},
-      grid=papers.configs('c_mixup').GRID)
+  for seeds, own in tuned[1]:
+    if seeds[0] >= 100:
+      assert own['test_rows'].shape == (2, 0)
+      for split in ('train', 'val'):
+        seen['tuning'] |= set(own[f'{split}_rows'].ravel().tolist())
+    else:
+      seen['tested'] |= set(own['test_rows'].ravel().tolist())
   assert len(seen['tuning']) == 442 - 2 * 88 and len(seen['tested']) > 88
   assert not seen['tuning'] & seen['tested']
 

@@ -159,8 +159,7 @@ def test_arms_change_what_is_trained(made):
   assert len(set(found.values())) == 2 * 7
   assert max(found.values()) < 60
   # Without its penalty an arm is training on batches by domain.
-  weak = run(made(strength=1e-9), {
-      k: tabular_domains.ARMS[k] for k in ('ib_irm', 'coral')})
+  weak = run(made(strength=1e-9), {'ib_irm': tabular_domains.ARMS['ib_irm']})
   for (_, seed), value in errors(weak).items():
     assert value == pytest.approx(found['plain', seed], rel=1e-4)
 
@@ -232,7 +231,7 @@ def test_images_are_a_table_whose_network_has_statistics(monkeypatch):
   gray = rng.integers(0, 256, (100, 28, 28, 1), np.uint8)
   monkeypatch.setattr(tabular_images.images, 'load', lambda name, data_dir: {
       'train_x': gray})
-  arms = ('erm', 'manifold_c_mixup')
+  arms = ('manifold_c_mixup',)
   config = replaced(papers.configs('c_mixup').get_config('rcf_mnist_small'), {
       'split_sizes': (48, 20, 20), 'batch_size': 16, 'num_epochs': 2,
       'width': 2, 'num_seeds': 1, 'arms': arms})

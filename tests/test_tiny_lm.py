@@ -143,10 +143,11 @@ def test_the_loss_is_a_mean_over_what_counts():
   batch = texts.draw_lines(task, 8)(
       {}, {'data_seed': jnp.int32(0), 'num_examples': jnp.int32(0)},
       jnp.int32(0), jax.random.key(0))
-  params = model.init(jax.random.key(1), batch['x'])['params']
+  params = jax.jit(model.init)(jax.random.key(1), batch['x'])['params']
   grad = tiny_lm.make_grad(model, tiny_lm.cross_entropy)
-  (loss, _), _ = grad(params, {}, batch, None)
-  log_p = jax.nn.log_softmax(model.apply({'params': params}, batch['x']))
+  (loss, _), _ = jax.jit(lambda params: grad(params, {}, batch, None))(params)
+  log_p = jax.nn.log_softmax(jax.jit(model.apply)({'params': params},
+                                                  batch['x']))
   each = -np.take_along_axis(np.asarray(log_p), np.asarray(
       batch['y'])[..., None], axis=2)[..., 0]
   np.testing.assert_allclose(
@@ -167,13 +168,15 @@ def test_isolated_lines_are_read_alone():
   for positions in ('learned', 'relative'):
     model = transformer.Transformer(16, 1, 2, 10, vocabulary=10,
                                     positions=positions, max_length=32)
-    params = model.init(jax.random.key(2), alone)
-    params = jax.tree.map(lambda p: p + .1 * jax.random.normal(
-        jax.random.key(3), p.shape), params)
-    want = model.apply(params, alone)[0]
-    isolated = model.apply(params, row['x'], None, row['segment'])
+    params = jax.jit(model.init)(jax.random.key(2), alone)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda p, rng=rng: p + .1 * rng.normal(
+        size=p.shape).astype(p.dtype), params)
+    apply = jax.jit(model.apply)
+    want = apply(params, alone)[0]
+    isolated = apply(params, row['x'], None, row['segment'])
     np.testing.assert_allclose(isolated[0, at:at + 5], want, atol=1e-4)
-    opened = model.apply(params, row['x'])[0, at:at + 5]
+    opened = apply(params, row['x'])[0, at:at + 5]
     assert np.abs(opened - want).max() > 1e-2
 
 
@@ -183,7 +186,8 @@ def test_initializations_by_width():
       ('width', 64**-.5, 256**-.5 / 2), ('gpt2', .02, .01)):
     model = tiny_lm.make_model(net_of(
         width=64, num_heads=4, num_layers=2, initialization=kind), task)
-    params = model.init(jax.random.key(0), jnp.zeros((1, 1), int))['params']
+    params = jax.jit(model.init)(
+        jax.random.key(0), jnp.zeros((1, 1), int))['params']
     for name, want in ((params['read_in'], of_read_in),
                        (params['blocks_0']['mlp_out'], of_out)):
       np.testing.assert_allclose(np.std(name['kernel']), want, rtol=.15)

@@ -1,6 +1,7 @@
 """USEFUL's experiment: what each arm trains on, who is slow, tuning."""
 
 import jax
+import kinds
 import numpy as np
 import pytest
 
@@ -106,19 +107,22 @@ def test_the_elbow_is_found_and_may_differ_by_seed(data):
       'value'] * (data.num_train // 16) for r in rows)
 
 
-def test_all_arms_with_tuning(monkeypatch):
+@pytest.mark.parametrize('arms', [
+    ('sgd', 'sam', 'asam', 'sgd_useful'),
+    *kinds.nightly((card.ARMS,))])
+def test_arms_with_tuning(arms, monkeypatch):
   """Derived arms take over their optimizer's setting; a trial may diverge."""
   monkeypatch.setitem(card.GRID, 'learning_rate', (.05, 1e38))
-  config = small(arms=card.ARMS, trials=2, num_epochs=2, num_seeds=1,
+  config = small(arms=arms, trials=2, num_epochs=2, num_seeds=1,
                  tuning_seeds=(100,), sharpness_examples=0)
   rows = useful.run(config, Study('useful', 'smoke', config))
   test = [r for r in rows if r['metric'] == 'error' and r['split'] == 'test'
           and r['group'] == '']
-  assert {r['method'] for r in test} == set(card.ARMS)
+  assert {r['method'] for r in test} == set(arms)
   chosen = {r['method']: (r['learning_rate'], r.get('rho'), r.get('asam_rho'))
             for r in test}
-  for arm, (optimizer, _) in useful.ARMS.items():
-    assert chosen[arm] == chosen[optimizer]
+  for arm in arms:
+    assert chosen[arm] == chosen[useful.ARMS[arm][0]]
   assert chosen['sgd'] == (.05, None, None)
   assert chosen['sam'][1] and chosen['asam'][2]
   tried = [r for r in rows if 'setting' in r]
@@ -130,8 +134,9 @@ def test_all_arms_with_tuning(monkeypatch):
 
 
 @pytest.mark.parametrize('variant, fields', [
-    ('cifar10_resnet18', {}), ('cifar10_noise', {}), ('cifar10_long_tail', {}),
-    ('cifar10_wrn', {'normalize': True, 'group_size': 2})])
+    ('cifar10_wrn', {'normalize': True, 'group_size': 2}), *kinds.nightly(
+        ('cifar10_resnet18', {}), ('cifar10_noise', {}),
+        ('cifar10_long_tail', {}))])
 def test_cifar_variants_train_a_few_steps(variant, fields, monkeypatch):
   config = small(variant, split_sizes=(120, 0, 120), batch_size=4, width=2,
                  num_epochs=1, separating_epoch=1, num_seeds=1,

@@ -11,7 +11,7 @@ from assay import cli, papers, results
 from assay.report import page
 
 PAGE = (papers.ROOT / 'docs' / 'your_own_data.md').read_text()
-SHORT = ['--seeds=2', '--config.net.num_epochs=1']
+SHORT = ['--seeds=1', '--config.net.num_epochs=1']
 
 
 def commands():
@@ -54,7 +54,7 @@ def run(paper, flags):
 
 def test_a_table(folder):
   (paper, flags), *_ = commands()
-  assert run(paper, [*flags, '--arms=erm,c_mixup']) == 0
+  assert run(paper, [*flags, '--arms=c_mixup']) == 0
   rows = results.read([folder / 'runs' / 'my_price'])
   assert {row['dataset'] for row in rows} == {'my:price'}
   assert {row['n'] for row in rows if row['split'] == 'test'} == {40}

@@ -38,12 +38,11 @@ def digests(paper, read):
     definitions, imports = found
     if name in definitions:
       reached[module, name] = code_of(definitions[name])
-      for node in ast.walk(definitions[name]):
-        if isinstance(node, ast.Name):
-          visit(module, node.id)
-        elif isinstance(node, ast.Attribute) and (
-            isinstance(node.value, ast.Name)) and node.value.id in imports:
-          visit(imports[node.value.id], node.attr)
+      for named, attribute in _named(definitions[name]):
+        if not attribute:
+          visit(module, named)
+        elif named in imports:
+          visit(imports[named], attribute)
     elif '.' in imports.get(name, ''):  # `from module import name`
       visit(*imports[name].rsplit('.', 1))
 
@@ -84,7 +83,17 @@ def sources(root, paper):
           if file.stem.isidentifier() and file.is_file()}
 
 
-@functools.cache  # of trees that `_parsed` keeps
+@functools.cache  # of trees that `_read` keeps
+def _named(tree):
+  """{(name, '') or (name, attribute)} of what a syntax tree names."""
+  return {(node.id, '') for node in ast.walk(tree)
+          if isinstance(node, ast.Name)} | {
+              (node.value.id, node.attr) for node in ast.walk(tree)
+              if isinstance(node, ast.Attribute)
+              and isinstance(node.value, ast.Name)}
+
+
+@functools.cache
 def code_of(tree):
   """What a syntax tree does: without comments and docstrings, as text."""
   cut = []
@@ -109,9 +118,16 @@ def _module(name, read):
                     + name.split('.'))
   text = next(filter(None, (read(f'{folder}{end}')
                             for end in ('.py', '/__init__.py'))), None)
-  if text is None:
-    return None
-  tree, definitions, imports = _parsed(text), {}, {}
+  return None if text is None else _read(text)
+
+
+@functools.cache  # papers share modules, and the runs of a process papers
+def _read(text):
+  """What `_module` gives, of a module's text."""
+  try:
+    tree, definitions, imports = ast.parse(text), {}, {}
+  except SyntaxError:
+    return {}, {}
   for node in tree.body:
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
       definitions[node.name] = node
@@ -127,11 +143,3 @@ def _module(name, read):
       imports |= {alias.asname: alias.name for alias in node.names
                   if alias.asname}
   return definitions, imports
-
-
-@functools.cache  # papers share modules
-def _parsed(text):
-  try:
-    return ast.parse(text)
-  except SyntaxError:
-    return ast.parse('')
