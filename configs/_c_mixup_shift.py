@@ -30,7 +30,7 @@ VARIANTS = {
             arms=('erm', 'mixup', 'c_mixup'), swept_arms=('c_mixup',),
             sweep='bandwidth', sweep_values=(5e-4, 0.1, 1.0, 10.0, 100.0))),
     'skillcraft_invariance': (
-        'what representations tell of the league, beside the latency',
+        'what representations tell of the league, beside latency',
         _SKILLCRAFT | dict(metrics=('rmse', 'divergence'), num_seeds=5)),
     'crime_bandwidths': (
         'bandwidths from no partners to that of the code', _CRIME | dict(
