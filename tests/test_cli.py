@@ -250,6 +250,7 @@ def rows(workdir):
   return named
 
 
+@pytest.mark.nightly  # test_faults.py has each on its own
 def test_kill_and_terminate_lose_nothing(tmp_path, environment, capsys):
   """A real process: kill -9 in a save, then SIGTERM, then to the end."""
   asked = lambda name: [SMOKE, f'--workdir={tmp_path / name}', '--save_every=0',
