@@ -80,8 +80,7 @@ def test_the_new_arm_applies_and_runs(clone):
   (_, diff), (_, command) = parts('A new arm')
   assert added(diff) < 20  # a small diff
   shell(clone, 'git apply -', diff)
-  out = shell(clone, f'{command.strip()} --seeds=1 --config.net.num_epochs=1 '
-              '--config=configs/c_mixup.py:diabetes')
+  out = shell(clone, f'{command.strip()} --seeds=1 --config.net.num_epochs=1')
   assert 'tophat_mixup' in out and 'the kernel matters' in out
 
 
