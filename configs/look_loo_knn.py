@@ -28,12 +28,12 @@ PAPER = papers.Paper(
 
 _FEW = dict(arms=('ce', 'supcon', 'look_64', 'look_all', 'untrained'))
 VARIANTS = papers.variants({
-    name: (palm_prototypes.VARIANTS[name].replace('four arms', 'two arms'),
+    name: (palm_prototypes.VARIANTS[name],
            palm_prototypes.VARIANTS.differs[name] | fields)
     for name, fields in (
         ('digits', {}),
         ('fashion6', _FEW), ('cifar6', _FEW),
-        ('smoke', dict(arms=('ce', 'look'))))})
+        ('smoke', dict(arms=('look',))))})
 
 
 def get_config(variant='digits'):
