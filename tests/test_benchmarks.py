@@ -186,10 +186,10 @@ def test_tiny_language_models_by_hand(monkeypatch):
       params, prompts, jax.random.key(1)))
   batch = {'x': prompts, 'y': prompts[:, ::-1], 'mask': np.float32(
       rng.integers(0, 2, (3, 4)))}
-  (want, _), _ = testbed.make_grad(model, testbed.cross_entropy)(
+  (want, _), _ = jax.jit(testbed.make_grad(model, testbed.cross_entropy))(
       params, {}, batch, None)
   np.testing.assert_allclose(
-      tiny_lm.loss_by_hand(2, 9)(params, batch), want, rtol=1e-4)
+      jax.jit(tiny_lm.loss_by_hand(2, 9))(params, batch), want, rtol=1e-4)
 
 
 def test_a_plain_scan_is_the_same_cell():

@@ -71,12 +71,13 @@ def test_samples_follow_their_distribution():
     got = sample(np.tile(PROMPTS[1:2], (num, 1)), np.full(num, 4), rows(num))
     pairs = np.bincount(got.tokens[:, 0] * V + got.tokens[:, 1],
                         minlength=V * V)
-    first = jax.nn.softmax(model.apply(
+    apply = jax.jit(model.apply)
+    first = jax.nn.softmax(apply(
         variables, PROMPTS[1:2])[0, -1] / temperature)
     texts = np.concatenate([np.tile(PROMPTS[1:2], (V, 1)),
                             np.arange(V, dtype=np.int32)[:, None]], axis=1)
     second = np.array(jax.nn.softmax(
-        model.apply(variables, texts)[:, -1] / temperature))
+        apply(variables, texts)[:, -1] / temperature))
     second[EOS] = np.arange(V) == 0  # after the end there is nothing
     expected = (num * np.asarray(first)[:, None] * second).ravel()
     often = expected > 5
