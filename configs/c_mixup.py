@@ -181,8 +181,8 @@ PUBLISHED = tuple(
 
 PUBLISHED += shift.PUBLISHED
 
-COLUMNS = (('effective_partners', 'train', '%'), ('worst_rmse_low', 'test'),
-           ('worst_rmse_high', 'test'))
+COLUMNS = (('effective_partners', 'train', '%'), ('divergence', 'train'),
+           ('worst_rmse_low', 'test'), ('worst_rmse_high', 'test'))
 
 # A quarter of the published gaps: C-Mixup to ERM .184, to manifold mixup .346.
 _TO_ERM, _TO_MIXUP = .046, .086
