@@ -56,7 +56,8 @@ VARIANTS = papers.variants({
                    arms=_FEW)),
     'smoke': ('seconds: digits, four arms', networks.OOD['smoke']
               | _DIGITS | dict(
-                  num_unknown=40, num_seeds=2,
+                  split_sizes=(40, 40, 40), num_epochs=2, num_unknown=40,
+                  num_seeds=2,
                   arms=('ce_modes', 'palm_knn', 'palm_cosine', 'palm_ssd'))),
 })
 

@@ -47,9 +47,9 @@ VARIANTS = papers.variants({
         batch_size=256, num_epochs=200, dtype='bfloat16', weight_decay=1e-4,
         learning_rates=(.03, .1, .3))),
     'smoke': ('seconds: digits, three arms', _DIGITS | dict(
-        networks.OOD['smoke'], known=(0, 1, 2, 3, 4), probe_sizes=(40, 30, 40),
-        num_unknown=40, num_seeds=2, far=('shuffled',),
-        arms=('ce_msp', 'simclr_msp', 'simclr_knn'))),
+        networks.OOD['smoke'], known=(0, 1, 2, 3, 4), split_sizes=(40, 40, 40),
+        probe_sizes=(40, 40, 40), num_epochs=2, num_unknown=40, num_seeds=2,
+        far=('shuffled',), arms=('ce_msp', 'simclr_msp', 'simclr_knn'))),
 })
 
 
@@ -129,7 +129,7 @@ CLAIMS = (
         'networks are alike': (
             'Probes of both kinds of network have the same error, within 0.02.',
             equal('error', 'simclr_energy', 'ce_energy', .02)),
-        'it is the neighbors, not the features': (
+        'it is the features, not the neighbors': (
             'After training without labels nearest neighbors of features have '
             'a higher AUROC than those of logits.',
             greater('auroc', 'simclr_knn', 'simclr_logit_knn',

@@ -31,7 +31,7 @@ def test_who_knows_which_classes():
 def test_a_probe_is_in_the_place_of_a_network():
   shown = ood_probes.shown(CONFIG, DATA, None)
   sizes = {k: len(x) for k, x in shown.items()} | {
-      'train': 60, 'val': 40, 'test': 40}
+      'train': 40, 'val': 40, 'test': 40}
   features = {k: RNG.normal(size=(2, n, 4)) for k, n in sizes.items()}
   y = {k: MINE.labels(k) for k in ('train', 'val', 'test')}
   for split, labels in y.items():

@@ -104,6 +104,23 @@ def test_one_step_per_call_holds_no_scan():
     assert text(shape).count('while[') == whiles, shape
 
 
+def test_what_is_compiled_at_once_is_not_compiled_again():
+  counted = []
+  jax.monitoring.register_event_duration_secs_listener(
+      lambda name, seconds, **more: 'backend_compile' in name
+      and counted.append(more.get('fun_name')))
+  placed = lanes.Lanes(sharding.make_mesh({'seed': 2}), 'loop', 3)
+  programs = {m: placed.program(lambda carry, shared, own: (
+      carry + 41 * shared + own, carry), m) for m in set(placed.meshes)}
+  calls = list(zip(placed.meshes, placed.put(np.arange(3.)), placed.share(1.),
+                   placed.put(np.zeros(3)), strict=True))
+  lanes._compile(programs, calls)
+  assert counted.count('jit(program)') == 2
+  found = [programs[m](*args)[0] for m, *args in calls]
+  assert counted.count('jit(program)') == 2  # of two devices, for three seeds
+  np.testing.assert_array_equal(np.concatenate(found), [41, 42, 43])
+
+
 def convolution(params, extra, batch, key):
   del key
   x = batch['x'][:, None, :, None]

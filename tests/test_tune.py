@@ -1,4 +1,5 @@
 """assay.study.tune: the settings tried and the setting chosen."""
+import collections
 import itertools
 
 import numpy as np
@@ -49,11 +50,34 @@ def test_trials_are_always_the_same():
   assert tune.trials(GRID, GRID, 4) == first[:4]
 
 
-def test_trials_are_not_the_head_of_the_grid():
-  # In the order of the grid, a budget of 12 would try one learning rate.
-  got = tune.trials(GRID, GRID, 12)
-  for name, values in GRID.items():
-    assert {s[name] for s in got} == set(values)
+def often(settings, *names):
+  """How often each combination of some fields is tried."""
+  return sorted(collections.Counter(
+      tuple(s[name] for name in names) for s in settings).values())
+
+
+@pytest.mark.parametrize('budget', [4, 8, 12, 24, 30])
+def test_trials_cross_the_first_fields_and_balance_the_others(budget):
+  """By counting: as equally often as the budget allows, in each prefix."""
+  got = tune.trials(GRID, GRID, budget)
+  for names in (('learning_rate',), ('learning_rate', 'alpha')):
+    cells = np.prod([len(GRID[name]) for name in names])
+    assert max(often(got, *names)) == -(-budget // cells)
+    assert len(often(got, *names)) == min(cells, budget)
+  assert np.ptp(often(got, 'bandwidth')) <= 2
+
+
+def test_arms_with_fields_of_their_own_try_what_they_share():
+  """As mixing with a width and a rate that training without it tries, too."""
+  grid = {'learning_rate': (3e-3, 1e-2), 'width': (64, 128),
+          **dict.fromkeys('abcdef', (0, 1))}
+  shared = often(tune.trials(grid, ('learning_rate', 'width'), 4),
+                 'learning_rate', 'width')
+  for own in ('a', 'ab', 'cd', 'abcdef'):
+    got = tune.trials(grid, ('learning_rate', 'width', *own), 4)
+    assert often(got, 'learning_rate', 'width') == shared == [1] * 4
+    for name in own:
+      assert often(got, name) == [2, 2]
 
 
 def row(setting, value, **fields):

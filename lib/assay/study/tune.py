@@ -4,6 +4,7 @@ Settings are compared on the mean validation loss of tuning seeds, which are
 not among those reported.
 """
 
+import collections
 import dataclasses
 import itertools
 
@@ -13,24 +14,60 @@ from assay.study import replaced
 
 
 def trials(grid, fields, budget):
-  """At most `budget` settings of the grid, in a fixed random order.
+  """At most `budget` settings of the grid, which cross its first fields.
 
   An arm varies only the fields it has. One that has fewer settings than the
-  budget tries them all.
+  budget tries them all. Another tries each value of the first field equally
+  often, then each pair of the first two, and so on, so that all arms try what
+  they share; a random subset may leave an arm without the learning rate or the
+  width that is best for all. Of the other fields each value comes equally
+  often, then each pair; ties are decided at random, always alike.
 
   Args:
-    grid: field -> tuple of values.
+    grid: field -> tuple of values; first the fields that arms share.
     fields: names of the fields the arm has.
     budget: settings to try, >= 1.
 
   Returns:
-    list of dicts field -> value, all different.
+    list of dicts field -> value, all different; those of a smaller budget come
+    first.
+
+  Example:
+    >>> from assay.study import tune
+    >>> grid = {'rate': (1, 2), 'width': (8, 16), 'alpha': (.5, 2.)}
+    >>> plain = tune.trials(grid, ('rate', 'width'), 4)
+    >>> mixed = tune.trials(grid, ('rate', 'width', 'alpha'), 4)
+    >>> sorted((t['rate'], t['width']) for t in mixed) == sorted(
+    ...     (t['rate'], t['width']) for t in plain)
+    True
+    >>> sorted(t['alpha'] for t in mixed)
+    [0.5, 0.5, 2.0, 2.0]
   """
   names = [name for name in grid if name in fields]
   full = [dict(zip(names, values, strict=True))
           for values in itertools.product(*(grid[name] for name in names))]
-  order = np.random.default_rng(0).permutation(len(full))
-  return [full[i] for i in order[:budget]]
+  left = [full[i] for i in np.random.default_rng(0).permutation(len(full))]
+  counts, chosen = collections.Counter(), []
+
+  def parts(setting):
+    """What a setting shares with others: prefixes, values, pairs."""
+    items = tuple(setting.items())
+    return ([items[:k] for k in range(1, len(items) + 1)], items,
+            list(itertools.combinations(items, 2)))
+
+  def often(setting):
+    prefixes, values, pairs = parts(setting)
+    return (*(counts['prefix', p] for p in prefixes),
+            sum(counts['value', v] for v in values),
+            sum(counts['pair', p] for p in pairs))
+
+  while left and len(chosen) < budget:
+    chosen.append(min(left, key=often))
+    left.remove(chosen[-1])
+    for kind, of in zip(('prefix', 'value', 'pair'), parts(chosen[-1]),
+                        strict=True):
+      counts.update((kind, part) for part in of)
+  return chosen
 
 
 def tuned(study, config, arm, trials, measure, metric, state='best'):

@@ -5,6 +5,7 @@ seeds: all in one program (`vmap` inside, `shard_map` over the mesh axis `seed`
 outside), or one after another (`loop`), each on its share of the mesh.
 """
 
+from concurrent import futures
 import functools
 from typing import Any
 
@@ -182,6 +183,23 @@ def placements(one, mesh, rules):
                       is_leaf=lambda x: isinstance(x, P))
 
 
+def _compile(programs, calls):
+  """Compiles what calls will find compiled, all at once.
+
+  Each device has a program of its own, which takes half a minute for some
+  networks. Several hosts have to compile in the same order.
+
+  Args:
+    programs: mesh -> jitted function.
+    calls: [(mesh, *arguments)].
+  """
+  first = {m: args for m, *args in reversed(calls)}
+  if len(first) > 1 and jax.process_count() == 1:
+    lowered = [programs[m].lower(*args) for m, args in first.items()]
+    with futures.ThreadPoolExecutor(len(lowered)) as pool:
+      list(pool.map(lambda each: each.compile(), lowered))
+
+
 class Lanes:
   """Seeds over the mesh: one lane of all seeds (`vmap`), or one each (`loop`).
 
@@ -216,22 +234,26 @@ class Lanes:
   def start(self, started, seeds, rules):
     """Carries of all seeds, created where they will live."""
     one = jax.eval_shape(started, SEED)
-    carries, programs = [], {}
-    placed_seeds = self.put(np.asarray(seeds, np.uint32))
-    for m, seed in zip(self.meshes, placed_seeds, strict=True):
-      if m not in programs:
-        programs[m] = jax.jit(jax.vmap(started),
-                              out_shardings=placements(one, m, rules))
-      carries.append(programs[m](seed))
-    return carries
+    programs = {m: jax.jit(jax.vmap(started),
+                           out_shardings=placements(one, m, rules))
+                for m in set(self.meshes)}
+    calls = list(zip(self.meshes, self.put(np.asarray(seeds, np.uint32)),
+                     strict=True))
+    _compile(programs, calls)
+    return [programs[m](seed) for m, seed in calls]
 
   def map(self, function):
     """`function(carry, shared, own, ...)` of one seed, for lists of lanes."""
     programs = {m: self.program(function, m) for m in set(self.meshes)}
+    new = True
 
     def call(carries, shared, own, *rest):
-      out = [programs[m](*args) for m, *args in zip(
-          self.meshes, carries, shared, own, *rest, strict=True)]
+      nonlocal new
+      calls = list(zip(self.meshes, carries, shared, own, *rest, strict=True))
+      if new:
+        _compile(programs, calls)
+        new = False
+      out = [programs[m](*args) for m, *args in calls]
       return [c for c, _ in out], [o for _, o in out]
 
     return call
