@@ -116,3 +116,22 @@ def causal_attention(query, key, value, fused=True, bias=None, mask=None):
   return jax.nn.dot_product_attention(
       query, key, value, bias, mask, is_causal=True,
       implementation='cudnn' if fused else None)
+
+
+def attention_of_next(query, keys, values, bias, mask):
+  """What one more token reads of a cache, [B, 1, H, d].
+
+  Args:
+    query: [B, 1, H, d].
+    keys, values: [B, H, S, d], as a cache has them: with the heads in front
+      nothing of it has to be moved for a product.
+    bias: added to scores, [1 or B, H, 1, S] float, or None.
+    mask: of what may be read, [1 or B, 1, 1, S] bool.
+  """
+  scores = jnp.einsum('bthd,bhsd->bhts', query, keys,
+                      preferred_element_type=jnp.float32)
+  scores *= query.shape[-1] ** -.5
+  if bias is not None:
+    scores += bias
+  shares = jax.nn.softmax(jnp.where(mask, scores, -1e30), axis=-1)
+  return jnp.einsum('bhts,bhsd->bthd', shares.astype(keys.dtype), values)

@@ -154,9 +154,9 @@ class Transformer(nn.Module):
     if self.positions == 'learned':
       self._check(0, room)
     outputs, kept = self._whole(x, offset, None, lambda *both: both)
-    more = ((0, room - x.shape[1]), (0, 0), (0, 0))
-    keys, values = jax.tree.map(
-        lambda x: jnp.pad(x, ((0, 0),) * (x.ndim - 3) + more), kept)
+    more = ((0, 0), (0, room - x.shape[1]), (0, 0))
+    keys, values = jax.tree.map(lambda x: jnp.pad(
+        jnp.swapaxes(x, -3, -2), ((0, 0),) * (x.ndim - 3) + more), kept)
     last = jnp.take_along_axis(outputs, length[:, None, None] - 1, axis=1)
     return last[:, 0], {'keys': keys, 'values': values,
                         'position': jnp.asarray(length, jnp.int32)}
@@ -195,7 +195,7 @@ class Transformer(nn.Module):
       ValueError: the position is not traced and past the end of one of them.
     """
     position = cache['position']
-    length = jax.tree.leaves(cache['keys'])[0].shape[-3]
+    length = jax.tree.leaves(cache['keys'])[0].shape[-2]
     if not isinstance(position, jax.core.Tracer) and (
         np.max(position) >= length):
       raise ValueError(f'position={position} is past the end of a cache of '
@@ -211,7 +211,7 @@ class Transformer(nn.Module):
         query, key = rotated(query, rotation), rotated(key, rotation)
       keys, values = (_written(old, new, position) for old, new in zip(
           cached, (key, value), strict=True))
-      return block.finish(x, jax.nn.dot_product_attention(
+      return block.finish(x, blocks.attention_of_next(
           query, keys, values, bias, seen)), (keys, values)
 
     x, (keys, values) = self._through(
@@ -230,7 +230,7 @@ class Transformer(nn.Module):
       length: tokens that `step` will read at most.
 
     Returns:
-      dict of `keys` and `values`, [B, length, heads, head_size] of `dtype`, a
+      dict of `keys` and `values`, [B, heads, length, head_size] of `dtype`, a
       tuple of them for the layers or, of scanned ones, stacked on axis 0; and
       `position`, int32 [], tokens read.
 
@@ -239,7 +239,7 @@ class Transformer(nn.Module):
     """
     if self.positions == 'learned':
       self._check(0, length)
-    shape = (batch_size, length, self.num_heads,
+    shape = (batch_size, self.num_heads, length,
              blocks.head_size_of(self.width, self.num_heads, self.head_size))
     # A stack would be copied at each step.
     empty = jnp.zeros((self.num_layers, *shape), self.dtype)
@@ -324,10 +324,11 @@ class Transformer(nn.Module):
 
 
 def _written(cached, new, position):
-  """`cached` [B, S, H, d] with `new` [B, 1, H, d] at a position [] or [B]."""
+  """`cached` [B, H, S, d] with `new` [B, 1, H, d] at a position [] or [B]."""
   if jnp.ndim(position) == 0:
-    return jax.lax.dynamic_update_slice_in_dim(cached, new, position, axis=1)
-  return cached.at[jnp.arange(len(cached)), position].set(
+    return jax.lax.dynamic_update_slice_in_dim(
+        cached, jnp.swapaxes(new, 1, 2), position, axis=2)
+  return cached.at[jnp.arange(len(cached)), :, position].set(
       new[:, 0], mode='drop')
 
 
