@@ -102,6 +102,9 @@ def test_overview_counts_verdicts_and_seconds(tmp_path, paper):
   assert line == (
       f'| **small**: a small one | 2 | 0 | 0 | 1 | {seconds:.0f} on 1 x cpu | '
       '`make reproduce PAPER=made_up VARIANT=small` |')
+  runs = {run: told | {'fits': {'erm': ['a' * 32]}}
+          for run, told in runs.items()}
+  assert 'read: a first run' in sections(rows, runs)['made_up/overview']
 
 
 def test_main_prints_each_format(tmp_path, paper, capsys):

@@ -76,6 +76,10 @@ def _not_tested(left, paper):
   ) + '.' if counts else ''
 
 
+KEPT = ('\n\n*seconds*: of the runs that made these rows. What earlier runs '
+        'had trained and kept was read: a first run may take far longer.')
+
+
 def overview(rows, paper, runs, judged):
   """A line of Markdown for each config: seeds, verdicts, time and command."""
   lines = [['variant', 'seeds', *STATES, 'seconds', 'command'],
@@ -95,7 +99,8 @@ def overview(rows, paper, runs, judged):
         *(verdicts.in_numbers(state, counts) for state in STATES),
         f'{seconds:.0f} on {", ".join(sorted(devices))}',
         f'`make reproduce PAPER={paper} VARIANT={config}`'])
-  return tables.markdown_of(lines)
+  return tables.markdown_of(lines) + KEPT * any(
+      runs[row['run']].get('fits') for row in rows)
 
 
 def reported_seeds(rows):
