@@ -151,7 +151,8 @@ def test_what_a_network_says_fits_together(ran):
   config, made, rows, _ = ran
   data = ood_data.load(config.net)
   said = ood_nets.said(config, data, Block(made, 'one_feature', (0, 1)),
-                       ood.linear, ood_data.unknown(config, data))
+                       ood.linear, ood_data.unknown(config, data),
+                       ood.Arm().train)
   for out in map(said.of, (0, 1)):
     weights, bias = out['test']['head']
     for split in ('train', 'other_classes', 'noise'):

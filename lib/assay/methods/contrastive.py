@@ -40,7 +40,6 @@ class Head(nn.Module):
     logits = nn.Dense(self.num_classes, name='probe')(jax.lax.stop_gradient(z))
     return jnp.concatenate([p, logits], axis=1) if train else logits
 
-
   def beside(self, p):
     """What another head keeps and says of projections."""
 

@@ -10,10 +10,9 @@ Example:
 """
 
 import numpy as np
-from scipy import special
 
 from assay.methods.ood_scores.gaussians import unit
-from assay.metrics import clusters
+from assay.metrics import classification, clusters
 
 STRENGTHS = (1e-3, 1e-2, .1, 1., 10.)  # of C, the inverse of the penalty
 
@@ -32,7 +31,6 @@ def linear(features, labels, held, held_labels, strengths=STRENGTHS):
     strengths: to choose from.
   """
   from sklearn import linear_model  # slow to import, and only used here
-  labels, held_labels = np.asarray(labels), np.asarray(held_labels)
   mean, std = features.mean(axis=0, dtype=float), features.std(
       axis=0, dtype=float)
   std = np.where(std > 1e-6 * (std.max() or 1), std, np.inf)  # a dead unit
@@ -44,8 +42,7 @@ def linear(features, labels, held, held_labels, strengths=STRENGTHS):
     if weights.shape[1] == 1:  # of two classes there is one logit
       weights, bias = np.append(0 * weights, weights, 1), np.append(0, bias)
     bias = bias - mean @ weights
-    log_p = special.log_softmax(held @ weights + bias, axis=1)
-    nll = -log_p[np.arange(len(held)), held_labels].mean()
+    nll = classification.nll(held @ weights + bias, held_labels)
     if nll < best:
       best, found = nll, (weights, bias)
   return found

@@ -88,7 +88,7 @@ def shown(config, data, unknown):
   return found
 
 
-def said(config, data, block, head, unknown, train=vision.Arm()):  # noqa: B008
+def said(config, data, block, head, unknown, train):
   """Trains a network on a block of seeds, or reads it; a `Said`."""
   model = make_model(config.net, head)
   fitted = vision.fit(config, data, block, train, model=model)

@@ -75,8 +75,10 @@ def run(config, study, arms, more):
     config, study, arms, more: as for `ood.run`.
   """
   ood.check(config, arms)
+  kept = {}  # arms of one network read the same probes
   for arm, mine, said, recorder, _ in ood.units(config, study, arms, shown):
+    if id(said) not in kept:
+      kept[id(said)] = probed(mine, said, data_of(mine, study.data_dir))
     with recorder as add:
-      ood_rows.record(add, *probed(mine, said, data_of(mine, study.data_dir)),
-                      arms, arm, more)
+      ood_rows.record(add, *kept[id(said)], arms, arm, more)
   return study.rows()

@@ -129,7 +129,7 @@ def _of_sets(config, counted, pair, right):
                    for metric in OF_A_SET}
 
 
-def record(add, config, said, arms, arm, more=lambda out, arm: {}):
+def record(add, config, said, arms, arm, more):
   """Adds the rows of an arm to a recorder, and saves its scores.
 
   Args:
@@ -139,11 +139,12 @@ def record(add, config, said, arms, arm, more=lambda out, arm: {}):
     more: see `ood.run`.
   """
   seeds = range(len(said.by_seed['test']['logits']))
-  found = [None if i in add.why else measured(
-      config, arms, arm, said.of(i), said.counted) for i in seeds]
-  for i, each in enumerate(found):
-    if each:
-      each[0].update(more(said.of(i), arms[arm]))
+
+  def of_seed(out):
+    values, found = measured(config, arms, arm, out, said.counted)
+    return values | more(out, arms[arm]), found
+
+  found = [None if i in add.why else of_seed(said.of(i)) for i in seeds]
   some = next(each for each in found if each)
   for metric, split, group in some[0]:
     values, n = zip(*(each[0][metric, split, group] if each else (

@@ -175,7 +175,7 @@ def measure(config, block, name, arm, fields, source, splits=SPLITS):
       for split in splits:
         record(add, config, table, *said(make_apply, split, found), split,
                state)
-    if 'divergence' in config.metrics:
+    if 'divergence' in config.metrics and 'test' in splits:
       tabular_data.record_divergence(
           add, config, table, *said(make_features, 'train', fitted.best))
     for epoch in config.report_epochs:
