@@ -163,13 +163,13 @@ def test_units_of_labels_do_not_change_foma():
       tabular.make_source(config.net, (0,)))
   rows = source.own['train_rows'][0]
   labels = source.shared['y'][rows]
-  np.testing.assert_allclose(source.own['label_mean'], [labels.mean(0)], 1e-5)
-  np.testing.assert_allclose(source.own['label_std'], [labels.std(0)], 1e-5)
+  np.testing.assert_allclose(source.own['mean'], [labels.mean(0)], 1e-5)
+  np.testing.assert_allclose(source.own['std'], [labels.std(0)], 1e-5)
   x, y = (source.shared[k][rows[:8]] for k in ('x', 'y'))
   got = []
   for a, b in ((1., 0.), (30., 1000.)):
-    own = {'alpha': 1., 'label_mean': a * labels.mean(0) + b,
-           'label_std': a * labels.std(0)}
+    own = {'alpha': 1., 'mean': a * labels.mean(0) + b,
+           'std': a * labels.std(0)}
     draw = lambda *args, a=a, b=b: {'x': x, 'y': a * y + b}
     batch = tabular_relatives.draw_foma(config, draw)(
         {}, own, np.arange(8), jax.random.key(3))

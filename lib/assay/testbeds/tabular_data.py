@@ -70,6 +70,25 @@ def training_rows(source):
   return found
 
 
+def label_units(source):
+  """Mean and std, [S] each, of each seed's training labels; std 1 for 0."""
+  labels = [y for _, y in training_rows(source)]
+  spread = np.array([y.std() for y in labels])
+  return {'mean': np.array([y.mean() for y in labels]),
+          'std': np.where(spread > 0, spread, 1)}
+
+
+def with_units(draw):
+  """Batches with `mean` and `std` [B, 1], those of the seed's labels."""
+  return lambda shared, own, item, key: draw(shared, own, item, key) | {
+      k: jnp.full((len(item), 1), own[k]) for k in ('mean', 'std')}
+
+
+def standardized(values, batch):
+  """Predictions or labels [B, 1] in the units of `with_units`."""
+  return (values - batch['mean']) / batch['std']
+
+
 def input_shape(source):
   """The shape of one example's x."""
   if 'x' not in source.shared:  # each seed has a table of its own

@@ -15,7 +15,8 @@ import numpy as np
 from assay import losses
 from assay.data import domains as batches
 from assay.methods import domains
-from assay.testbeds import tabular, tabular_images
+from assay.testbeds import tabular, tabular_data, tabular_images
+from assay.testbeds.tabular_data import standardized, with_units
 
 # At a strength of 1; ours, as no code of these baselines was released.
 WEIGHTS = {'irm': 1., 'bottleneck': .1, 'rex': 1., 'coral': 1.}
@@ -26,25 +27,13 @@ WALK_RATE = .01
 def prepare(config, block, source):
   """The source with batches by domain, and mean and std of each seed's labels.
   """
-  labels = [y for _, y in tabular.training_rows(source)]
   of = np.asarray(source.shared['domain'])[source.own['train_rows']]
   orders = [batches.items(each, config.net.batch_size,
                           config.domains_per_batch, seed)
             for each, seed in zip(of, block.seeds, strict=True)]
   return source._replace(
-      own=source.own | {'mean': np.array([y.mean() for y in labels]),
-                        'std': np.array([y.std() for y in labels])},
+      own=source.own | tabular_data.label_units(source),
       items=lambda position, *steps: orders[position](*steps))
-
-
-def draw(config, draw):
-  """Batches with `mean` and `std` [B, 1], those of the seed's labels."""
-  return lambda shared, own, item, key: draw(shared, own, item, key) | {
-      k: jnp.full((len(item), 1), own[k]) for k in ('mean', 'std')}
-
-
-def standardized(values, batch):
-  return (values - batch['mean']) / batch['std']
 
 
 def penalty(name, predictions, y, features, *where):
@@ -109,7 +98,8 @@ def fish(config, model, plain):
 
 
 def _arm(gradient):
-  return tabular.Arm(draw=draw, gradient=gradient, prepare=prepare,
+  return tabular.Arm(draw=lambda config, draw: with_units(draw),
+                     gradient=gradient, prepare=prepare,
                      fields=('strength',))
 
 

@@ -19,19 +19,20 @@ import numpy as np
 
 from assay import losses
 from assay.methods import (
-    anchor_augmentation,
-    foma,
-    kernel_mixup,
-    mixup,
-    regmixup,
+  anchor_augmentation,
+  foma,
+  kernel_mixup,
+  mixup,
+  regmixup,
 )
-from assay.testbeds import tabular, tabular_mixing
+from assay.testbeds import tabular, tabular_data, tabular_mixing
+
+_prepare = functools.partial(tabular_mixing.prepare, mixup.uniform, False)
 
 
 def _arm(fields, **sockets):
   """An arm whose `own` has what `tabular_mixing.prepare` puts there."""
-  prepare = functools.partial(tabular_mixing.prepare, mixup.uniform, False)
-  return tabular.Arm(**{'prepare': prepare} | sockets,
+  return tabular.Arm(**{'prepare': _prepare} | sockets,
                      fields=('alpha', *fields))
 
 
@@ -109,36 +110,31 @@ def prepare_foma(config, block, source):
   inputs in [0, 1] the first singular value is nearly all, so none is large, and
   FOMA is the identity or shrinks everything alike.
   """
-  source = tabular_mixing.prepare(mixup.uniform, False, config, block, source)
-  labels = [y for _, y in tabular.training_rows(source)]
-  spread = np.stack([y.std(axis=0) for y in labels]).astype(np.float32)
-  return source._replace(own=source.own | {
-      'label_mean': np.stack([y.mean(axis=0) for y in labels]).astype(
-          np.float32),
-      'label_std': np.where(spread > 0, spread, 1)})
+  source = _prepare(config, block, source)
+  # A number [1]: of one [] the program rounds otherwise, and rows are of this.
+  units = {k: v[:, None] for k, v in tabular_data.label_units(source).items()}
+  return source._replace(own=source.own | units)
 
 
 def draw_lam(config, draw):
   """A draw with one `lam` for the batch and units of labels, on each row."""
   del config
+  with_units = tabular_data.with_units(draw)
 
   def drawn(shared, own, item, key):
     draw_key, lam_key = jax.random.split(key)
-    batch = draw(shared, own, item, draw_key)
-    return batch | {
-        'lam': mixup.sample_lam(lam_key, own['alpha'], len(item))} | {
-            name: jnp.broadcast_to(own[name], batch['y'].shape)
-            for name in ('label_mean', 'label_std')}
+    return with_units(shared, own, item, draw_key) | {
+        'lam': mixup.sample_lam(lam_key, own['alpha'], len(item))}
 
   return drawn
 
 
 def _foma(config, values, batch):
   """`foma.augmented` of values [B, ...], with labels that are standardized."""
-  mean, std = batch['label_mean'], batch['label_std']
-  values, y = foma.augmented(values, (batch['y'] - mean) / std,
-                             batch['lam'][0], config.share, config.small)
-  return values, mean + std * y
+  values, y = foma.augmented(
+      values, tabular_data.standardized(batch['y'], batch), batch['lam'][0],
+      config.share, config.small)
+  return values, batch['mean'] + batch['std'] * y
 
 
 def draw_foma(config, draw):
