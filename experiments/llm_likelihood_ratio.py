@@ -95,15 +95,20 @@ def pairs(config):
                      if other in config.absent and known not in config.absent]}
 
 
-def said(reference, tuned, documents):
-  """What two models say of documents, name -> array; see `Arm`."""
-  sizes = np.array([len(each) for each in documents])
-  mask = np.arange(sizes.max()) < sizes[:, None]
-  padded = np.zeros((2, *mask.shape))
-  for model, each in zip((tuned, reference), padded, strict=True):
-    each[mask] = np.concatenate(ngrams.log_p(model, documents))
-  return {'log_p': padded[0], 'reference_log_p': padded[1],
-          'mask': mask.astype(float)} | of_bytes(documents)
+def said(reference, tuned, texts):
+  """What two models say: {corpus: {name: array}} of {corpus: documents}."""
+  every = [each for documents in texts.values() for each in documents]
+  told = [iter(ngrams.log_p(model, every)) for model in (tuned, reference)]
+  found = {}
+  for name, documents in texts.items():
+    sizes = np.array([len(each) for each in documents])
+    mask = np.arange(sizes.max()) < sizes[:, None]
+    padded = np.zeros((2, *mask.shape))
+    for log_p, each in zip(told, padded, strict=True):
+      each[mask] = np.concatenate([next(log_p) for _ in documents])
+    found[name] = {'log_p': padded[0], 'reference_log_p': padded[1],
+                   'mask': mask.astype(float)} | of_bytes(documents)
+  return found
 
 
 def of_bytes(documents):
@@ -130,23 +135,22 @@ def measured(config, seed, data_dir=None):
                config.corpora, seed, 2 * sum(sizes), data_dir).items()}
   counts = {name: ngrams.counted(parts[0], config.order)
             for name, parts in texts.items() if parts[0]}
+  references = {whole: functools.reduce(ngrams.added, (
+      each for name, each in counts.items() if whole or name not in
+      config.absent)) for whole in {ARMS[arm].whole for arm in config.arms}}
   found, apart, losses = {}, {}, {}
-  for whole, known in itertools.product((True, False), config.known):
+  for (whole, reference), known in itertools.product(
+      references.items(), config.known):
     arms = [arm for arm in config.arms if ARMS[arm].whole == whole]
-    if not arms:
-      continue
     more = texts[known][1]
-    reference = functools.reduce(ngrams.added, (
-        each for name, each in counts.items()
-        if whole or name not in config.absent))
     tuned = ngrams.added(reference, ngrams.counted(more, config.order),
                          config.weight)
     losses[whole, known] = [
         -np.concatenate(ngrams.log_p(tuned, texts[known][i])).mean()
         for i in (1, 2)]
     for group, length in (('', config.length), ('natural', 0)):
-      told = {name: said(reference, tuned, cut(
-          parts[2], length, config.longest)) for name, parts in texts.items()}
+      told = said(reference, tuned, {name: cut(
+          parts[2], length, config.longest) for name, parts in texts.items()})
       fit_on = of_bytes(cut(more, length, config.longest))
       for arm in arms:
         values = scores(ARMS[arm].score, fit_on, told)

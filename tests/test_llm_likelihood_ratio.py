@@ -20,7 +20,7 @@ def score(name, told):
 
 
 def test_scores_of_two_texts():
-  told = paper.said(A, B, TEXTS)
+  told = paper.said(A, B, {'x': TEXTS})['x']
   of = lambda model: np.array([each.sum() for each in ngrams.log_p(
       model, TEXTS)])
   np.testing.assert_allclose(score('ratio', told), of(B) - of(A))
@@ -33,7 +33,7 @@ def test_scores_of_two_texts():
 
 
 def test_a_model_that_was_not_tuned_tells_nothing():
-  assert not score('ratio', paper.said(A, A, TEXTS)).any()
+  assert not score('ratio', paper.said(A, A, {'x': TEXTS})['x']).any()
 
 
 def test_pairs_and_which_of_them_count():
