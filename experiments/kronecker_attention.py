@@ -26,7 +26,7 @@ ARMS = {  # fields of the config that an arm has; None: nothing is trained
     'knows_two': None,
     'triples': {'reads': 'triples'},
     'pairs': {'reads': 'pairs'},
-    'pairs_wide': {'reads': 'pairs', 'mlp_width': 1024},
+    'pairs_wide': {'reads': 'pairs', 'mlp_width': 512},
     'pairs_2': {'reads': 'pairs', 'num_layers': 2},
 }
 
@@ -165,7 +165,7 @@ def log_error(config, seed, largest, degree):
     exact, near = (function(query, of[:2], of[2:]) for function in (
         kronecker.attention, functools.partial(
             kronecker.approximate, degree=degree)))
-  return float(np.log10(np.max(abs(exact - near))))
+    return float(np.log10(np.max(np.abs(exact - near))))
 
 
 def add_errors(config, add, seeds):
