@@ -47,14 +47,16 @@ VARIANTS = papers.variants({
     'smoke': ('seconds: four numbers, 16 units', dict(
         arms=('features', 'triples', 'knows_two'), num_seeds=2, length=4,
         num_numbers=11, width=8, num_heads=1, head_size=8, mlp_width=8,
-        batch_size=8, num_steps=16, num_test=32, num_tokens=6, num_dims=2)),
+        batch_size=8, num_steps=16, num_test=32, num_tokens=6, num_dims=2,
+        largest=(1.0,), degrees=(0, 2))),
 })
 
 
 def get_config(variant='match3'):
   """The values of one variant, locked."""
   c = papers.new_config('kronecker_attention', VARIANTS, variant)
-  c.arms = ('triples', 'pairs', 'pairs_wide', 'pairs_2', 'knows_two')
+  c.arms = ('triples', 'pairs', 'pairs_wide', 'pairs_2', 'knows_two',
+            'majority')
   c.num_seeds = 5  # planned before the run
   c.seed_varies = 'fresh'  # numbers of training and testing, initialization
   c.scale = 'not in the paper'
@@ -81,15 +83,12 @@ def get_config(variant='match3'):
   return papers.config_of(c, VARIANTS, variant)
 
 
-BOUNDS = {name: bounds.COUNT for name in (
-    'length', 'num_test', 'width', 'num_layers', 'num_heads', 'head_size',
-    'mlp_width', 'batch_size', 'num_steps', 'num_tokens', 'num_dims')} | {
+BOUNDS = dict.fromkeys(('length', 'num_test', 'width', 'num_layers', 'num_heads', 'head_size', 'mlp_width', 'batch_size', 'num_steps', 'num_tokens', 'num_dims'), bounds.COUNT) | {
         'num_numbers': between(2, 10**6), 'learning_rate': bounds.RATE,
         'largest': above(0), 'degrees': between(0, 40)}
 
 PUBLISHED = ()  # see the docstring
-METRICS = ('accuracy', 'log_error')
-COLUMNS = (('accuracy', 'constant'),)
+METRICS = ('accuracy', 'log_error', 'num_params')
 
 # --- Claims, written before the run -----------------------------------------
 

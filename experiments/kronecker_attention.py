@@ -23,6 +23,7 @@ from assay.train import evaluate
 
 ARMS = {  # fields of the config that an arm has; None: nothing is trained
     'features': None,
+    'majority': None,
     'knows_two': None,
     'triples': {'reads': 'triples'},
     'pairs': {'reads': 'pairs'},
@@ -198,13 +199,13 @@ def measure(config, block, arm, fields):
           lambda shared, own, item, key: {'x': own['x'][item], 'y': item}, 500)
       logits, _ = block.outputs(fitted, predict, {}, {'x': x}, x.shape[1])
       said = logits > 0
-    else:  # where two places say nothing, what is right more often there
-      said = np.stack([matches(each, config.num_numbers, 2) for each in x])
-      said |= np.mean(y[~said]) > 0.5
+    else:
+      said = np.zeros_like(y)
+      if arm == 'knows_two':
+        said = np.stack([matches(each, config.num_numbers, 2) for each in x])
+      said |= np.mean(y[~said]) > 0.5  # where nothing is known
     add('accuracy', np.mean(said == y, axis=(1, 2)), split='test',
         n=y[0].size)
-    add('accuracy', np.maximum(np.mean(y, axis=(1, 2)), 1 - np.mean(
-        y, axis=(1, 2))), split='constant', n=y[0].size)
     if fitted:
       add('num_params', add.num_params, split='test', n=1)
 

@@ -17,14 +17,14 @@ def parts(largest, num=6, width=3):
 
 
 def test_by_brute_force():
-  query, (k, l), (v, w) = parts(2.)
+  query, (k, m), (v, w) = parts(2.)
   want = np.zeros_like(v)
   for i, q in enumerate(query):
-    weights = [(np.exp(q @ (k[a] * l[b]) / 3), v[a] * w[b])
+    weights = [(np.exp(q @ (k[a] * m[b]) / 3), v[a] * w[b])
                for a, b in itertools.product(range(6), repeat=2)]
     want[i] = sum(x * y for x, y in weights) / sum(x for x, _ in weights)
   np.testing.assert_allclose(
-      kronecker.attention(query, (k, l), (v, w)), want, rtol=2e-5)
+      kronecker.attention(query, (k, m), (v, w)), want, rtol=2e-5)
 
 
 def test_with_a_second_part_of_ones_it_is_attention():
@@ -44,13 +44,15 @@ def test_the_approximation_keeps_its_bound(largest):
     exact, errors = kronecker.attention(*of), []
     for degree in range(0, 9, 2):
       errors.append(np.max(abs(kronecker.approximate(*of, degree) - exact)))
-      share = kronecker.bound(largest**3, degree) * np.exp(largest**3)
+      share = kronecker.bound(largest**3, degree) * np.exp(
+          largest**3)
       assert share > 1 or errors[-1] <= 2 * share / (1 - share) * largest**2
     assert errors[-1] < 1e-3 * errors[0]
 
 
 def test_triples_by_hand():
-  x = np.array([[1, 4, 5, 8]])  # modulo 10: 1 + 4 + 5, 1 + 1 + 8, 4 + 8 + 8
+  # Modulo 10: 1 + 4 + 5, 1 + 1 + 8, 4 + 8 + 8.
+  x = np.array([[1, 4, 5, 8]])
   assert paper.matches(x, 10).tolist() == [[True, True, True, True]]
   assert paper.matches(x, 10, 2).tolist() == [[True, True, False, True]]
   assert not paper.matches(np.array([[1, 2]]), 10).any()

@@ -3,8 +3,8 @@
   out_i = sum_jk exp(<q_i, k_j * l_k> / d) (v_j * w_k) / sum_jk exp(...)
 
 with * the product of elements: n^3 scores. Where all entries are small the
-exponential is nearly a polynomial, whose monomials are products of one of q, one
-of k and one of l, so that the sum over pairs is a product of two sums.
+exponential is nearly a polynomial, whose monomials are products of one of q,
+one of k and one of l, so that the sum over pairs is a product of two sums.
 """
 
 import itertools
@@ -67,8 +67,8 @@ def approximate(query, keys, values, degree):
   of_query, *of_keys = (jnp.prod(x[:, None]**powers, axis=-1) for x in (
       query, *keys))
   read, total = (
-      jnp.einsum('if,f,fd->id', of_query, weights,
-                 math.prod(f.T @ x for f, x in zip(of_keys, parts, strict=True)))
+      jnp.einsum('if,f,fd->id', of_query, weights, math.prod(
+          f.T @ x for f, x in zip(of_keys, parts, strict=True)))
       for parts in (values, [jnp.ones((len(k), 1), k.dtype) for k in keys]))
   return read / total
 
