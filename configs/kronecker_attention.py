@@ -83,9 +83,12 @@ def get_config(variant='match3'):
   return papers.config_of(c, VARIANTS, variant)
 
 
-BOUNDS = dict.fromkeys(('length', 'num_test', 'width', 'num_layers', 'num_heads', 'head_size', 'mlp_width', 'batch_size', 'num_steps', 'num_tokens', 'num_dims'), bounds.COUNT) | {
-        'num_numbers': between(2, 10**6), 'learning_rate': bounds.RATE,
-        'largest': above(0), 'degrees': between(0, 40)}
+BOUNDS = dict.fromkeys((
+    'length', 'num_test', 'width', 'num_layers', 'num_heads', 'head_size',
+    'mlp_width', 'batch_size', 'num_steps', 'num_tokens', 'num_dims'),
+                       bounds.COUNT) | {
+    'num_numbers': between(2, 10**6), 'learning_rate': bounds.RATE,
+    'largest': above(0), 'degrees': between(0, 40)}
 
 PUBLISHED = ()  # see the docstring
 METRICS = ('accuracy', 'log_error', 'num_params')
@@ -118,7 +121,7 @@ CLAIMS = (
             'triples from two places, up to 3 of 100.', equal(
                 'accuracy', 'pairs', 'knows_two', 0.03)),
         'a wide MLP makes it no better': (
-            'With four times as many hidden units or more it gains 5 of 100 at most.',
+            'With four times as many hidden units it gains 5 of 100 at most.',
             less('accuracy', 'pairs_wide', 'pairs', by=-0.05)),
         'a second layer makes it better': (
             'With a second layer it is right more often, by more than 5 of '
