@@ -27,6 +27,7 @@ from assay.methods import (
     gaussian_weights,
     in_context,
     kernel_mixup,
+    kronecker_attention,
     linear_maps,
     loki,
     look,
@@ -50,7 +51,8 @@ ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
     'anchor_augmentation.gammas', 'anchor_augmentation.clusters',
     'rc_mixup.chosen',
-    'cot_information', 'isotonic_regression', 'loki.locus', 'loki.next_label',
+    'cot_information', 'isotonic_regression', 'kronecker_attention.bound',
+    'kronecker_attention.exponents', 'loki.locus', 'loki.next_label',
     'modes', 'noise_priors', 'ood_scores', 'sdm_region', 'forgetting.epochs',
     'sdm_adaptor.fit', 'forgetting.summary', 'sorted_partners.sort_labels',
     'partners.partner_table', 'probes', 'mixup.match', 'useful.elbow',
@@ -400,6 +402,13 @@ CASES = {
             'known': (SHARES, LABELS, LABELS >= 0),
             'similar': True, 'distant': True}, VALUES),
         {'log_p': LOG_P, 'q': f32(B), 'd': f32(B)}),
+    # Attention over pairs.
+    'kronecker_attention.attention': (
+        kronecker_attention.attention, (VALUES, (VALUES,) * 2, (LOGITS,) * 2),
+        f32(B, C)),
+    'kronecker_attention.approximate': (
+        lambda *of: kronecker_attention.approximate(*of, 2),
+        (VALUES, (VALUES,) * 2, (LOGITS,) * 2), f32(B, C)),
     # In context.
     'in_context.nearest_neighbor': (
         in_context.nearest_neighbor, (VALUES, LABELS), i32(B)),

@@ -70,6 +70,8 @@ KNOWN = {
     **_metrics(_ANY, None, 'information_slope'),
     **_metrics(_POSITIVE, LOWER, 'examples_needed'),
     **_metrics((-1, 1), HIGHER, 'rank_correlation'),
+    # Of an approximation, log10 of its largest error.
+    **_metrics(_ANY, LOWER, 'log_error'),
     # Learning in context.
     **_metrics(_SHARE, HIGHER, 'first_accuracy'),
     **_metrics((-1, 1), HIGHER, 'improvement'),
