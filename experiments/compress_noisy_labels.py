@@ -17,17 +17,23 @@ from assay.testbeds.vision_noise import Arm
 
 def dropped(rate):
   """`Head.change` of dropout: each feature is kept by itself."""
-  return lambda key, z: jnp.where(
+  return lambda key, z: z if key is None else jnp.where(
       jax.random.bernoulli(key, 1 - rate, z.shape), z / (1 - rate), 0)
 
 
 def nested(eta, **more):
-  """`Head.change` of nested dropout."""
-  return functools.partial(nested_dropout.truncated, eta=eta, **more)
+  """`Head.change` of nested dropout; of more than 2 eta features few are kept.
+
+  The authors pick examples by as many features as a held-out set would choose.
+  """
+  return lambda key, z: jnp.where(
+      jnp.arange(z.shape[1]) < 2 * eta, z, 0) if key is None else (
+          nested_dropout.truncated(key, z, eta, **more))
 
 
 ARMS = {
-    'ce': Arm('weight_decay'),
+    'ce': Arm(),
+    'decay': Arm('weight_decay'),
     'dropout': Arm('dropout', dropped),
     'nested': Arm('eta', nested, ordered=True),
     # A number of features for each example, where the paper has one a batch.
@@ -35,7 +41,7 @@ ARMS = {
                        ordered=True),
     'low_rank': Arm('rank', rank=lambda rank: rank)}
 ARMS |= {f'{name}_co': ARMS[name]._replace(pair=True, of=name)
-         for name in ('ce', 'dropout', 'nested')}
+         for name in ('ce', 'decay', 'dropout', 'nested')}
 make_apply = vision_noise.make_apply(ARMS)
 
 

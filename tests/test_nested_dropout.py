@@ -67,6 +67,9 @@ def test_each_network_learns_what_the_other_picks():
   first, second = co_teaching.taught(mine, theirs, .5)
   assert first.tolist() == [5, 0, 0, 9]  # where theirs are small
   assert second.tolist() == [0, 8, 3, 0]
+  by = jnp.arange(4.), jnp.arange(4.)[::-1]  # what decides may be others
+  assert [each.tolist() for each in co_teaching.taught(
+      mine, theirs, .5, by)] == [[0, 0, 2, 9], [1, 8, 0, 0]]
   whole = co_teaching.taught(mine, theirs, 0.)
   assert [each.tolist() for each in whole] == [mine.tolist(), theirs.tolist()]
   assert co_teaching.smallest(jnp.zeros(3), .99).tolist() == [1, 0, 0]

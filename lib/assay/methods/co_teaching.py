@@ -29,13 +29,16 @@ def smallest(losses, rate):
   return place < jnp.maximum(jnp.round((1 - rate) * len(losses)), 1)
 
 
-def taught(mine, theirs, rate):
+def taught(mine, theirs, rate, seen=None):
   """Losses of two networks [B] each, 0 where the other one forgets an example.
 
   Args:
     mine, theirs: [B] float, losses of the same examples.
     rate: as for `smallest`.
+    seen: the losses that decide, a pair like the others; default these. What
+      makes a loss random in training makes a choice by it random, too.
   """
+  by_me, by_them = seen or (mine, theirs)
   keep = jax.lax.stop_gradient(
-      (smallest(theirs, rate), smallest(mine, rate)))
+      (smallest(by_them, rate), smallest(by_me, rate)))
   return jnp.where(keep[0], mine, 0), jnp.where(keep[1], theirs, 0)

@@ -8,7 +8,7 @@ two networks that choose each other's examples in the last part of the training.
 Besides what `vision_nets` reads, of `config.net` are read: label_noise, noise
 ('symmetric', any other class, or 'next', the class after it), forget, the share
 that co-teaching leaves out, co_start, the share of the training before it, and
-the knobs of the arms. Each arm has one knob; of the values in
+the knobs of the arms. An arm has one knob, or none; of the values in
 `config.<knob>s` it has the one with the lowest error on held-out images, labels
 as wrong as those of training, of `config.tuning_seeds`. Where features have an
 order the number that is used, `first`, is chosen likewise.
@@ -44,7 +44,8 @@ class Head(nn.Module):
 
   Attributes:
     num_classes: K.
-    change: `(key, z [B, D]) -> z`, of features in training.
+    change: `(key, z [B, D]) -> z`, of features in training, and without a key
+      of those by which examples are picked; None: nothing.
     rank: units of a linear layer in between; 0: none.
   """
   num_classes: int
@@ -52,9 +53,10 @@ class Head(nn.Module):
   rank: int = 0
 
   @nn.compact
-  def __call__(self, z, train=False, key=None):
-    if train and self.change is not None:
-      z = self.change(self.make_rng('dropout') if key is None else key, z)
+  def __call__(self, z, train=False, key=None, picks=False):
+    if self.change is not None and (train or picks):
+      z = self.change(None if picks else self.make_rng('dropout')
+                      if key is None else key, z)
     if self.rank:
       z = nn.Dense(self.rank, use_bias=False, name='narrow')(z)
     return nn.Dense(self.num_classes, use_bias=False)(z)
@@ -63,7 +65,8 @@ class Head(nn.Module):
 class Pair(nn.Module):
   """Two networks, one key for both: [B, ...] -> [B, 2 K] logits.
 
-  The parameters of the first are those of a `classifier.Classifier`.
+  In training [B, 4 K], behind these the logits that pick examples. The
+  parameters of the first are those of a `classifier.Classifier`.
   """
   body: nn.Module
   head: nn.Module
@@ -72,23 +75,24 @@ class Pair(nn.Module):
 
   def __call__(self, x, train=False):
     key = self.make_rng('dropout') if train else None
-    return jnp.concatenate([
-        head(body(x, train=train), train, key) for body, head in (
-            (self.body, self.head), (self.other_body, self.other_head))], 1)
+    parts = [(self.head, self.body(x, train=train)),
+             (self.other_head, self.other_body(x, train=train))]
+    return jnp.concatenate([head(z, train, key) for head, z in parts] + [
+        head(z, picks=True) for head, z in parts if train], axis=1)
 
 
 class Arm(NamedTuple):
   """What a paper may replace.
 
   Attributes:
-    knob: a field of `config.net`.
+    knob: a field of `config.net`, or ''.
     change: value of the knob -> `Head.change`.
     rank: value of the knob -> `Head.rank`.
     ordered: whether features have an order.
     pair: whether two networks choose each other's examples.
     of: the arm whose chosen value of the knob it has; default its own.
   """
-  knob: str
+  knob: str = ''
   change: Callable = lambda value: None
   rank: Callable = lambda value: 0
   ordered: bool = False
@@ -100,9 +104,8 @@ def wrong_labels(net, data, seed):
   """[N] int32: labels of which those of training and held-out images err."""
   y = data.shared['y']
   for split in ('train', 'val'):
-    new, hit = images.noisy_labels(
-        y, data.shared[f'{split}_rows'], net.label_noise, data.num_classes,
-        seed)
+    new, hit = images.noisy_labels(y, data.shared[f'{split}_rows'],
+                                   net.label_noise, data.num_classes, seed)
     y = np.where(hit, (y + 1) % data.num_classes if net.noise == 'next'
                  else new, y)
   return y.astype(np.int32)
@@ -117,19 +120,19 @@ def training(net, data, arm):
   start = net.co_start * net.num_epochs * (data.num_train // net.batch_size)
 
   def loss(logits, batch, extra):
-    mine, theirs = (losses.cross_entropy(each, batch['y'])
-                    for each in jnp.split(logits, 2, axis=1))
+    mine, theirs, *seen = (losses.cross_entropy(each, batch['y'])
+                           for each in jnp.split(logits, 4, axis=1))
     rate = jnp.where(extra['steps'] < start, 0., net.forget)
     size = len(mine) * (1 - rate)  # a mean over those that are kept
-    return sum(map(jnp.sum, co_teaching.taught(mine, theirs, rate))) / size, {
-        'steps': extra['steps'] + 1}, {}
+    taught = co_teaching.taught(mine, theirs, rate, seen)
+    return sum(map(jnp.sum, taught)) / size, {'steps': extra['steps'] + 1}, {}
 
   return vision.Arm(loss, own=own, memory=lambda num: {'steps': jnp.int32(0)})
 
 
 def make_model(net, arm, pair=False):
   """The network that answers, or the pair that is trained."""
-  num, value = nets.num_classes(net), net[arm.knob]
+  num, value = nets.num_classes(net), net.get(arm.knob)
   part = lambda: (nets.make_model(net, 0), Head(
       num, arm.change(value), arm.rank(value)))
   return Pair(*part(), *part()) if pair else classifier.Classifier(*part())
@@ -152,7 +155,7 @@ def said(config, data, block, arm, splits):
   for split in splits:
     each = nets.said(apply, net, data, block, fitted, data.shared | {
         'rows': data.shared[f'{split}_rows']})
-    found[split] = each[:, None, :, :num] if arm.rank(net[arm.knob]) else (
+    found[split] = each[:, None, :, :num] if arm.rank(net.get(arm.knob)) else (
         np.stack([nested_dropout.by_number(*of) for of in zip(
             each[..., num:], weights, strict=True)]))
   return fitted, found
@@ -175,14 +178,14 @@ def check(config, arms):
   vision.check(config)
   check_names('arms', config.arms, arms, 'arm')
   if min(config.net.split_sizes) < 1:
-    raise UserError(f'split_sizes={config.net.split_sizes} must be 1 or more '
-                    'each: images to train on, to choose by and to test on.')
+    raise UserError(f'split_sizes={config.net.split_sizes} must be 1 or more: '
+                    'images to train on, to choose by and to test on.')
 
 
 def tuned(config, study, data, name, arms):
   """The config with the value of an arm's knob, by errors on `val`."""
   name = arms[name].of or name
-  arm, values = arms[name], config[f'{arms[name].knob}s']
+  arm, values = arms[name], config.get(f'{arms[name].knob}s', ())
   if len(values) < 2:
     return config
 
@@ -206,12 +209,7 @@ def held_labels(net, data, seeds, split='val'):
 
 
 def run(config, study, arms):
-  """Trains every arm on every seed; returns the rows.
-
-  Args:
-    config, study: the run's.
-    arms: name -> `Arm`.
-  """
+  """Trains every arm, name -> `Arm`, on every seed; returns the rows."""
   check(config, arms)
   for name, arm, fields, mine, data in vision.units(config, study):
     for block in study.blocks(name):
@@ -228,11 +226,12 @@ def record(add, config, data, arm, logits, seeds):
   """Adds the rows of the module's docstring."""
   net, rows = config.net, np.arange(len(seeds))
   of_test = errors(logits['test'], data.labels('test'))
-  size, held = len(data.labels('test')), len(data.labels('val'))
+  size, held = (len(data.labels(split)) for split in ('test', 'val'))
   first, clean = (chosen(arm, logits['val'], y) for y in (
       held_labels(net, data, seeds), data.labels('val')))
   add('error', of_test[rows, first - 1], split='test', n=size)
-  add('chosen', float(net[arm.knob]), split='val', group=arm.knob, n=held)
+  if arm.knob:
+    add('chosen', float(net[arm.knob]), split='val', group=arm.knob, n=held)
   if arm.ordered:
     add('error', of_test[rows, clean - 1], split='test', n=size,
         group='clean choice')
