@@ -13,9 +13,9 @@ the knobs of the arms. An arm has one knob, or none; of the values in
 as wrong as those of training, of `config.tuning_seeds`. Where features have an
 order the number that is used, `first`, is chosen likewise.
 
-Rows: `error` of `test`; with a field `first`, if that many features are used;
-in the group `clean choice`, if right held-out labels choose. Of `train`, groups
-`wrong` and `right`, how often the label that was given is not said.
+Rows: `error` of `test`; in the group `first` if so many features are used as a
+field `first` says, in `clean choice` if right held-out labels choose. Of
+`train`, groups `wrong` and `right`: how often the given label is not said.
 """
 
 from collections.abc import Callable
@@ -238,7 +238,8 @@ def record(add, config, data, arm, logits, seeds):
     add('chosen', first.astype(float), split='val', group='first', n=held)
   for number in FIRST:
     if number <= of_test.shape[1] > 1:
-      add('error', of_test[:, number - 1], split='test', n=size, first=number)
+      add('error', of_test[:, number - 1], split='test', n=size,
+          group='first', first=number)
   given = held_labels(net, data, seeds, 'train')
   wrong = given != data.labels('train')
   last = logits['train'][rows, first - 1].argmax(axis=2) != given
