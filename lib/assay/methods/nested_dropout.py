@@ -13,7 +13,7 @@ Example:
   >>> from assay.methods import nested_dropout
   >>> p = nested_dropout.probabilities(3, eta=1.)
   >>> [round(each, 3) for each in p.tolist()]
-  [0.953, 0.047, 0.0]
+  [0.952, 0.047, 0.0]
   >>> z, weights = jnp.array([[1., 2.]]), jnp.array([[1., 0.], [0., 1.]])
   >>> nested_dropout.by_number(z, weights).tolist()  # of one feature, of both
   [[[1.0, 0.0]], [[1.0, 2.0]]]
