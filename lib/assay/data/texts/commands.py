@@ -21,12 +21,12 @@ _MEANINGS = np.array([
     [2, 0, 0, 0, 0, 0, 0, 0], [1, 2, 0, 0, 0, 0, 0, 0],
     [1, 1, 2, 0, 0, 0, 0, 0], [1, 2, 1, 2, 1, 2, 1, 2]])
 ALONE, TOWARDS, OPPOSITE, AROUND = range(len(_MEANINGS))
-SHORT = 12  # actions at most
+SHORT = 8  # actions at most
 SIZES = {'all': (1, 48), 'short': (1, SHORT), 'long': (SHORT + 1, 48)}
 
 
 @functools.lru_cache  # of equal values the same task again
-def commands(held='jump', factor=1, sizes='all', most_actions=24, alone=0.1):
+def commands(held='jump', factor=1, sizes='all', most_actions=16, alone=0.1):
   """One phrase, or two with `and` or `after`; each at most three times.
 
   Training has nothing that is held out: with `jump` no command of more than
