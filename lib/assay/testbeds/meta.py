@@ -40,7 +40,6 @@ from assay.methods import maml
 from assay.models import mlp
 from assay.study import replaced, tune
 from assay.testbeds import meta_errors, meta_tasks
-from assay.train import evaluate
 
 
 class Weights(NamedTuple):
@@ -192,7 +191,7 @@ def measure(config, block, name, arm, fields, shared, splits=('test', 'train')):
   net, count, num_seeds = config.net, config.test_tasks, len(block.seeds)
   model, law = make_model(net), meta_tasks.law_of(net)
   fitted = fit(config, block, arm, shared)
-  found = [arm.weights.mean(evaluate.seed_of(fitted.state.params, i))
+  found = [arm.weights.mean(train.evaluate.seed_of(fitted.state.params, i))
            for i in range(num_seeds)]
   rates = [arm.rates(jnp.float32(net.inner_learning_rate))] * num_seeds
   tasks = {split: [meta_tasks.held_out(law, split, shared, seed, count)
