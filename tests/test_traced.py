@@ -21,6 +21,7 @@ from assay.methods import (
     calibrators,
     contrastive,
     correctness_ranking,
+    cutmix,
     domains,
     foma,
     forgetting,
@@ -218,6 +219,12 @@ CASES = {
         functools.partial(mixup.local_weights, threshold=1.), (PAIRS,),
         {name: f32(*np.shape(value)) for name, value in PAIRS.items()}
         | {'weight': f32(B)}),
+    'cutmix.box': (
+        lambda key, lam: cutmix.box(key, 4, 6, lam), (KEY, .5), boolean(4, 6)),
+    'cutmix.paste': (
+        cutmix.paste, (KEY, {'x': IMAGES, 'partner_x': IMAGES[::-1],
+                             'lam': SHARES}),
+        {'x': f32(B, 2, 2, 1), 'partner_x': f32(B, 2, 2, 1), 'lam': f32(B)}),
     # And its relatives.
     'anchor_augmentation.toward_means': (
         anchor_augmentation.toward_means, (VALUES, LABELS, 2.), f32(B, Q)),

@@ -16,9 +16,11 @@ from assay.data.files.readers import (
     read_mat,
     read_npz,
     read_numbers,
+    read_questions,
     read_sheet,
     read_shipped,
     read_splits,
+    read_text,
     read_zipped_numbers,
 )
 from assay.data.files.search import (

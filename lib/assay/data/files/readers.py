@@ -3,6 +3,7 @@
 A reader holds no more than the limits below and raises whatever it raises.
 Nothing is unpickled.
 """
+import csv
 import gzip
 import importlib.util
 import io
@@ -230,6 +231,31 @@ def _binary_records(path, batches):
       if len(found) == len(batches):
         return np.concatenate([found[batch] for batch in batches])
   raise ValueError(f'{path} lacks {sorted(set(batches) - set(found))}')
+
+
+def read_text(path):
+  """The bytes of a text, [N] uint8; of a gzipped one those inside."""
+  opened = gzip.open(path) if pathlib.Path(path).suffix == '.gz' else open(
+      path, 'rb')
+  return np.frombuffer(_bytes_of(opened, MAX_ARRAY_BYTES), np.uint8).copy()
+
+
+def read_questions(path, subjects):
+  """Questions of MMLU with their choices, [N] uint8, a zero byte between two.
+
+  Args:
+    path: of the zip file, a CSV file for each subject.
+    subjects: those that are read, in order.
+  """
+  found = []
+  with _zip_file(path) as archive:
+    for subject in subjects:
+      content = _bytes_of(archive.open(f'test/{subject}_test.csv'),
+                          MAX_TABLE_BYTES)
+      lines = csv.DictReader(io.StringIO(content.decode(), newline=''))
+      found += ['\n'.join([line['question'], *(
+          line[f'choice{i}'] for i in range(4))]) for line in lines]
+  return np.frombuffer('\0'.join(found).encode(), np.uint8).copy()
 
 
 def read_shipped(name, delimiter=None):

@@ -2,7 +2,7 @@
 import functools
 import pathlib
 
-from assay.data.files import prepared, readers
+from assay.data.files import prepared, readers, text_sources
 
 # The mirror that torchvision reads.
 MNIST_URL = 'https://ossci-datasets.s3.amazonaws.com/mnist/'
@@ -324,6 +324,8 @@ for _name, (_folder, _table_sha256, _splits_sha256) in _UCI.items():
   SOURCES[f'uci/{_name}/splits'] = (_UCI_FILE | dict(
       array_sha256=_splits_sha256, read=functools.partial(
           readers.read_splits, folder=_folder)),)
+SOURCES |= text_sources.SOURCES
+
 
 
 def _prepared():
