@@ -42,8 +42,7 @@ def pictures(config, seeds, data_dir, name):
 ARMS = {f'sphere_{m}': functools.partial(sphere, dimension=m)
         for m in (2, 5, 10, 20)} | {
             name: functools.partial(pictures, name=name)
-            for name in ('digits', 'mnist', 'fashion_mnist', 'kmnist',
-                         'cifar10')}
+            for name in ('digits', 'mnist', 'fashion_mnist', 'cifar10')}
 
 
 def measured(config, x, y):

@@ -1,7 +1,6 @@
 """Commands and actions: counts of SCAN, lines by hand, what is held out."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,12 +11,9 @@ from assay.errors import UserError
 TASK = texts.commands(most_actions=48)
 
 
-def said(prompt, text, task=TASK):
-  both = (texts.encode(task, each.split()) for each in (prompt, text))
-  return bool(task.verify(*both)['right'])
-
-
 def test_lines_by_hand():
+  said = lambda *of: bool(TASK.verify(*(
+      texts.encode(TASK, each.split()) for each in of))['right'])
   for prompt, text in (
       ('jump =', '<jump>'), ('turn left twice =', '<L> <L>'),
       ('run opposite right =', '<R> <R> <run>'),
@@ -31,7 +27,7 @@ def test_lines_by_hand():
 
 def drawn(task, split, num=3000):
   made = jax.jit(jax.vmap(lambda key: task.example(key, split)))(
-      keys.each(keys.named(0, split), jnp.arange(num)))
+      keys.each(keys.named(0, split), np.arange(num)))
   return {name: np.asarray(value) for name, value in made.items()}
 
 
@@ -39,22 +35,19 @@ def test_splits_hold_what_they_say():
   """Each command once has 34 phrases, each once, twice or thrice."""
   task = texts.commands('around_right', sizes='short', most_actions=20)
   made = {split: drawn(task, split) for split in task.splits}
-  words = texts.words(task)
-  around, right = words.index('around'), words.index('right')
+  around, right = map(texts.words(task).index, ('around', 'right'))
   for split, each in made.items():
     held = (each['prompt'][:, :-1] == around) & (
         each['prompt'][:, 1:] == right)
     assert (held.any(1) == (split == 'composed')).all(), split
-    size = np.sum(each['completion'] != 0, axis=1)
-    assert size.max() <= (8 if split == 'train' else 20)
+    assert np.sum(each['completion'] != 0, axis=1).max() <= (
+        8 if split == 'train' else 20)
   trained, asked = (set(map(tuple, made[split]['prompt'].tolist()))
                     for split in ('train', 'test'))
   assert not trained & asked
-  phrases = {p[:4] for p in trained | asked | set(map(
-      tuple, made['composed']['prompt'].tolist()))}
+  phrases = {tuple(p[:4]) for each in made.values()
+             for p in each['prompt'].tolist()}
   assert len(phrases) == 102 - 8  # four actions around, thrice, have 24
-  with pytest.raises(UserError, match='factor=0.*16'):
-    texts.commands(factor=0)
 
 
 def test_jump_stands_alone_in_training():
@@ -63,3 +56,5 @@ def test_jump_stands_alone_in_training():
   alone = np.sum(each != 0, axis=1) == 2
   assert ((each == jump).any(1) <= alone).all()
   assert .05 < np.mean((each == jump).any(1)) < .1
+  with pytest.raises(UserError, match='factor=0.*16'):
+    texts.commands(factor=0)
