@@ -10,6 +10,7 @@ from assay import papers
 from assay.errors import UserError
 from assay.methods import (
     anchor_augmentation,
+    cutmix,
     foma,
     kernel_mixup,
     mixup,
@@ -17,12 +18,54 @@ from assay.methods import (
     regmixup,
 )
 from assay.study import Block, Study, replaced
-from assay.testbeds import tabular, tabular_relatives
+from assay.testbeds import tabular, tabular_mixing, tabular_relatives
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(7, 3)).astype(np.float32)
 Y = RNG.normal(size=(7, 1)).astype(np.float32)
 GROUP = np.array([0, 1, 1, 0, 4, 1, 0])
+
+
+# --- CutMix -------------------------------------------------------------------
+
+
+def test_a_box_is_as_large_as_lam_says_and_cut_at_borders():
+  keys = jax.random.split(jax.random.key(0), 2000)
+  inside = np.asarray(jax.vmap(lambda key: cutmix.box(key, 10, 20, .75))(keys))
+  height, width = (inside.any(axis).sum(-1) for axis in (2, 1))
+  # Half of 10 and of 20 pixels, rounded down to even numbers.
+  np.testing.assert_array_equal(inside.sum((1, 2)), height * width)
+  assert height.max() == 4 and width.max() == 10
+  # Not cut: centers 2 to 8 of 10 rows, 5 to 15 of 20 columns.
+  whole = (height == 4) & (width == 10)
+  assert whole.mean() == pytest.approx(.7 * .55, abs=.03)
+  assert inside.mean(0)[2:8, 5:15].std() < .02  # no place is preferred
+  assert not cutmix.box(keys[0], 10, 20, 1.).any()
+
+
+def test_labels_are_mixed_by_the_pixels_that_are_seen():
+  images = jnp.stack([jnp.zeros((6, 8, 2)), jnp.ones((6, 8, 2))])
+  arm = tabular_mixing.mixing(mixup.uniform, 'box')
+  config = papers.configs('c_mixup').get_config('smoke')
+  batch = arm.draw(config, lambda shared, own, item, key: {
+      'x': images[item], 'y': item[:, None].astype(jnp.float32)})
+  own = {'train_rows': np.arange(2), 'alpha': np.float32(1)}
+  shares = set()
+  for seed in range(20):
+    got = batch({}, own, jnp.arange(2), jax.random.key(seed))
+    np.testing.assert_allclose(got['x'].mean((1, 2, 3)), got['y'][:, 0],
+                               atol=1e-6)
+    shares |= set(np.round(got['y'][:, 0].tolist(), 3))
+  assert len(shares) > 8
+
+
+def test_only_images_have_boxes():
+  with pytest.raises(ValueError, match=r'x must be images .* shape \(7, 3\)'):
+    cutmix.paste(jax.random.key(0), {'x': X})
+  config = replaced(papers.configs('c_mixup').get_config('smoke'), {
+      'arms': ('cutmix',), 'num_seeds': 1})
+  with pytest.raises(UserError, match=r'diabetes has inputs of shape \(10,\)'):
+    papers.load('c_mixup').run(config, Study('c_mixup', 'smoke', config))
 
 
 # --- Anchor data augmentation ------------------------------------------------

@@ -22,6 +22,7 @@ from assay.methods import (
     co_teaching,
     contrastive,
     correctness_ranking,
+    cutmix,
     domains,
     foma,
     forgetting,
@@ -53,7 +54,8 @@ ON_THE_HOST = {
     'bandwidths', 'bayes_regression', 'binning', 'conformal', 'copies',
     'anchor_augmentation.gammas', 'anchor_augmentation.clusters',
     'rc_mixup.chosen',
-    'cot_information', 'isotonic_regression', 'kronecker_attention.bound',
+    'cot_information', 'generalization_difficulty', 'isotonic_regression',
+    'kronecker_attention.bound',
     'kronecker_attention.exponents', 'loki.locus', 'loki.next_label',
     'modes', 'noise_priors', 'ood_scores', 'sdm_region', 'forgetting.epochs',
     'sdm_adaptor.fit', 'forgetting.summary', 'sorted_partners.sort_labels',
@@ -219,6 +221,12 @@ CASES = {
         functools.partial(mixup.local_weights, threshold=1.), (PAIRS,),
         {name: f32(*np.shape(value)) for name, value in PAIRS.items()}
         | {'weight': f32(B)}),
+    'cutmix.box': (
+        lambda key, lam: cutmix.box(key, 4, 6, lam), (KEY, .5), boolean(4, 6)),
+    'cutmix.paste': (
+        cutmix.paste, (KEY, {'x': IMAGES, 'partner_x': IMAGES[::-1],
+                             'lam': SHARES}),
+        {'x': f32(B, 2, 2, 1), 'partner_x': f32(B, 2, 2, 1), 'lam': f32(B)}),
     # And its relatives.
     'anchor_augmentation.toward_means': (
         anchor_augmentation.toward_means, (VALUES, LABELS, 2.), f32(B, Q)),

@@ -10,7 +10,7 @@ import types
 import jax
 import numpy as np
 
-from assay.train import fits
+from assay.train import evaluate, fits
 
 AT_ONCE = 256  # prompts that a model reads in one call
 
@@ -76,7 +76,7 @@ class _Asked:
     del extra, shared, num_rows
     said = []
     for i in positions:
-      outputs = answers(self.apply, jax.tree.map(lambda x, i=i: x[i], params),
+      outputs = answers(self.apply, evaluate.seed_of(params, i),
                         own['tokens'][i])
       said.append(np.concatenate([
           leaf.reshape(*leaf.shape[:2], -1)

@@ -191,8 +191,8 @@ def measure(config, block, name, arm, fields, shared, splits=('test', 'train')):
   net, count, num_seeds = config.net, config.test_tasks, len(block.seeds)
   model, law = make_model(net), meta_tasks.law_of(net)
   fitted = fit(config, block, arm, shared)
-  found = [arm.weights.mean(jax.tree.map(
-      lambda x, i=i: x[i], fitted.state.params)) for i in range(num_seeds)]
+  found = [arm.weights.mean(train.evaluate.seed_of(fitted.state.params, i))
+           for i in range(num_seeds)]
   rates = [arm.rates(jnp.float32(net.inner_learning_rate))] * num_seeds
   tasks = {split: [meta_tasks.held_out(law, split, shared, seed, count)
                    for seed in block.seeds] for split in splits}

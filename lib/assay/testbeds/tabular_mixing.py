@@ -15,8 +15,8 @@ import functools
 import jax
 import numpy as np
 
-from assay.errors import check_names
-from assay.methods import mixup
+from assay.errors import UserError, check_names
+from assay.methods import cutmix, mixup
 from assay.testbeds import tabular
 
 MAX_TABLE = 10_000  # rows; a table of partners grows with their square
@@ -27,7 +27,8 @@ def mixing(choose, where, local=False):
 
   Args:
     choose: who is the partner, as `mixup.paired` takes it.
-    where: 'input', or 'hidden': after the first hidden layer.
+    where: 'input'; 'hidden': after the first hidden layer; or 'box': a part of
+      an image is the partner's, see `methods.cutmix`.
     local: whether mixtures of the farther pairs are left out.
   """
 
@@ -35,9 +36,13 @@ def mixing(choose, where, local=False):
     paired = mixup.paired(draw, _pool(config, choose))
 
     def drawn(shared, own, item, key):
+      if where == 'box':
+        key, box_key = jax.random.split(key)
       batch = paired(shared, own, item, key)
       if local:
         batch = mixup.local_weights(batch, own['threshold'])
+      if where == 'box':
+        batch = cutmix.paste(box_key, batch)
       return mixup.blend(batch, ('x', 'y') if where == 'input' else ('y',))
 
     return drawn
@@ -50,7 +55,7 @@ def mixing(choose, where, local=False):
   plain = tabular.Arm()
   return tabular.Arm(
       draw=draw, predict=predict_hidden if where == 'hidden' else plain.predict,
-      prepare=functools.partial(prepare, choose, local),
+      prepare=functools.partial(prepare, choose, local, where=where),
       noted=functools.partial(partner_laws, choose),
       fields=('alpha', 'bandwidth', 'partners')
       if choose is mixup.similar else ('alpha',))
@@ -60,9 +65,13 @@ def _pool(config, choose):
   return mixup.pooled if config.pooled and choose is mixup.similar else choose
 
 
-def prepare(choose, local, config, block, source):
+def prepare(choose, local, config, block, source, where='input'):
   """The source with what choosing partners reads, of each seed."""
   net, rows = config.net, tabular.training_rows(source)
+  if where == 'box' and rows[0][0].ndim != 4:
+    raise UserError(f'{net.dataset} has inputs of shape {rows[0][0].shape[1:]}:'
+                    ' CutMix cuts boxes of images [H, W, C]. Leave its arms '
+                    'out of --config.arms.')
   own = source.own | {'alpha': np.full(len(rows), config.alpha, np.float32)}
   if local:
     own['threshold'] = np.array([mixup.distance_quantile(
@@ -164,4 +173,6 @@ ARMS = {
     'local_mixup': mixing(mixup.uniform, 'input', local=True),
     'c_mixup': mixing(mixup.similar, 'input'),
     'manifold_c_mixup': mixing(mixup.similar, 'hidden'),
+    'cutmix': mixing(mixup.uniform, 'box'),
+    'cutmix_c_mixup': mixing(mixup.similar, 'box'),
 }

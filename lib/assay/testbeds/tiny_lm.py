@@ -143,10 +143,9 @@ def fit(config, block, arm, task, stage='fit', start=None):
       row_length=net.row_length, starts=net.starts)
   if start is not None:  # what is trained is how far they move
     like = jax.eval_shape(variables, jax.random.key(0))['params']
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
     of_start = flatten_util.ravel_pytree(zeros)[1]
-    own['start'] = np.stack([flatten_util.ravel_pytree(jax.tree.map(
-        lambda x, i=i: x[i], start))[0] for i in range(len(seeds))])
+    own['start'] = np.asarray(_flat(start))
     variables = lambda key: {'params': zeros}
     draw = _with_start(draw)
   source = train.Source({}, own, lambda position, first, stop: np.arange(
@@ -158,8 +157,19 @@ def fit(config, block, arm, task, stage='fit', start=None):
       rules=transformer.placement_rules())
   if start is None:
     return fitted
-  return fitted._replace(state=fitted.state.replace(params=jax.tree.map(
-      jnp.add, start, fitted.state.params)))
+  return fitted._replace(state=fitted.state.replace(
+      params=_sum(start, fitted.state.params)))
+
+
+@jax.jit
+def _flat(trees):
+  """Trees [S, ...], each as one vector, [S, n]."""
+  return jax.vmap(lambda tree: flatten_util.ravel_pytree(tree)[0])(trees)
+
+
+@jax.jit
+def _sum(tree, other):
+  return jax.tree.map(jnp.add, tree, other)
 
 
 def _with_start(draw):

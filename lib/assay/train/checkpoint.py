@@ -177,6 +177,7 @@ def _checksum(tree):
       x = (x ^ (x >> shift)) * jnp.uint32(factor)
     return x ^ (x >> 16)
 
+  @jax.jit  # traced once a shape, not once an array
   def of(x):
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
       x = jax.random.key_data(x)

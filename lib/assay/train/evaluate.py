@@ -129,6 +129,12 @@ def parts(shared, num_rows):
     yield shared.read(start, stop), stop - start
 
 
+@jax.jit
+def seed_of(tree, position):
+  """What a tree [S, ...] has of one seed; one program, not one a leaf."""
+  return jax.tree.map(lambda x: x[position], tree)
+
+
 class Predictor:
   """A function of trees with a leading seed axis [S, ...] (`shared` without).
 
@@ -157,7 +163,7 @@ class Predictor:
     for part, count in parts(shared, num_rows):
       out = []
       for i in positions:
-        mine = jax.tree.map(lambda x, i=i: x[i], (params, extra))
+        mine = seed_of((params, extra), i)
         of_seed = {k: v[i] for k, v in own.items()}
         out.append(self.compiled(*mine, part, of_seed,
                                  self.items(count, batch)))

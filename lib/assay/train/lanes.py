@@ -39,6 +39,12 @@ class Carry:
   broken: jax.Array  # int32 []; 0, or 1 + the index in CHECKED
 
 
+@jax.jit
+def _joined(trees):
+  """One tree [S, ...] of trees on the same devices."""
+  return jax.tree.map(lambda *xs: jnp.concatenate(xs), *trees)
+
+
 def start(init, selects):
   """Turns `init(key) -> State` into `(seed []) -> Carry`.
 
@@ -286,9 +292,7 @@ class Lanes:
       return trees[0] if len(self.positions[0]) == self.num_seeds else (
           jax.tree.map(lambda x: x[:self.num_seeds], trees[0]))
     first = NamedSharding(self.meshes[0], P())
-    return jax.tree.map(
-        lambda *xs: jnp.concatenate([sharding.move(x, first) for x in xs]),
-        *trees)
+    return _joined([sharding.move(tree, first) for tree in trees])
 
   def place(self, tree):
     """Host arrays [S, ...], placed as `join` leaves what has no rules."""
