@@ -52,9 +52,11 @@ gpu:
 lint: $(READY)
 	$(BIN)/ruff check .
 
-# The tables of README.md and of results/ from the committed rows.
+# The tables of README.md, of results/ and of a family's page from the committed
+# rows.
 tables: $(READY)
 	$(BIN)/python -m assay results $(wildcard results/*/) --into=README.md \
+	  --into=docs/tiny_language_models.md \
 	  $(patsubst %,--into=%,$(wildcard results/README.md results/*/README.md)) \
 	  $(FLAGS)
 

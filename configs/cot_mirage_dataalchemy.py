@@ -15,7 +15,7 @@ import functools
 from assay import papers
 from assay.claims import all_of, claims_of, equal, greater, less, within
 from assay.config import between
-from assay.report import plots
+from assay.report import families, plots
 from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
@@ -174,3 +174,17 @@ FIGURES = {
                                 split='cmp', state='last')
        for field in ('num_pairs', 'tuning_examples', 'learning_rate')}}
 LEAD = 'pairs', 'similarity_cmp'
+CURVES = (
+    families.Curve('items asked / most items trained', 'chains of transforms',
+                   'pairs', ((1, _of('test')), (0.75, _of('letters_3')),
+                             (0.5, _of('letters_2')))),
+    *(families.Curve('what is composed', label, 'pairs', (
+        ('as in training', _of('test', arm)), ('anew', _of('cmp', arm))))
+      for label, arm in (('transforms, chains', 'learned'),
+                         ('transforms, answers alone', 'answer_only'),
+                         ('transforms, distances', 'relative'))),
+    *(families.Curve('lines of a new pair, trained on afterwards', label,
+                     'tuned', tuple(
+        (number, _of(split, 'tuned', tuning_examples=number))
+        for number in _SIZES)) for label, split in (
+            ('the new pair', 'cmp'), ('pairs known before', 'test'))))

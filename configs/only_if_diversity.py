@@ -16,7 +16,7 @@ import functools
 from assay import papers
 from assay.claims import all_of, claims_of, greater, within
 from assay.config import between
-from assay.report import plots
+from assay.report import families, plots
 from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
@@ -124,3 +124,8 @@ FIGURES = {
     'domains': functools.partial(plots.comparison, metric='exact_match',
                                  split='test', state='last')}
 LEAD = 'rules', 'test_rules'
+CURVES = tuple(families.Curve(
+    'rules, or actions, trained on', label, 'rules', tuple(
+        (number, _of(number, split=split)) for number in _NUMBERS))
+    for label, split in (('rules of training', 'seen'),
+                         ('rules never seen', 'test')))

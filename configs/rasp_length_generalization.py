@@ -15,7 +15,7 @@ import functools
 from assay import papers
 from assay.claims import all_of, claims_of, greater, less, within
 from assay.config import between
-from assay.report import plots
+from assay.report import families, plots
 from assay.testbeds import bounds, networks
 
 PAPER = papers.Paper(
@@ -148,3 +148,10 @@ FIGURES = {
     'test': functools.partial(plots.comparison, metric='exact_match',
                               state='last')}
 LEAD = 'tasks', 'lengths'
+CURVES = tuple(families.Curve(
+    'items asked / most items trained', label, variant, (
+        (1, {'method': task, 'split': 'test'}),
+        *((length / 6, _at(task, length)) for length in (9, 12))))
+    for label, variant, task in (
+        *((task, 'tasks', task) for task in (*WITH, *WITHOUT)),
+        ('counting, 64 numbers', 'counting', 'counting')))

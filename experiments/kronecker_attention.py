@@ -188,7 +188,9 @@ def asked(config, seeds):
 def measure(config, block, arm, fields):
   """Trains or computes one arm on a block of seeds and writes its rows."""
   fitted = fit(config, block, arm) if ARMS[arm] else None
-  with block.recorder(fitted, dataset='match3', method=arm, **fields) as add:
+  with block.recorder(
+      fitted, dataset='match3' if arm != 'features' else 'entries', method=arm,
+      **fields) as add:
     if arm == 'features':
       add_errors(config, add, block.seeds)
       return

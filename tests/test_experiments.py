@@ -162,7 +162,9 @@ def test_killed_and_continued_is_the_same(contract, kills, tmp_path,
                                           monkeypatch):
   """One run, killed at each site: what a kill broke stays in its rows."""
   paper, rows, _ = contract
-  steps = []
+  steps, trains = [], CALLS[paper] > 0
+  if not trains:  # it writes its rows, and saves nothing before
+    kills = [kill for kill in kills if kill[0] in ('predictions', 'rows')]
 
   def go_on():
     return run(paper, tmp_path, settings=dict(steps_per_call=4),
@@ -193,7 +195,7 @@ def test_killed_and_continued_is_the_same(contract, kills, tmp_path,
   assert by_name(go_on()) == by_name(rows)
   # It went on from its saves: of calls that had ended, but one was lost, that
   # before a save.
-  assert len(steps) == CALLS[paper] + 1
+  assert len(steps) == CALLS[paper] + trains
 
 
 @pytest.fixture(scope='module')
@@ -251,7 +253,7 @@ def test_rows_do_not_depend_on_what_is_kept(contract, removed, tmp_path,
       steps_per_call=4), progress=lambda *report: calls.append(report))
   assert by_name(got) == by_name(rows)
   assert store.keys() == kept
-  assert bool(calls) == (bool(removed) or not kept)
+  assert bool(calls) == (CALLS[paper] > 0 and (bool(removed) or not kept))
 
 
 def test_a_finished_model_can_be_loaded(contract, monkeypatch):
@@ -260,6 +262,9 @@ def test_a_finished_model_can_be_loaded(contract, monkeypatch):
   # Not every arm trains: a calibrator, say, is fitted to what another learned.
   trained = [arm for arm in papers.configs(paper).get_config('smoke').arms
              if (workdir / arm / 'fit').exists()]
+  if not CALLS[paper]:
+    assert not trained
+    pytest.skip('it trains nothing')
   made = []
   make_apply = papers.load(paper).make_apply
   monkeypatch.setattr(papers.load(paper), 'make_apply', lambda config, arm: (

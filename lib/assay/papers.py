@@ -88,8 +88,9 @@ def configs(name):
   claim reads stand behind a fold; LEAD, variant and name in FIGURES of the
   figure on top of its page (default: see `report.figures.first`); SECTIONS,
   name -> function of all the paper's rows that gives Markdown, which stands on
-  its page between markers of that name (see `report.gains`); and FIRST, the
-  variants that a command runs which names none (default: the first).
+  its page between markers of that name (see `report.gains`); CURVES, lines of
+  the figure of its family (see `report.families`); and FIRST, the variants that
+  a command runs which names none (default: the first).
 
   Raises:
     UserError: there is no such paper.

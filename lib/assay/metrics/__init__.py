@@ -72,6 +72,10 @@ KNOWN = {
     **_metrics((-1, 1), HIGHER, 'rank_correlation'),
     # Of an approximation, log10 of its largest error.
     **_metrics(_ANY, LOWER, 'log_error'),
+    # Of inputs and their classes, before anything is learned; bits, log10.
+    **_metrics(_POSITIVE, None, 'intrinsic_dimension', 'largest_norm',
+               'class_distance'),
+    **_metrics(_ANY, LOWER, 'log_difficulty'),
     # Learning in context.
     **_metrics(_SHARE, HIGHER, 'first_accuracy'),
     **_metrics((-1, 1), HIGHER, 'improvement'),

@@ -146,21 +146,39 @@ def update(folder, paper, rows, judged, check=False):
   if chosen is None:
     return '', []
   own = results.group_by(rows, 'config')[chosen.variant]
-  file, want = folder / NAME, digest(own, chosen)
+  card = papers.configs(paper)
+  draw = lambda: (card.FIGURES[chosen.name](own)
+                  if chosen[:2] == getattr(card, 'LEAD', None)
+                  else _comparison(paper, own, *chosen[1:]))
+  return committed(
+      folder / NAME, digest(own, chosen), draw,
+      f'{chosen.name.replace("_", " ")}, {chosen.variant}',
+      f'the rows of {chosen.variant}', check)
+
+
+def committed(file, want, draw, name, of_what, check=False):
+  """A figure that is committed, drawn where it is not the one that is wanted.
+
+  Args:
+    file: of the figure.
+    want: digest of what it shows.
+    draw: `() -> Figure`.
+    name: that stands below it.
+    of_what: it is, in words.
+    check: whether to draw nothing and only say.
+
+  Returns:
+    (Markdown that shows the figure, lines that say what differs).
+  """
   if _said(file, 'digest') != want:
     if check:
-      return '', [f'{file}: is not that of the rows of {chosen.variant}']
-    card = papers.configs(paper)
-    figure = (card.FIGURES[chosen.name](own)
-              if chosen[:2] == getattr(card, 'LEAD', None)
-              else _comparison(paper, own, *chosen[1:]))
-    alt = alt_text(f'{chosen.name}, {chosen.variant}', figure)
-    disk.write_bytes(
-        file, small_svg(figure, {'digest': want, 'alt': alt, 'name': (
-            f'{chosen.name.replace("_", " ")}, {chosen.variant}')}).encode())
+      return '', [f'{file}: is not that of {of_what}']
+    figure = draw()
+    disk.write_bytes(file, small_svg(figure, {
+        'digest': want, 'alt': alt_text(name, figure), 'name': name}).encode())
   alt = _said(file, 'alt').replace('[', '(').replace(']', ')')
   return tables.harmless(
-      f'![{alt}]({NAME})\n\n*{_said(file, "name")}*'), []
+      f'![{alt}]({file.name})\n\n*{_said(file, "name")}*'), []
 
 
 def told(file):

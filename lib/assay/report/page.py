@@ -9,6 +9,7 @@ from assay import claims, disk, papers, results
 from assay.errors import UserError, parsed, told
 from assay.report import (
     coverage,
+    families,
     figures,
     folds,
     kept,
@@ -29,7 +30,8 @@ def sections(by_paper, runs, judged):
   `families` and `index` are those of `coverage.sections`, `<paper>/outcome` is
   what came out, `<paper>/overview` a line for each config, `<paper>/<config>`
   the table of a config, `<paper>/claims` the verdicts on all claims. `_into`
-  adds `<paper>/figure`, see `figures.update`. A card's SECTIONS come by their
+  adds `<paper>/figure`, see `figures.update`, and `<family>/curves`, see
+  `families`, which has `<family>/claims` too. A card's SECTIONS come by their
   names.
 
   Args:
@@ -43,7 +45,7 @@ def sections(by_paper, runs, judged):
     left = [c for c in papers.claims(paper) if c.name not in tested]
     texts |= _sections(rows, paper, runs, judged[paper], left)
     counts[paper] = verdicts.count(judged[paper])
-  return texts | coverage.sections(counts)
+  return texts | coverage.sections(counts) | families.sections(judged)
 
 
 def _sections(rows, paper, runs, judged, left):
@@ -332,6 +334,12 @@ def _into(flags, by_paper, runs, judged, diff):
         text, lines = figures.update(pathlib.Path(file).parent, paper, rows,
                                      judged[paper], flags.check)
         texts |= {} if lines else {f'{paper}/figure': text}
+        diff += lines
+    for family in papers.FAMILIES:
+      if f'<!-- begin {family}/curves -->' in old:
+        text, lines = families.update(pathlib.Path(file).parent, family,
+                                      by_paper, flags.check)
+        texts |= {} if lines else {f'{family}/curves': text}
         diff += lines
     marked = [name for name in texts if f'<!-- begin {name} -->' in old]
     if not marked:

@@ -11,6 +11,7 @@ list, so that training may draw as many as it likes and meet none of the test.
 """
 
 from assay.data.texts.arithmetic import addition
+from assay.data.texts.commands import commands
 from assay.data.texts.letters import transforms
 from assay.data.texts.lines import (
     BOS,
