@@ -19,6 +19,7 @@ from assay import losses, methods
 from assay.methods import (
     anchor_augmentation,
     calibrators,
+    co_teaching,
     contrastive,
     correctness_ranking,
     cutmix,
@@ -35,6 +36,7 @@ from assay.methods import (
     maml,
     milestones,
     mixup,
+    nested_dropout,
     palm,
     rc_mixup,
     regmixup,
@@ -373,6 +375,19 @@ CASES = {
             'bank': np.tile(UNIT, 32), 'bank_labels': LABELS}),
         (f32(), {'bank': f32(B, 64), 'bank_labels': i32(B)})),
     'palm.contrast': (palm.contrast, (PROTOTYPES,), f32(2 * C)),
+    # Features in order, and networks that teach each other.
+    'nested_dropout.probabilities': (
+        lambda: nested_dropout.probabilities(C, 2.), (), f32(C)),
+    'nested_dropout.truncated': (
+        lambda key, z: nested_dropout.truncated(key, z, 2., each=True),
+        (KEY, LOGITS), f32(B, C)),
+    'nested_dropout.by_number': (
+        nested_dropout.by_number, (VALUES, LOGITS[:Q]), f32(Q, B, C)),
+    'co_teaching.smallest': (
+        co_teaching.smallest, (SHARES, np.float32(.4)), boolean(B)),
+    'co_teaching.taught': (
+        co_teaching.taught, (SHARES, SHARES[::-1], np.float32(.4)),
+        (f32(B), f32(B))),
     # Labels of class and turn.
     'self_label_augmentation.turned': (
         self_label_augmentation.turned(draw),

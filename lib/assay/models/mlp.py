@@ -101,7 +101,7 @@ class ImageMLP(nn.Module):
 
   Attributes:
     features: units of each hidden layer.
-    num_classes: logits.
+    num_classes: logits; 0: what the last layer would read, [B, features].
     normalize: batch norm between each hidden layer, then without a bias, and
       its ReLU; the running statistics are in the collection `batch_stats`.
     dtype: of the hidden layers; parameters, statistics and logits are float32.
@@ -129,4 +129,5 @@ class ImageMLP(nn.Module):
         x = nn.BatchNorm(use_running_average=not train, momentum=0.9,
                          epsilon=1e-5, dtype=self.dtype)(x)
       x = nn.relu(x)
-    return nn.Dense(self.num_classes)(x.astype(jnp.float32))
+    x = x.astype(jnp.float32)
+    return nn.Dense(self.num_classes)(x) if self.num_classes else x
