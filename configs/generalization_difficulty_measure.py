@@ -82,4 +82,4 @@ CLAIMS = (
 FIGURES = {metric: functools.partial(plots.comparison, metric=metric,
                                      state='last')
            for metric in ('intrinsic_dimension', 'log_difficulty')}
-LEAD = 'spheres', 'intrinsic_dimension'
+LEAD = 'images', 'log_difficulty'

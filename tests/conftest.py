@@ -59,6 +59,9 @@ for name, value in (
   jax.config.update(name, value)
 
 
+CONFIG = dict(jax.config.values)
+
+
 def pytest_addoption(parser):
   parser.addoption('--freeze', action='store_true',
                    help='write tests/frozen/ anew: numbers are meant to change')
@@ -87,9 +90,9 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item, nextitem):
-  """What is left of a file is kept by caches: not to be looked through again.
-  """
+  """A file leaves JAX as it was; caches keep what is not to be collected."""
   if nextitem is None or nextitem.path != item.path:
+    assert CONFIG == jax.config.values, item.path
     gc.collect()
     gc.freeze()
 

@@ -23,14 +23,6 @@ INF = settings.UNLIMITED
 KEYS = ('x', 'y', 'task', 'tokens')
 
 
-@pytest.fixture(autouse=True, scope='module')
-def quick_to_compile():
-  """Most of the time would go into making these programs fast."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 def small(variant='smoke', **fields):
   return replaced(settings.get_config(variant), fields)
 

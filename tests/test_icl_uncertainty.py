@@ -19,14 +19,6 @@ settings = papers.configs('icl_uncertainty')
 KEY = jax.random.key(11)
 
 
-@pytest.fixture(autouse=True, scope='module')
-def quick_to_compile():
-  """Most of the time would go into making these programs fast."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 def small(variant='smoke', **fields):
   return replaced(settings.get_config(variant), fields)
 
