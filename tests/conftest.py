@@ -33,6 +33,8 @@ worker = os.environ.get('PYTEST_XDIST_WORKER', '')
 if worker and hasattr(os, 'sched_setaffinity'):  # Linux
   cores = sorted(os.sched_getaffinity(0))
   os.sched_setaffinity(0, {cores[int(worker[2:]) % len(cores)]})
+# On any machine, and there too: the devices that a smoke run has on two cores.
+os.environ['JAX_NUM_CPU_DEVICES'] = '2'
 # What is trained is kept, and read, only where a test says so.
 os.environ['ASSAY_FITS'] = 'off'
 # But not the processes of `-n 2`: JAX does not write its files at once.
