@@ -79,7 +79,8 @@ def figure(panels):
       axes.plot(x, means, **style, ms=5, lw=1.4)
       axes.vlines(x, *np.clip(ends, 0, 1).T, color=style['color'], lw=1.2)
       labels.append((means[-1], curve.label, style['color']))
-    axes.set_xticks(list(at.values()), [str(place) for place in at])
+    axes.set_xticks(list(at.values()), [str(place) for place in at],
+                    rotation=60 if len(at) > 5 else 0)
     axes.margins(x=0.08)
     axes.set_ylim(-0.04, 1.04)
     axes.set_ylabel('share right')
