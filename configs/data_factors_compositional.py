@@ -45,7 +45,8 @@ VARIANTS = papers.variants({
                      num_steps=1000)),
     'smoke': ('seconds: a model of 16 units', dict(
         sweep='', sweep_values=(), swept_arms=(), num_seeds=2, num_prompts=16,
-        num_layers=1, width=16, num_heads=2, batch_size=8, num_steps=16)),
+        num_layers=1, width=16, num_heads=2, batch_size=8, num_steps=16,
+        splits=('composed',))),
 })
 
 
