@@ -27,6 +27,18 @@ def test_curves_are_of_their_variant_and_fields():
   assert families.curves('editing', {'only_if_diversity': rows}) == {}
 
 
+def test_curves_end_at_the_right_however_a_card_lists_them():
+  folders = [papers.ROOT / 'results' / paper for paper in papers.names()
+             if papers.configs(paper).PAPER.family == FAMILY]
+  panels = families.curves(FAMILY, {
+      folder.name: results.read([folder]) for folder in folders})
+  lines = [line for axes in families.figure(panels).axes
+           for line in axes.lines]
+  assert len(lines) > 10
+  for line in lines:
+    assert (np.diff(line.get_xdata()) > 0).all()
+
+
 def test_claims_are_those_that_are_not_ours():
   folder = papers.ROOT / 'results' / 'only_if_diversity'
   judged = page.kept.judge(papers.claims(folder.name), results.read([folder]),

@@ -44,6 +44,8 @@ def curves(family, by_paper):
     for curve in getattr(card, 'CURVES', ()):
       found = [(place, _values(rows, curve, fields))
                for place, fields in curve.points]
+      if not any(isinstance(place, str) for place, _ in found):
+        found.sort()  # a line ends where its label is
       if card.PAPER.family == family and any(values for _, values in found):
         panels.setdefault(curve.panel, []).append((paper, curve, found))
   return panels
